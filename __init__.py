@@ -1,0 +1,36 @@
+"""ramslot: the guest-memory half of a virtual machine monitor, alive behind QEMU's own monitor protocols.
+
+From Python:
+
+    from ramslot import Config, VirtualMachine
+
+    config = Config()
+    config.machine_type, config.ram_size = "q35", 6 << 30
+    vm = VirtualMachine(config)
+    for memslot in vm.accelerator.slots:
+        print(memslot)
+    vm.close()
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .vm.config import Config
+    from .vm.errors import VMError
+    from .vm.machine import VirtualMachine
+
+__all__ = ("Config", "VMError", "VirtualMachine", "__version__")
+
+_HOMES = {"Config": "config", "VMError": "errors", "VirtualMachine": "machine"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: the command does not need them all to start."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ramslot' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.vm.{_HOMES[name]}"), name)

@@ -1,0 +1,62 @@
+"""What can be asked of a virtual machine: one module per subject, named as the schema's document.
+
+A command `query-memdev` of the subject `backends` is the function `query_memdev` in `backends.py`: it takes the context
+and the checked arguments and returns a value for JSON, or a task (see `vm.steps`) that will. The HMP commands of a
+subject stand beside its handlers in `HMP`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol, TypeAlias
+
+    from ..vm.machine import VirtualMachine
+    from ..vm.steps import Task
+    from .hmp import HMPCommand
+
+    Arguments: TypeAlias = dict[str, Any]
+    Handler: TypeAlias = Callable[["Context", Arguments], Any]
+
+    class Program(Protocol):
+        """What handlers need of the program around the machine."""
+
+        def shut_down(self, reason: str) -> None:
+            """End the program, once the present command was answered."""
+
+        def run_hmp(self, line: str) -> Task[str]:
+            """Run an HMP line and return what it prints."""
+
+
+SUBJECTS = ("status", "backends", "qom", "memory", "memslots", "numa", "machines", "introspect")
+
+
+class Context:
+    """What a handler works on."""
+
+    __slots__ = ("program", "vm")
+
+    def __init__(self, vm: VirtualMachine, program: Program) -> None:
+        self.vm = vm
+        self.program = program
+
+
+def handler(subject: str, name: str) -> Handler:
+    """The function that carries out the command `name`."""
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{subject}")
+    return getattr(module, name.replace("-", "_"))  # type: ignore[no-any-return]  # named so by the rule above
+
+
+def hmp_commands() -> dict[str, HMPCommand]:
+    """All HMP commands by name and by alias."""
+    from importlib import import_module
+
+    found = {}
+    for subject in SUBJECTS:
+        for command in getattr(import_module(f"{__name__}.{subject}"), "HMP", ()):
+            for name in (command.name, *command.aliases):
+                found[name] = command
+    return found

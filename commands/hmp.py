@@ -1,0 +1,132 @@
+"""How an HMP command is declared, and how the rest of its line is parsed.
+
+An HMP command stands for a QMP command: `request` makes that command's name and arguments, `render` the text from its
+result. Syntax, help and completion all come from `parameters`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from ..vm.machine import VirtualMachine
+
+    Words: TypeAlias = dict[str, Any]
+    Request: TypeAlias = Callable[[VirtualMachine, Words], tuple[str, dict[str, Any]]]
+    Render: TypeAlias = Callable[[Any, Words], str]
+
+
+class HMPError(Exception):
+    """A line that cannot be understood; `str(error)` is the whole text to print."""
+
+
+class Flag:
+    """An option such as `-f`."""
+
+    __slots__ = ("letter", "name")
+
+    def __init__(self, letter: str, name: str) -> None:
+        self.letter = letter
+        self.name = name
+
+
+class Word:
+    """A word, in double quotes if it has blanks; `kind` says what completes it."""
+
+    __slots__ = ("kind", "name", "optional", "rest")
+
+    def __init__(self, name: str, kind: str = "", *, optional: bool = False, rest: bool = False) -> None:
+        self.name = name
+        self.kind = kind
+        self.optional = optional
+        self.rest = rest
+        """Whether it takes all that is left of the line."""
+
+
+class HMPCommand:
+    """One HMP command, `info` commands being named with both words."""
+
+    __slots__ = ("aliases", "help", "name", "parameters", "render", "request", "syntax")
+
+    def __init__(
+        self,
+        name: str,
+        request: Request,
+        render: Render | None = None,
+        *,
+        help: str,
+        syntax: str = "",
+        parameters: tuple[Flag | Word, ...] = (),
+        aliases: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.request = request
+        self.render = render if render is not None else _nothing
+        self.help = help
+        self.syntax = syntax
+        self.parameters = parameters
+        self.aliases = aliases
+
+    @property
+    def help_line(self) -> str:
+        """The line of this command in `help`."""
+        return f"{'|'.join((self.name, *self.aliases))} {self.syntax} -- {self.help}\n"
+
+    def parse(self, rest: str, typed_name: str) -> Words:
+        """The words of a line behind the command's name; raises `HMPError` with QEMU's text.
+
+        As with QEMU, flags are understood in the order in which they are declared.
+        """
+        words: Words = {}
+        label = "|".join((self.name.removeprefix("info "), *self.aliases))
+        hint = f'\nTry "help {typed_name}" for more information\n'
+        rest = rest.lstrip()
+        for position, parameter in enumerate(self.parameters):
+            if isinstance(parameter, Flag):
+                letter = rest[1:2] if rest.startswith("-") else None
+                if letter == parameter.letter:
+                    words[parameter.name] = True
+                    rest = rest[2:].lstrip()
+                elif letter is not None and letter not in _letters(self.parameters[position:]):
+                    raise HMPError(f"{label}: unsupported option -{letter}{hint if letter else hint[1:]}")
+            elif not rest:
+                if not parameter.optional:
+                    raise HMPError(f"{label}: string expected{hint}")
+            elif parameter.rest:
+                words[parameter.name], rest = rest, ""
+            else:
+                words[parameter.name], rest = take_word(rest)
+        if rest.strip():
+            raise HMPError(f"{label}: extraneous characters at the end of line{hint}")
+        return words
+
+
+def _letters(parameters: tuple[Flag | Word, ...]) -> list[str]:
+    return [parameter.letter for parameter in parameters if isinstance(parameter, Flag)]
+
+
+def take_word(text: str) -> tuple[str, str]:
+    """The first word of `text`, which may be in double quotes with backslash escapes, and what follows it."""
+    if not text.startswith('"'):
+        word, *rest = text.split(maxsplit=1)
+        return word, rest[0] if rest else ""
+    word, position = "", 1
+    while position < len(text) and text[position] != '"':
+        if text[position] == "\\" and position + 1 < len(text):
+            position += 1
+            word += {"n": "\n", "r": "\r"}.get(text[position], text[position])
+        else:
+            word += text[position]
+        position += 1
+    return word, text[position + 1 :].lstrip()
+
+
+def fixed(name: str) -> Request:
+    """The request of an HMP command that always means the same QMP command, without arguments."""
+    return lambda _vm, _words: (name, {})
+
+
+def _nothing(_result: Any, _words: Words) -> str:
+    return ""

@@ -1,0 +1,81 @@
+"""What can be asked at all, and HMP through QMP."""
+
+from __future__ import annotations
+
+from .. import schema
+from ..vm.errors import VMError
+from .hmp import HMPCommand, Word, take_word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.steps import Task
+    from . import Arguments, Context
+
+
+def query_commands(_context: Context, _arguments: Arguments) -> list[dict[str, str]]:
+    """The names of all QMP commands."""
+    return [{"name": name} for name in schema.commands()]
+
+
+def query_qmp_schema(_context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The description of all commands, events and types."""
+    return schema.introspect()
+
+
+def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
+    """Run an HMP line; the text has CRLF line ends, as QEMU's."""
+    if not 0 <= arguments.get("cpu-index", 0) < len(context.vm.machine.cpus) and "cpu-index" in arguments:
+        raise VMError("Parameter 'cpu-index' expects a CPU number")
+    text = yield from context.program.run_hmp(arguments["command-line"])
+    return text.replace("\n", "\r\n")
+
+
+def query_hmp_commands(_context: Context, arguments: Arguments) -> list[dict[str, str]]:
+    """The help lines of HMP commands: of all but `info`'s own, of `info`'s own, or of one."""
+    from . import hmp_commands
+
+    commands = hmp_commands()
+    name = arguments.get("name")
+    if name is not None and name != "info":
+        if name not in commands:
+            raise VMError(f"unknown command: '{name}'", "CommandNotFound")
+        chosen = {commands[name]}
+    else:
+        chosen = {command for command in commands.values() if command.name.startswith("info ") == (name == "info")}
+    return [{"name": command.name, "help": command.help_line} for command in sorted(chosen, key=lambda c: c.name)]
+
+
+def _help_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    topic = words.get("topic", "")
+    if not topic:
+        return "query-hmp-commands", {}
+    name, rest = take_word(topic)
+    if name == "info" and rest:
+        name = f"info {take_word(rest)[0]}"
+    return "query-hmp-commands", {"name": name}
+
+
+def _render_help(result: list[dict[str, str]], _words: Any) -> str:
+    return "".join(command["help"] for command in result)
+
+
+HMP = (
+    HMPCommand(
+        "help",
+        _help_request,
+        _render_help,
+        help="show the help",
+        syntax="[cmd]",
+        parameters=(Word("topic", "hmp-command", optional=True, rest=True),),
+        aliases=("?",),
+    ),
+    HMPCommand(
+        "info",
+        lambda _vm, _words: ("query-hmp-commands", {"name": "info"}),
+        _render_help,
+        help="show various information about the system state",
+        syntax="[subcommand]",
+    ),
+)

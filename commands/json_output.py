@@ -1,0 +1,90 @@
+"""JSON as QEMU writes it: on the wire in lines, and indented for people."""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from typing import Any
+
+_DEEPEST = 1024
+"""Brackets that a value of a client's may have, one in another."""
+
+_encode_line = json.JSONEncoder(check_circular=False).encode
+_encode_pretty = json.JSONEncoder(check_circular=False, indent=4).encode
+
+
+def encode(value: Any, pretty: bool = False) -> bytes:
+    """Spell `value` as QEMU does, as one line (or, `pretty`, as ``-qmp-pretty``), ended by CRLF.
+
+    Members keep their order. Hexadecimal digits of escapes are upper case, a lone surrogate is U+FFFD, and a double has
+    up to 17 significant digits and no more than it needs (``1.0`` is ``1``).
+    """
+    encoder = _encode_pretty if pretty else _encode_line
+    try:
+        text = encoder(value)
+    except RecursionError:
+        text = _encode_deep(encoder, value)
+    if "\\u" in text:
+        text = _respell_escapes(text)
+    if "." in text or "e+" in text or "e-" in text or "N" in text or "I" in text:
+        text = _respell_doubles(text)
+    if pretty:
+        text = _respell_empty(text).replace("\n", "\r\n")
+    return (text + "\r\n").encode("ascii")
+
+
+def _encode_deep(encoder: Callable[[Any], str], value: Any) -> str:
+    import sys
+
+    # A client's own id comes back, and may be nested as deep as the stream lets it.
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 4 * _DEEPEST)
+    try:
+        return encoder(value)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _respell_escapes(text: str) -> str:
+    import re
+
+    def respell(match: re.Match[str]) -> str:
+        digits = match[1]
+        if digits is None:
+            return match[0]
+        if len(digits) == 4 and "d800" <= digits <= "dfff":
+            return "\\uFFFD"
+        return "\\u" + digits.upper().replace("\\U", "\\u")
+
+    return re.sub(r"\\(?:u(d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|[0-9a-f]{4})|.)", respell, text)
+
+
+def _respell_doubles(text: str) -> str:
+    import re
+
+    if not re.search(r"(?:^|[ \[])-?(?:[0-9]++[.e]|[IN])", text):
+        return text
+
+    def respell(match: re.Match[str]) -> str:
+        literal = match[0]
+        if literal[0] == '"' or literal.lstrip("-").isdigit():
+            return literal
+        return f"{float(literal):.17g}"
+
+    return re.sub(r'"(?:[^"\\]++|\\.)*+"|-?[0-9][-+.0-9e]*+|-?Infinity|NaN', respell, text)
+
+
+def _respell_empty(text: str) -> str:
+    import re
+
+    # Outside of a string, and so at a line's end, "{}" is an empty object; QEMU breaks the line within.
+    return re.sub(r"(?m)^( *+)(.*)(?:(\{)(\})|(\[)(\]))(,?)$", r"\1\2\3\5\n\1\4\6\7", text)
+
+
+def pretty(value: Any) -> str:
+    """`value` indented by four spaces, as `qom-get` prints it; without a line end."""
+    return encode(value, True).decode().replace("\r\n", "\n").removesuffix("\n")

@@ -1,0 +1,255 @@
+"""Guest memory: RAMBlocks, MemoryRegion trees, flat views."""
+
+from __future__ import annotations
+
+from ..vm.qom import Container, QOMObject
+from .hmp import Flag, HMPCommand, fixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.accel.memslots import MemslotTable
+    from ..vm.memory.flatview import FlatRange
+    from ..vm.memory.region import MemoryRegion
+    from . import Arguments, Context
+
+ADDRESS_MASK = (1 << 64) - 1
+
+
+def query_memory_size_summary(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Size of the RAM the machine was started with, and of what was plugged since."""
+    summary = {"base-memory": context.vm.machine.ram_size}
+    if context.vm.target.plugged_memory:
+        summary["plugged-memory"] = 0
+    return summary
+
+
+def query_ramblocks(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The RAMBlock table."""
+    return [
+        {
+            "name": block.name,
+            "page-size": block.page_size,
+            "offset": block.offset,
+            "used-length": block.used_length,
+            "max-length": block.max_length,
+            "host-address": block.host.address,
+            "shared": block.shared,
+            "resizeable": block.resizeable,
+            "readonly": block.readonly,
+            "region": block.region_name,
+        }
+        for block in context.vm.topology.ram_blocks
+    ]
+
+
+def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """The trees of all address spaces, then those of the regions that aliases in them point to."""
+    walk = _TreeWalk(arguments.get("disabled", False), arguments.get("owner", False))
+    roots: dict[MemoryRegion, list[str]] = {}
+    for space in context.vm.topology.spaces:
+        roots.setdefault(space.root, []).append(space.name)
+    spaces = [{"names": names, "root": walk.region(root, 0)} for root, names in roots.items()]
+    targets = [walk.region(target, 0) for target in walk.new_targets()]
+    return {"address-spaces": spaces, "regions": targets}
+
+
+class _TreeWalk:
+    """Describes regions with all below them, and remembers the targets of the aliases on the way."""
+
+    def __init__(self, disabled: bool, owner: bool) -> None:
+        self._disabled = disabled
+        self._owner = owner
+        self._targets: dict[MemoryRegion, None] = {}
+
+    def new_targets(self) -> Any:
+        """The targets met so far, and then those met while they were described."""
+        described = 0
+        while described < len(self._targets):
+            yield list(self._targets)[described]
+            described += 1
+
+    def region(self, region: MemoryRegion, base: int) -> dict[str, Any]:
+        """`region` with its subregions; `base` is the address of its container."""
+        start = base + region.address
+        described: dict[str, Any] = {
+            "name": region.name,
+            "start": start & ADDRESS_MASK,
+            "end": start + max(region.size - 1, 0) & ADDRESS_MASK,
+            "priority": region.priority,
+            "type": region.type_text,
+            "enabled": region.enabled,
+        }
+        if region.alias is not None:
+            self._targets.setdefault(region.alias)
+            described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
+        if self._owner:
+            described.update(_owner(region))
+        children = sorted(region.subregions, key=lambda child: (child.address, -child.priority))
+        described["subregions"] = [self.region(child, start) for child in children]
+        return described
+
+
+def _owner(region: MemoryRegion) -> dict[str, Any]:
+    """The owner member of a region, if it has one."""
+    owner = region.owner
+    if not isinstance(owner, QOMObject):
+        return {}
+    relation = "parent" if isinstance(owner, Container) else "owner"
+    described = {"kind": "dev" if owner.is_device else "obj", "relation": relation, "path": owner.path}
+    if owner.device_id is not None:
+        described["id"] = owner.device_id
+    return {"owner": described}
+
+
+def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """What the addresses of each address space finally show; equal views once."""
+    shared: dict[MemoryRegion | None, list[Any]] = {}
+    for space in context.vm.topology.spaces:
+        shared.setdefault(space.view.root, []).append(space)
+    views = []
+    for root, spaces in shared.items():
+        described: dict[str, Any] = {
+            "address-spaces": [{"name": space.name, "root": space.root.name} for space in spaces]
+        }
+        if root is not None:
+            described["root"] = root.name
+        in_slots = context.vm.accelerator.in_kernel and context.vm.machine.memory_space in spaces
+        slots = context.vm.accelerator.slots if in_slots else None
+        owner = arguments.get("owner", False)
+        described["ranges"] = [_range(flat_range, slots, owner) for flat_range in spaces[0].view.ranges]
+        views.append(described)
+    return views
+
+
+def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool) -> dict[str, Any]:
+    region = flat_range.region
+    size = flat_range.end - flat_range.start
+    described = {
+        "start": flat_range.start,
+        "end": flat_range.end - 1,
+        "priority": region.priority,
+        "type": "rom" if flat_range.readonly else region.type_text,
+        "name": region.name,
+        "offset": flat_range.offset,
+        "readonly": flat_range.readonly,
+        "accelerated": slots is not None and slots.covers(0, flat_range.start, size),
+    }
+    return described | (_owner(region) if owner else {})
+
+
+# The text of HMP
+
+
+def _render_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
+    lines = [f"{'Block Name':>24} {'PSize':>8}  {'Offset':>18} {'Used':>18} {'Total':>18}\n"]
+    for block in result:
+        lines.append(
+            f"{block['name']:>24} {size_text(block['page-size']):>8}  0x{block['offset']:016x} "
+            f"0x{block['used-length']:016x} 0x{block['max-length']:016x}\n"
+        )
+    return "".join(lines)
+
+
+def size_text(size: int) -> str:
+    """A page size as `4 KiB`."""
+    from ..vm.sizes import size_to_str
+
+    return size_to_str(size)
+
+
+def _render_mtree(result: Any, words: dict[str, Any]) -> str:
+    if words.get("flat"):
+        return _flatviews_text(result)
+    disabled = words.get("disabled", False)
+    lines: list[str] = []
+    for space in result["address-spaces"]:
+        lines += [f"address-space: {name}\n" for name in space["names"]]
+        _region_lines(space["root"], 1, 0, disabled, lines)
+        lines.append("\n")
+    for region in result["regions"]:
+        lines.append(f"memory-region: {region['name']}\n")
+        _region_lines(region, 1, 0, disabled, lines)
+        lines.append("\n")
+    return "".join(lines)
+
+
+def _region_lines(region: dict[str, Any], level: int, base: int, disabled: bool, lines: list[str]) -> None:
+    if region["enabled"] or disabled:
+        start, end = region["start"], region["end"]
+        overflow = "[DETECTED OVERFLOW!] " if start < base or end < start else ""
+        alias = ""
+        if "alias" in region:
+            first = region["alias"]["offset"]
+            last = first + end - start & ADDRESS_MASK
+            alias = f" @{region['alias']['name']} {first:016x}-{last:016x}"
+        lines.append(
+            f"{overflow}{'  ' * level}{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): "
+            f"{'alias ' if alias else ''}{region['name']}{alias}{'' if region['enabled'] else ' [disabled]'}"
+            f"{_owner_text(region)}\n"
+        )
+    for child in region["subregions"]:
+        _region_lines(child, level + 1, region["start"], disabled, lines)
+
+
+def _owner_text(described: dict[str, Any]) -> str:
+    owner = described.get("owner")
+    if owner is None:
+        return ""
+    name = f"id={owner['id']}" if "id" in owner else f"path={owner['path']}"
+    return f" {owner['relation']}:{{{owner['kind']} {name}}}"
+
+
+def _flatviews_text(result: list[dict[str, Any]]) -> str:
+    lines: list[str] = []
+    for number, view in enumerate(result):
+        lines.append(f"FlatView #{number}\n")
+        lines += [f' AS "{space["name"]}", root: {space["root"]}\n' for space in view["address-spaces"]]
+        lines.append(f" Root memory region: {view.get('root', '(none)')}\n")
+        if not view["ranges"]:
+            lines.append("  No rendered FlatView\n")
+        for shown in view["ranges"]:
+            offset = f" @{shown['offset']:016x}" if shown["offset"] else ""
+            lines.append(
+                f"  {shown['start']:016x}-{shown['end']:016x} (prio {shown['priority']}, {shown['type']}): "
+                f"{shown['name']}{offset}{_owner_text(shown)}{' KVM' if shown['accelerated'] else ''}\n"
+            )
+        lines.append("\n")
+    return "".join(lines)
+
+
+def _mtree_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    arguments = {"owner": True} if words.get("owner") else {}
+    if words.get("flat"):
+        return "query-flatviews", arguments
+    return "query-mtree", arguments | ({"disabled": True} if words.get("disabled") else {})
+
+
+def _render_summary(result: dict[str, Any], _words: Any) -> str:
+    text = f"base memory: {result['base-memory']}\n"
+    if "plugged-memory" in result:
+        text += f"plugged memory: {result['plugged-memory']}\n"
+    return text
+
+
+HMP = (
+    HMPCommand(
+        "info memory_size_summary",
+        fixed("query-memory-size-summary"),
+        _render_summary,
+        help="show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.",
+    ),
+    HMPCommand(
+        "info mtree",
+        _mtree_request,
+        _render_mtree,
+        help="show memory tree (-f: dump flat view for address spaces;-o: dump region owners/parents;"
+        "-D: dump disabled regions",
+        syntax="[-f][-o][-D]",
+        parameters=(Flag("f", "flat"), Flag("o", "owner"), Flag("D", "disabled")),
+    ),
+    HMPCommand(
+        "info ramblock", fixed("query-ramblocks"), _render_ramblocks, help="Display system ramblock information"
+    ),
+)

@@ -1,0 +1,209 @@
+"""The object tree: listed, read, written."""
+
+from __future__ import annotations
+
+from ..vm.errors import VMError
+from ..vm.qom import QOMObject, parse_switch
+from .hmp import Flag, HMPCommand, HMPError, Word
+from .json_output import pretty
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.machine import VirtualMachine
+    from . import Arguments, Context
+
+
+def qom_list(context: Context, arguments: Arguments) -> list[dict[str, str]]:
+    """Properties and children of an object."""
+    node = context.vm.tree.resolve(arguments["path"])
+    return [{"name": name, "type": type_name} for name, type_name in node.list_properties()]
+
+
+def qom_get(context: Context, arguments: Arguments) -> Any:
+    """Value of a property."""
+    return _device(context, arguments["path"]).get(arguments["property"])
+
+
+def _device(context: Context, path: str) -> QOMObject:
+    """The object at a path; an ambiguous one is no object to those that get and set."""
+    found = context.vm.tree.find(path)
+    if len(found) != 1:
+        raise VMError(f"Device '{path}' not found", "DeviceNotFound")
+    return found[0]
+
+
+def qom_set(context: Context, arguments: Arguments) -> Any:
+    """Set a property; a task where that may take long."""
+    node = _device(context, arguments["path"])
+    task = node.set_task(arguments["property"], arguments["value"])
+    if task is not None:
+        yield from task
+    return {}
+
+
+def query_qom_tree(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """An object with all below it, children by name."""
+    return _subtree(context.vm.tree.resolve(arguments.get("path", "/machine")))
+
+
+def _subtree(node: QOMObject) -> dict[str, Any]:
+    children = node.children
+    return {
+        "name": node.name,
+        "type": node.type_name,
+        "children": [_subtree(children[name]) for name in sorted(children)],
+    }
+
+
+def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """The object types, or those that descend from one."""
+    from ..vm.types import all_types
+
+    wanted, abstract = arguments.get("implements"), arguments.get("abstract", False)
+    found = []
+    for known in all_types(context.vm.target).values():
+        if known.abstract and not abstract:
+            continue
+        if wanted is None or known.implements(wanted):
+            listed: dict[str, Any] = {"abstract": True} if known.abstract else {}
+            listed["name"] = known.name
+            if known.parent is not None:
+                listed["parent"] = known.parent.name
+            found.append(listed)
+    return found
+
+
+def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str, str]]:
+    """The properties that objects of a type have."""
+    from ..vm.types import all_types
+
+    known = all_types(context.vm.target).get(arguments["typename"])
+    if known is None:
+        raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
+    listed = []
+    for declared in known.implementation.class_properties():
+        described = {"name": declared.name}
+        if declared.description is not None:
+            described["description"] = declared.description
+        listed.append({**described, "type": declared.type_name})
+    return listed
+
+
+# HMP
+
+
+def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    path, name, text = words["path"], words["property"], words["value"]
+    value: Any
+    if words.get("json"):
+        value = _json_value(text)
+    else:
+        node = vm.tree.resolve(path)
+        value = text if name in node.children else _typed(name, node.find_property(name).type_name, text)
+    return "qom-set", {"path": path, "property": name, "value": value}
+
+
+def _json_value(text: str) -> Any:
+    from .json_stream import parse_json
+
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise VMError(str(error)) from None
+
+
+def _typed(name: str, type_name: str, text: str) -> Any:
+    """The value that a text stands for, by the property's type."""
+    if type_name == "bool":
+        return parse_switch(name, text)
+    if name == "host-nodes":
+        return _number_list(name, text)
+    if type_name == "int":
+        return _number(name, text)
+    return text
+
+
+def _number(name: str, text: str) -> int:
+    from ..vm.sizes import parse_integer, parse_size
+
+    try:
+        return parse_size(text) if name == "size" else parse_integer(text)
+    except ValueError:
+        raise VMError(f"Parameter '{name}' expects uint64") from None
+
+
+def _number_list(name: str, text: str) -> list[int]:
+    """`0-2,5` as numbers."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        numbers += range(_number(name, first), _number(name, last if dash else first) + 1)
+    return numbers
+
+
+def _render_list(result: Any, words: dict[str, Any]) -> str:
+    if "path" not in words:
+        return "/\n"
+    return "".join(f"{found['name']} ({found['type']})\n" for found in result)
+
+
+def _qom_tree_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    path = words.get("path", "/machine")
+    if len(vm.tree.find(path)) != 1:
+        raise HMPError(f"Path '{path}' could not be resolved.\n")
+    return "query-qom-tree", {"path": path}
+
+
+def _render_qom_tree(result: dict[str, Any], _words: dict[str, Any]) -> str:
+    lines = [f"/{result['name']} ({result['type']})\n"]
+    for child in result["children"]:
+        _tree_lines(child, 1, lines)
+    return "".join(lines)
+
+
+def _tree_lines(node: dict[str, Any], depth: int, lines: list[str]) -> None:
+    lines.append(f"{'  ' * depth}/{node['name']} ({node['type']})\n")
+    for child in node["children"]:
+        _tree_lines(child, depth + 1, lines)
+
+
+HMP = (
+    HMPCommand(
+        "qom-get",
+        lambda _vm, words: ("qom-get", {"path": words["path"], "property": words["property"]}),
+        lambda result, _words: pretty(result) + "\n",
+        help="print QOM property",
+        syntax="path property",
+        parameters=(Word("path", "qom-path"), Word("property", "qom-property")),
+    ),
+    HMPCommand(
+        "qom-list",
+        lambda _vm, words: ("qom-list", {"path": words.get("path", "/")}),
+        _render_list,
+        help="list QOM properties",
+        syntax="path",
+        parameters=(Word("path", "qom-path", optional=True),),
+    ),
+    HMPCommand(
+        "qom-set",
+        _qom_set_request,
+        help="set QOM property.\n\t\t\t-j: the value is specified in json format.",
+        syntax="[-j] path property value",
+        parameters=(
+            Flag("j", "json"),
+            Word("path", "qom-path"),
+            Word("property", "qom-property"),
+            Word("value", rest=True),
+        ),
+    ),
+    HMPCommand(
+        "info qom-tree",
+        _qom_tree_request,
+        _render_qom_tree,
+        help="show QOM composition tree",
+        syntax="[path]",
+        parameters=(Word("path", "qom-path", optional=True),),
+    ),
+)

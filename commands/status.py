@@ -1,0 +1,111 @@
+"""The machine as a whole: name, version, run state."""
+
+from __future__ import annotations
+
+from .. import __version__
+from .hmp import HMPCommand, fixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from . import Arguments, Context
+
+QEMU_VERSION = (7, 2, 22)
+"""The QEMU whose behaviour ours equals, and which we say we are."""
+PACKAGE = f"ramslot {__version__}"
+NO_UUID = "00000000-0000-0000-0000-000000000000"
+
+
+def query_status(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The run state."""
+    return {"status": context.vm.run_state, "singlestep": False, "running": context.vm.running}
+
+
+def query_version(_context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The QEMU version spoken, and ours."""
+    major, minor, micro = QEMU_VERSION
+    return {"qemu": {"micro": micro, "minor": minor, "major": major}, "package": PACKAGE}
+
+
+def query_name(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The machine's name, if it has one."""
+    name = context.vm.config.name
+    return {} if name is None else {"name": name}
+
+
+def query_uuid(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The machine's UUID, all zeros if it has none."""
+    return {"UUID": context.vm.config.uuid or NO_UUID}
+
+
+def query_kvm(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Whether KVM runs the machine, and could."""
+    return {"enabled": context.vm.accelerator.in_kernel, "present": context.vm.target.has_kvm}
+
+
+def query_target(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The architecture."""
+    return {"arch": context.vm.target.arch}
+
+
+def stop(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Pause the machine."""
+    context.vm.stop()
+    return {}
+
+
+def cont(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Let the machine run."""
+    context.vm.cont()
+    return {}
+
+
+def system_reset(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Reset the machine."""
+    context.vm.reset("host-qmp-system-reset")
+    return {}
+
+
+def quit(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """End the program; as with QEMU the event comes before the answer, and nothing after it is answered."""
+    context.program.shut_down("host-qmp-quit")
+    return {}
+
+
+def _render_status(result: dict[str, Any], _words: Any) -> str:
+    state = "running" if result["running"] else "paused"
+    detail = "" if result["status"] in ("running", "paused") else f" ({result['status']})"
+    return f"VM status: {state}{detail}\n"
+
+
+def _render_version(result: dict[str, Any], _words: Any) -> str:
+    qemu = result["qemu"]
+    return f"{qemu['major']}.{qemu['minor']}.{qemu['micro']}{result['package']}\n"
+
+
+def _render_kvm(result: dict[str, Any], _words: Any) -> str:
+    if not result["present"]:
+        return "kvm support: not compiled\n"
+    return f"kvm support: {'enabled' if result['enabled'] else 'disabled'}\n"
+
+
+def _render_name(result: dict[str, Any], _words: Any) -> str:
+    return f"{result['name']}\n" if "name" in result else ""
+
+
+HMP = (
+    HMPCommand("cont", fixed("cont"), help="resume emulation", aliases=("c",)),
+    HMPCommand("stop", fixed("stop"), help="stop emulation", aliases=("s",)),
+    HMPCommand("system_reset", fixed("system_reset"), help="reset the system"),
+    HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",)),
+    HMPCommand("info kvm", fixed("query-kvm"), _render_kvm, help="show KVM information"),
+    HMPCommand("info name", fixed("query-name"), _render_name, help="show the current VM name"),
+    HMPCommand(
+        "info status", fixed("query-status"), _render_status, help="show the current VM status (running|paused)"
+    ),
+    HMPCommand(
+        "info uuid", fixed("query-uuid"), lambda result, _words: f"{result['UUID']}\n", help="show the current VM UUID"
+    ),
+    HMPCommand("info version", fixed("query-version"), _render_version, help="show the version of QEMU"),
+)

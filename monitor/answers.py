@@ -1,0 +1,91 @@
+"""Command lines that only ask: -help, -version, -machine help, -object help."""
+
+from __future__ import annotations
+
+import sys
+
+from ..vm.errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..vm.boards.machine import MachineType
+    from ..vm.qom import QOMObject
+    from .settings import Question, Settings
+
+
+def answer(settings: Settings) -> int:
+    """Print the answer to the command line's question and return the exit status."""
+    question = settings.question
+    assert question is not None
+    try:
+        print(_text(settings, question))
+    except VMError as error:
+        print(f"{settings.config.program}: {error}", file=sys.stderr)
+        return 1
+    return question.status
+
+
+def _text(settings: Settings, question: Question) -> str:
+    if question.kind == "text":
+        return question.text
+    if question.kind == "version":
+        return version_text()
+    if question.kind == "machine":
+        return machine_text(question.subject, settings.config.target)
+    if question.kind == "object":
+        return object_text(question.subject)
+    if question.kind == "cpu":
+        return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
+    from .cmdline import usage
+
+    return usage(settings.config.program)
+
+
+def version_text() -> str:
+    """The QEMU version spoken, and ours."""
+    from ..commands.status import PACKAGE, QEMU_VERSION
+
+    return f"QEMU emulator version {'.'.join(map(str, QEMU_VERSION))} ({PACKAGE})"
+
+
+def machine_text(name: str, target_name: str | None) -> str:
+    """The machine types of a target, or the properties of one."""
+    from ..vm.boards import find_machine_type, machine_types
+
+    if name:
+        machine_type, _target = find_machine_type(name, target_name)
+        return _options_text(f"{machine_type.name}-machine", machine_type.machine)
+    lines = ["Supported machines are:"]
+    _default, target = find_machine_type(None if target_name is None else "none", target_name)
+    for machine_type in _in_listing_order(machine_types(target)):
+        if machine_type.alias is not None:
+            lines.append(f"{machine_type.alias:<20} {machine_type.description} (alias of {machine_type.name})")
+        marks = (" (default)" if machine_type.is_default else "") + (" (deprecated)" if machine_type.deprecated else "")
+        lines.append(f"{machine_type.name:<20} {machine_type.description}{marks}")
+    return "\n".join(lines)
+
+
+def _in_listing_order(types: Iterable[MachineType]) -> list[MachineType]:
+    """Families first, each with its newest version first; then all others by name."""
+    known = sorted(types, key=lambda found: found.name)
+    families = sorted((found for found in reversed(known) if found.family), key=lambda found: found.family or "")
+    return families + [found for found in known if not found.family]
+
+
+def object_text(type_name: str) -> str:
+    """The object types, or the properties of one."""
+    from ..commands.backends import creatable_types_text
+    from ..vm.hostmem import BACKENDS, backend_class
+
+    if not type_name:
+        return creatable_types_text(BACKENDS)
+    return _options_text(type_name, backend_class(type_name))
+
+
+def _options_text(title: str, implementation: type[QOMObject]) -> str:
+    from ..commands.backends import options_text
+
+    declared = [found for found in implementation.class_properties() if found.setter is not None]
+    return options_text(title, [(found.name, found.type_name, found.description) for found in declared])

@@ -1,0 +1,116 @@
+"""What may follow in an HMP line: a pure function of the line and the machine, for every kind of prompt.
+
+Commands, options, object types, ids, properties and paths all come from the declarations; there is no list here.
+"""
+
+from __future__ import annotations
+
+from .. import schema
+from ..commands import hmp_commands
+from ..commands.hmp import Flag, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from ..commands.hmp import HMPCommand
+    from ..vm.machine import VirtualMachine
+
+    Candidates: TypeAlias = list[tuple[str, str]]
+    """Words with what they mean."""
+
+
+def candidates(vm: VirtualMachine, line: str) -> tuple[int, Candidates]:
+    """Where the last word of `line` begins, and the words that may stand there."""
+    words = line.split(" ")
+    typed = [word for word in words[:-1] if word]
+    start = len(line) - len(words[-1])
+    commands = hmp_commands()
+    if not typed:
+        return start, [(name, command.help) for name, command in commands.items() if " " not in name]
+    if typed[0] in ("help", "?"):
+        return start, _help_topics(commands, typed[1:])
+    if typed == ["info"]:
+        return start, _info_subjects(commands)
+    name, rest = (" ".join(typed[:2]), typed[2:]) if typed[0] == "info" else (typed[0], typed[1:])
+    command = commands.get(name)
+    if command is None:
+        return start, []
+    offset, found = _parameters(vm, command, rest, words[-1])
+    return start + offset, found
+
+
+def _info_subjects(commands: dict[str, HMPCommand]) -> Candidates:
+    return [(name[5:], command.help) for name, command in commands.items() if name.startswith("info ")]
+
+
+def _help_topics(commands: dict[str, HMPCommand], typed: list[str]) -> Candidates:
+    if typed == ["info"]:
+        return _info_subjects(commands)
+    return [(name, command.help) for name, command in commands.items() if " " not in name] if not typed else []
+
+
+def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last: str) -> tuple[int, Candidates]:
+    """What may stand for the parameter that comes next; the offset is of its beginning within the last word."""
+    flags = [parameter for parameter in command.parameters if isinstance(parameter, Flag)]
+    given = [word for word in typed if word.startswith("-")]
+    positional = [word for word in typed if not word.startswith("-")]
+    found = [(f"-{flag.letter}", flag.name) for flag in flags if f"-{flag.letter}" not in given and not positional]
+    places = [parameter for parameter in command.parameters if isinstance(parameter, Word)]
+    if len(positional) >= len(places):
+        return 0, found
+    place = places[len(positional)]
+    if place.kind == "object":
+        return _object_options(last)
+    return 0, found + _words_of_kind(vm, place.kind, positional, last)
+
+
+def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: str) -> Candidates:
+    if kind == "object-id":
+        return [(child.name, child.type_name) for child in vm.tree.objects.listed_children()]
+    if kind == "qom-path":
+        return _paths(vm, last)
+    if kind == "qom-property":
+        nodes = vm.tree.find(positional[0])
+        return [(name, type_name) for name, type_name in nodes[0].list_properties()] if nodes else []
+    return []
+
+
+def _paths(vm: VirtualMachine, last: str) -> Candidates:
+    """The paths one level below what is typed."""
+    parent, _, _ = last.rpartition("/")
+    nodes = vm.tree.find(parent or "/")
+    if not nodes:
+        return []
+    prefix = f"{parent}/"
+    return [
+        (f"{prefix}{name}{'/' if child.children else ''}", child.type_name) for name, child in nodes[0].children.items()
+    ]
+
+
+def _object_options(last: str) -> tuple[int, Candidates]:
+    """The type, then the properties, then the values of `object_add`'s argument."""
+    parts = last.split(",")
+    current = parts[-1]
+    offset = len(last) - len(current)
+    common = schema.properties("object-add")
+    types = next(member.values for member in common if member.name == "qom-type") or ()
+    if len(parts) == 1:
+        return offset, [(type_name, "object type") for type_name in types]
+    type_name = parts[0].removeprefix("qom-type=")
+    if type_name not in types:
+        return offset, []
+    members = {member.name: member for member in schema.properties("object-add", type_name)}
+    name, equals, _ = current.partition("=")
+    if not equals:
+        given = {part.partition("=")[0] for part in parts[:-1]} | {"qom-type"}
+        return offset, [
+            (f"{member.name}=", member.description or member.type.name)
+            for member in sorted(members.values(), key=lambda member: not member.required)
+            if member.name not in given
+        ]
+    member = members.get(name)
+    if member is None:
+        return offset, []
+    values = ("on", "off") if member.type.name == "bool" else member.values or ()
+    return offset + len(name) + 1, [(value, name) for value in values]

@@ -1,0 +1,31 @@
+"""The interactive console: the prompt of a person at a terminal.
+
+prompt_toolkit, pygments and asyncio are imported in here and nowhere else, and only once there is a terminal to serve;
+this module greets before it imports them. What commands do is not known here.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..program import Program
+
+
+def welcome(program: Program) -> str:
+    """The line that greets: who we are, and what machine this is."""
+    from ...commands.status import PACKAGE, QEMU_VERSION
+    from .status_bar import ram_text
+
+    assert program.vm is not None
+    version = ".".join(map(str, QEMU_VERSION))
+    machine = f"{program.vm.machine_type.name}, {ram_text(program.vm.machine.ram_size)}"
+    return f"{PACKAGE} (QEMU {version} protocols), {machine}; 'help' lists the commands"
+
+
+def run_console(program: Program) -> None:
+    """Serve the person at the terminal, and all other monitors, until the program is told to end."""
+    print(welcome(program), flush=True)
+
+    from .session import serve_terminal
+
+    serve_terminal(program)

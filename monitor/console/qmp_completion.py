@@ -1,0 +1,74 @@
+"""What may follow in QMP JSON that is being typed: a pure function of the text and the contract.
+
+Command names behind `"execute"`, names of arguments within `"arguments"`, and the values of those that have few.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ... import schema
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...schema import Member
+
+    Candidates = list[tuple[str, str]]
+
+_COMMAND = re.compile(r"""["']execute["']\s*:\s*["']([^"']*)$""")
+_COMMAND_BEFORE = re.compile(r"""["']execute["']\s*:\s*["']([^"']+)["']""")
+_ARGUMENTS = re.compile(r"""["']arguments["']\s*:\s*\{[^{}]*$""")
+_MEMBER = re.compile(r"""[{,]\s*["']([^"']*)$""")
+_VALUE = re.compile(r"""["']([^"']+)["']\s*:\s*["']([^"']*)$""")
+_TAG = re.compile(r"""["']qom-type["']\s*:\s*["']([^"']+)["']""")
+_REQUEST = (("execute", "the command"), ("arguments", "its arguments"), ("id", "comes back in the answer"))
+
+
+def qmp_candidates(text: str) -> tuple[int, Candidates]:
+    """Where the string under way begins, and the strings that may stand there, with what they mean."""
+    match = _COMMAND.search(text)
+    if match is not None:
+        return match.start(1), [(name, command.description) for name, command in schema.commands().items()]
+    if _ARGUMENTS.search(text):
+        return _argument_candidates(text)
+    match = _MEMBER.search(text)
+    if match is not None and text.count("{") == 1:
+        return match.start(1), [(name, meaning) for name, meaning in _REQUEST if not _has_member(text, name)]
+    return len(text), []
+
+
+def _argument_candidates(text: str) -> tuple[int, Candidates]:
+    members = _members(text)
+    match = _MEMBER.search(text)
+    if match is not None:
+        given = text[text.rindex("{") :]
+        return match.start(1), [
+            (member.name, member.description or member.type.name)
+            for member in members
+            if not _has_member(given, member.name)
+        ]
+    match = _VALUE.search(text)
+    if match is not None:
+        values = next((member.values for member in members if member.name == match[1]), ())
+        return match.start(2), [(value, match[1]) for value in values]
+    return len(text), []
+
+
+def _members(text: str) -> Iterable[Member]:
+    """The arguments of the command that is named in the text, as far as they are known."""
+    command = _COMMAND_BEFORE.search(text)
+    if command is None or command[1] not in schema.commands():
+        return ()
+    tag = _TAG.search(text)
+    if tag is not None and command[1] == "object-add":
+        try:
+            return schema.properties(command[1], tag[1])
+        except KeyError:
+            pass
+    return schema.properties(command[1])
+
+
+def _has_member(text: str, name: str) -> bool:
+    return re.search(rf"""["']{re.escape(name)}["']\s*:""", text) is not None

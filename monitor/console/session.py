@@ -1,0 +1,158 @@
+"""A person's session at the prompt, from the first line to the last."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
+
+from ...commands import hmp_commands
+from .completer import ConsoleCompleter
+from .execution import Answer, Executor
+from .highlighting import ConsoleLexer, highlight
+from .history import history_path, open_history
+from .hosting import LoopHost
+from .screen import Screen
+from .status_bar import status_bar
+from .style import make_style
+from .typed import commands_in, is_unfinished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+    from ..program import Program
+
+PROMPT = "(ramslot) "
+TIPS = 'Tab completes, Ctrl-R searches what was typed before, {"execute": …} speaks QMP, Ctrl-D quits'
+WAITING = "still running; Ctrl-C cancels"
+WAY_OUT = "Ctrl-D or 'quit' ends the session"
+
+
+def serve_terminal(program: Program) -> None:
+    """Have a session at the terminal; a dumb one gets plain text only."""
+    with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb_terminal() else None):
+        asyncio.run(ConsoleSession(program).run())
+
+
+class ConsoleSession:
+    """Reads commands, runs them, shows answers and events, until the program ends or the user leaves."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        style = make_style()
+        self._screen = Screen(style)
+        self._executor = Executor(program, lambda: self._screen.write_line(WAITING, "dim"))
+        self._stopped = asyncio.Event()
+        self._farewell: str | None = None
+        self._bar: StyleAndTextTuples = []
+        self._prompt: PromptSession[str] = PromptSession(
+            [("class:prompt", PROMPT)],
+            multiline=Condition(lambda: is_unfinished(self._prompt.default_buffer.text)),
+            prompt_continuation=[("class:continuation", "... ".rjust(len(PROMPT)))],
+            style=style,
+            include_default_pygments_style=False,
+            lexer=ConsoleLexer(hmp_commands()),
+            completer=ConsoleCompleter(program),
+            complete_while_typing=False,
+            enable_history_search=True,
+            history=open_history(history_path()),
+            auto_suggest=AutoSuggestFromHistory(),
+            bottom_toolbar=self._status_bar,
+        )
+
+    async def run(self) -> None:
+        """Serve the terminal until the program ends; it is told to end if the user leaves."""
+        program = self._program
+        assert program.vm is not None
+        program.loop.on_signal(signal.SIGINT, self._interrupt)
+        program.vm.observers.append(self._on_event)
+        stderr = sys.stderr
+        with patch_stdout(raw=True), LoopHost(program.loop, self._on_round):
+            if not stderr.isatty():
+                sys.stderr = stderr
+            self._screen.write_line(TIPS, "dim")
+            while not program.ending:
+                text = await self._read()
+                if text is None:
+                    break
+                await self._run(text)
+            await self._stopped.wait()
+        if self._farewell is not None:
+            self._screen.write_line(self._farewell, "dim")
+        program.vm.observers.remove(self._on_event)
+
+    async def _read(self) -> str | None:
+        """What the user types; None if nothing will come any more."""
+        try:
+            return await self._prompt.prompt_async(handle_sigint=False, pre_run=self._on_round)
+        except KeyboardInterrupt:
+            if not self._prompt.default_buffer.text:
+                self._screen.write_line(WAY_OUT, "dim")
+            return ""
+        except EOFError:
+            self._program.shut_down("host-qmp-quit")
+        except OSError:
+            self._screen.give_up()
+            self._program.shut_down("host-signal")
+        return None
+
+    async def _run(self, text: str) -> None:
+        for command in commands_in(text):
+            async for answer in self._executor.run(command):
+                self._show(answer)
+            if self._program.ending:
+                return
+
+    def _show(self, answer: Answer) -> None:
+        text = answer.text
+        self._screen.write([("class:error", text)] if answer.failed else highlight(text, answer.lexer))
+        if answer.hint:
+            self._screen.write_line(f"hint: {answer.hint}", "hint")
+
+    # What happens meanwhile
+
+    def _interrupt(self) -> None:
+        """SIGINT, which Ctrl-C is while a command runs: that command is cancelled, or the line."""
+        if self._executor.interrupt():
+            self._screen.write([("", "\n")])  # behind the terminal's own "^C"
+        else:
+            self._leave_prompt(KeyboardInterrupt)
+
+    def _leave_prompt(self, reason: type[BaseException]) -> None:
+        prompt = self._screen.prompting
+        if prompt is not None and prompt.future is not None and not prompt.future.done():
+            prompt.exit(exception=reason)
+
+    def _on_round(self) -> None:
+        """The loop has worked: other monitors may have changed what the bar shows, or ended the program."""
+        prompt = self._screen.prompting
+        if self._program.loop.stopping:
+            self._stopped.set()
+            self._executor.interrupt()
+            self._leave_prompt(EOFError)
+        elif prompt is not None and self._bar != status_bar(self._program):
+            prompt.invalidate()
+
+    def _status_bar(self) -> StyleAndTextTuples:
+        self._bar = status_bar(self._program)
+        return self._bar
+
+    def _on_event(self, name: str, data: dict[str, Any] | None) -> None:
+        line = f"event: {name}" + (f" {json.dumps(data)}" if data else "")
+        if name == "SHUTDOWN":
+            # The prompt is about to be left, and our own user knows why: told when it is gone, and to others only.
+            self._farewell = line if self._screen.prompting is not None else None
+        else:
+            self._screen.write_line(line, "dim")

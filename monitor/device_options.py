@@ -1,0 +1,128 @@
+"""The options that describe character devices and monitors: -chardev, -mon, -qmp, -qmp-pretty and -monitor.
+
+No device is opened here, and what the options of a socket mean together is its own to say.
+"""
+
+from __future__ import annotations
+
+from ..commands.keyval import BAD_IDENTIFIER, OptionError, is_identifier
+from . import options
+from .settings import Answered, DeviceSettings, MonitorSettings, Question
+
+
+class DeviceOptions:
+    """What has been said about devices and monitors so far."""
+
+    __slots__ = ("compat_monitors", "context", "devices", "monitors")
+
+    def __init__(self, context: options.Context) -> None:
+        self.context = context
+        self.devices: list[DeviceSettings] = []
+        self.monitors: list[tuple[str, dict[str, str]]] = []
+        self.compat_monitors = 0
+
+    def take_chardev(self, value: str) -> None:
+        """Take `-chardev`."""
+        pairs = self.context.read(options.CHARACTER_DEVICE, value)
+        self.devices.append(DeviceSettings(self.context.where, {key: values[-1] for key, values in pairs.items()}))
+
+    def take_mon(self, value: str) -> None:
+        """Take `-mon`."""
+        pairs = self.context.read(options.MONITOR, value)
+        self.monitors.append((self.context.where, {key: values[-1] for key, values in pairs.items()}))
+        self.context.settings.default_monitor = False
+
+    def take_qmp(self, value: str) -> None:
+        """Take `-qmp`."""
+        self._device_monitor(value, {"mode": "control"})
+
+    def take_qmp_pretty(self, value: str) -> None:
+        """Take `-qmp-pretty`."""
+        self._device_monitor(value, {"mode": "control", "pretty": "on"})
+
+    def take_monitor(self, value: str) -> None:
+        """Take `-monitor`."""
+        self.context.settings.default_monitor = False
+        self.context.settings.console_replaced = True
+        if value != "none":
+            self._device_monitor(value, {"mode": "readline"})
+
+    def _device_monitor(self, text: str, monitor: dict[str, str]) -> None:
+        """Add a monitor on a device in the short spelling, or on one that -chardev makes."""
+        label = f"compat_monitor{self.compat_monitors}"
+        self.compat_monitors += 1
+        if text.startswith("chardev:"):
+            label = text[8:]
+            if not is_identifier(label):
+                raise OptionError(BAD_IDENTIFIER.partition("\n")[0])
+        else:
+            try:
+                device = options.read_device(text)
+                self.context.claim("chardev", label)
+            except OptionError as error:
+                if str(error):
+                    self.context.warn(str(error))
+                raise OptionError(f"parse error: {text}") from None
+            self.devices.append(DeviceSettings(self.context.where, device | {"id": label}))
+        self.context.claim("mon", label)
+        self.monitors.append((self.context.where, monitor | {"chardev": label}))
+        self.context.settings.default_monitor = False
+
+    def finish_devices(self) -> None:
+        """Name the devices, once each is something that can be opened."""
+        settings = self.context.settings
+        stdio_taken = False
+        for device in self.devices:
+            self.context.where = device.origin
+            label, backend = self._identity(device.options)
+            if backend == "stdio":
+                if settings.daemonize:
+                    raise OptionError("cannot use stdio with -daemonize")
+                if stdio_taken:
+                    raise OptionError("cannot use stdio by multiple character devices")
+                stdio_taken = True
+            device.options = options.served_options(device.options)
+            settings.chardevs[label] = device
+        self.context.where = ""
+        if settings.nographic and settings.daemonize and settings.default_monitor and not settings.nodefaults:
+            raise OptionError("-nographic cannot be used with -daemonize")
+
+    def _identity(self, device: dict[str, str]) -> tuple[str, str]:
+        """Return a device's id and kind."""
+        backend = device.get("backend")
+        if backend is not None and options.is_help(backend):
+            lines = ["Available chardev backend types: ", *(f"  {name}" for name in options.CHARACTER_DEVICES)]
+            raise Answered(Question("text", text="\n".join(lines)))
+        label = device.get("id")
+        if label is None:
+            raise OptionError("chardev: no id specified")
+        if backend is None:
+            raise OptionError(f'chardev: "{label}" missing backend')
+        if backend not in options.CHARACTER_DEVICES:
+            raise OptionError(f"'{backend}' is not a valid char driver name")
+        return label, backend
+
+    def finish_monitors(self) -> None:
+        """Put each monitor on its device."""
+        settings = self.context.settings
+        used: set[str] = set()
+        for where, monitor in self.monitors:
+            self.context.where = where
+            mode = monitor.get("mode", "readline")
+            pretty = monitor.get("pretty") == "on"
+            if mode not in ("readline", "control"):
+                raise OptionError(f"Parameter 'mode' does not accept value '{mode}'")
+            label = monitor.get("chardev")
+            if label is None:
+                raise OptionError("Parameter 'chardev' is missing")
+            if label not in settings.chardevs:
+                raise OptionError(f'chardev "{label}" not found')
+            if pretty and mode == "readline":
+                raise OptionError("'pretty' is not compatible with HMP monitors")
+            if label in used:
+                raise OptionError(f"Device '{label}' is in use")
+            used.add(label)
+            settings.monitors.append(MonitorSettings(where, label, mode, pretty))
+            if mode == "readline":
+                settings.console_replaced = True
+        self.context.where = ""

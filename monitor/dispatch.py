@@ -1,0 +1,91 @@
+"""From a command's name, or an HMP line, to its answer: look up, check, run, render.
+
+What asked, and how the answer is written, is not known here.
+"""
+
+from __future__ import annotations
+
+from .. import schema
+from ..commands import handler
+from ..vm.errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..commands import Context
+    from ..vm.steps import Task
+
+QMP_TWIN = " --qmp"
+"""At the end of an HMP line: show the QMP command that it stands for, and do not run it."""
+
+
+class HMPLineError(Exception):
+    """An HMP line that failed; `str(error)` is all that it prints, and `hint` may name the remedy."""
+
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
+    """Run a QMP command: its result, or a task (a generator) that will have it. Raises `VMError`."""
+    command = schema.commands().get(name)
+    if command is None:
+        raise VMError(f"The command {name} has not been found", "CommandNotFound")
+    try:
+        schema.check(name, arguments)
+    except schema.ArgumentError as error:
+        raise VMError(str(error)) from None
+    return handler(command.subject, name)(context, arguments)
+
+
+def is_task(result: Any) -> bool:
+    """Whether what `execute` returned still has to be run."""
+    return hasattr(result, "send")
+
+
+def run_hmp_line(context: Context, line: str) -> Task[str]:
+    """Run an HMP line and return what it prints; raises `HMPLineError`."""
+    from ..commands import hmp_commands
+    from ..commands.hmp import HMPError
+
+    line = line.strip()
+    twin = line.endswith(QMP_TWIN)
+    if twin:
+        line = line.removesuffix(QMP_TWIN)
+    if not line:
+        return ""
+    name, rest = _split_name(line)
+    command = hmp_commands().get(name)
+    if command is None:
+        raise HMPLineError(f"unknown command: '{name}'\n")
+    try:
+        words = command.parse(rest, name)
+        request, arguments = command.request(context.vm, words)
+        if twin:
+            return _twin_text(request, arguments)
+        result = execute(context, request, arguments)
+        if is_task(result):
+            result = yield from result
+        return command.render(result, words)
+    except HMPError as error:
+        raise HMPLineError(str(error)) from None
+    except VMError as error:
+        prefix = "" if error.qmp_class == "CommandNotFound" else "Error: "
+        raise HMPLineError(f"{prefix}{error.full_text}\n", error.hint) from None
+
+
+def _split_name(line: str) -> tuple[str, str]:
+    """The name of a line's command, `info` commands having two words, and the rest."""
+    name, *rest = line.split(maxsplit=1)
+    if name == "info" and rest:
+        subject, *rest = rest[0].split(maxsplit=1)
+        name = f"info {subject}"
+    return name, rest[0] if rest else ""
+
+
+def _twin_text(request: str, arguments: dict[str, Any]) -> str:
+    from json import dumps
+
+    return dumps({"execute": request, "arguments": arguments} if arguments else {"execute": request}) + "\n"

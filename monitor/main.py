@@ -1,0 +1,144 @@
+"""The command: read the command line, make the machine, serve it, end with the right status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..commands.keyval import OptionError
+from ..vm.errors import VMError
+from .cmdline import parse
+from .settings import CommandLineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .program import Program
+    from .settings import Settings
+
+
+def main() -> int:
+    """Run the program named by `sys.argv`; returns its exit status."""
+    _have_standard_streams()
+    try:
+        status = _main()
+        sys.stdout.flush()
+    except OSError as error:
+        # A reader of our output that has gone (`| head`) is no news; a full disk, or no descriptor left, is.
+        if not isinstance(error, BrokenPipeError):
+            print(f"{os.path.basename(sys.argv[0])}: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return status
+
+
+def _have_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed, so that nothing else gets its descriptor."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def _main() -> int:
+    try:
+        settings = parse(sys.argv, _check_machine)
+    except CommandLineError as error:
+        for message in error.messages:
+            print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+        return 1
+    if settings.question is not None:
+        from .answers import answer
+
+        return answer(settings)
+    if settings.daemonize:
+        from .daemon import run_daemon
+
+        return run_daemon(lambda report: _run(settings, report))
+    return _run(settings)
+
+
+def _check_machine(name: str, target: str | None) -> None:
+    """Refuse an unknown machine type at the point where QEMU does."""
+    from ..vm.boards import find_machine_type
+
+    try:
+        find_machine_type(name, target)
+    except VMError as error:
+        raise OptionError(str(error)) from None
+
+
+def _run(settings: Settings, report_started: Callable[[], None] | None = None) -> int:
+    from .program import Program
+
+    program = Program(settings)
+    pidfile = None
+    try:
+        for warning in settings.warnings:
+            program.warn(warning)
+        program.watch_signals()
+        program.open_monitors()
+        program.start_machine()
+        if settings.pidfile is not None:
+            pidfile = write_pidfile(settings.pidfile)
+        if report_started is not None:
+            report_started()
+        return _serve(program)
+    except VMError as error:
+        reason = getattr(error, "reason", None)
+        if reason is not None:
+            print(reason, file=sys.stderr)
+        program.warn(error.full_text)
+        return 1
+    except OSError:
+        raise
+    except Exception as error:  # a defect of ours, told without a traceback
+        program.describe_error(error)
+        return 1
+    finally:
+        program.close()
+        if pidfile is not None:
+            os.unlink(pidfile)
+
+
+def _serve(program: Program) -> int:
+    settings = program.settings
+    if settings.commands or settings.script is not None or (settings.wants_console and not _at_terminal()):
+        return _run_scripts(program)
+    if settings.wants_console:
+        from .console import run_console
+
+        run_console(program)
+    else:
+        program.loop.run()
+    return 0
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _run_scripts(program: Program) -> int:
+    from .script import ScriptRunner, script_lines
+
+    settings = program.settings
+    runner = ScriptRunner(program, settings.keep_going)
+    if settings.commands:
+        runner.run((f"-c '{line}'", line) for line in settings.commands)
+    path = settings.script
+    if path is None and not settings.commands:
+        path = "-"
+    if path is not None and (settings.keep_going or not runner.failed):
+        runner.run(script_lines(path))
+    return 1 if runner.failed else 0
+
+
+def write_pidfile(path: str) -> str:
+    """Write the process id to a file and return its absolute path; raises `VMError`."""
+    path = os.path.abspath(path)
+    try:
+        with open(path, "w") as file:
+            file.write(f"{os.getpid()}\n")
+    except OSError as error:
+        raise VMError(f"cannot create PID file: Cannot open pid file: {error.strerror}") from None
+    return path

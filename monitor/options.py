@@ -1,0 +1,255 @@
+"""What the option groups of the command line know: their keys, the types of the values, the spellings of a device.
+
+How option texts are cut into pairs is in `keyval`; what the options mean together is in `cmdline`.
+"""
+
+from __future__ import annotations
+
+from ..commands.keyval import BAD_IDENTIFIER, HELP_WORDS, OptionError, is_identifier, parse_opts
+from ..vm.sizes import BadSizeError, SizeRangeError, parse_integer, parse_size
+from .settings import Answered, Question, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Warn = Callable[[str], None]
+
+_CHARACTER_DEVICE_KEYS = {
+    "string": "backend path host port fd localaddr localport name logfile tls-creds tls-authz chardev",
+    "bool": "server wait delay nodelay telnet tn3270 websocket mux signal ipv4 ipv6 abstract tight append logappend"
+    " mouse clipboard",
+    "number": "to reconnect width height cols rows debug",
+    "size": "size",
+}
+
+_TRUE = ("on", "yes", "true", "y")
+_FALSE = ("off", "no", "false", "n")
+_TYPE_NAMES = {"string": "str", "bool": "bool (on/off)", "number": "num", "size": "size"}
+
+_BAD_SIZE = (
+    "Parameter '{key}' expects a non-negative number below 2^64\n"
+    "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+    "and exabytes, respectively."
+)
+
+
+class Context:
+    """Where the reading of a command line stands, for all that take part in it."""
+
+    __slots__ = ("_ids", "settings", "where")
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.where = ""
+        """The option at hand as it was spelled; messages about it begin with it. Empty: about no one option."""
+        self._ids: set[tuple[str, str]] = set()
+
+    def located(self, text: str) -> str:
+        """Return a message with the option that it is about before it."""
+        return f"{self.where}: {text}" if self.where else text
+
+    def warn(self, text: str) -> None:
+        """Keep a message about the option at hand that does not end the reading."""
+        self.settings.warnings.append(self.located(text))
+
+    def read(self, group: OptionGroup, text: str) -> dict[str, list[str]]:
+        """Return the values of each key of an option's text, checked; the id, if the group has ids, is the first alone.
+
+        :raise OptionError: with QEMU's text.
+        :raise Answered: help was asked for and nothing before it is wrong.
+        """
+        pairs: dict[str, list[str]] = {}
+        # The id is looked at before everything else, so also before a warning about what stands in front of it.
+        label = _find_id(group, text)
+        if label is not None:
+            self.claim(group.name, label)
+            pairs["id"] = [label]
+        for key, value in parse_opts(text, group.implied_key, group.types, self.warn):
+            if key == "id":
+                continue
+            if value is None:
+                if group.types:
+                    raise Answered(Question("text", text=_list_keys(group), status=1))
+                value = "on"
+            elif group.types:
+                value = _checked(group, key, value, self.warn)
+            pairs.setdefault(key, []).append(value)
+        return pairs
+
+    def claim(self, group: str, label: str) -> None:
+        """Note that an id is taken."""
+        if (group, label) in self._ids:
+            raise OptionError(f"Duplicate ID '{label}' for {group}")
+        self._ids.add((group, label))
+
+
+class OptionGroup:
+    """The keys that one option takes, with the types of their values."""
+
+    __slots__ = ("has_ids", "implied_key", "name", "types")
+
+    def __init__(self, name: str, implied_key: str | None, has_ids: bool, types: dict[str, str]) -> None:
+        self.name = name
+        self.implied_key = implied_key
+        self.has_ids = has_ids
+        """Whether each use of the option makes a thing of its own that may have an id; else all uses merge."""
+        self.types = types
+        """Type of each key's value: string, bool, number or size; empty for a group that takes any key."""
+
+
+MEMORY = OptionGroup("memory", "size", False, {"size": "size", "slots": "number", "maxmem": "size"})
+NAME = OptionGroup("name", "guest", False, {"guest": "string", "process": "string", "debug-threads": "bool"})
+MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "string", "pretty": "bool"})
+CHARACTER_DEVICE = OptionGroup(
+    "chardev", "backend", True, {key: kind for kind, keys in _CHARACTER_DEVICE_KEYS.items() for key in keys.split()}
+)
+NUMA = OptionGroup("numa", "type", True, {})
+ACCELERATOR = OptionGroup("accel", "accel", True, {})
+OBJECT = OptionGroup("object", "qom-type", True, {})
+
+SMP_KEYS = ("cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus")
+"""The members of `-smp` in the order in which mistakes are found."""
+
+ACCELERATORS: dict[str, dict[str, str]] = {
+    "tcg": {},
+    "kvm": {"max-memslots": "uint64", "max-memslot-size": "size"},
+    "sim": {"max-memslots": "uint64", "max-memslot-size": "size"},
+    "qtest": {},
+}
+"""The accelerators and their properties' types."""
+
+CHARACTER_DEVICES = ("stdio", "null", "socket")
+"""The kinds of character devices there are."""
+
+DISPLAYS = ("gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "default", "vnc")
+"""The displays that QEMU has and this program has not."""
+
+_SERVED_KEYS = frozenset(("backend", "id", "path", "host", "port", "fd", "server", "wait", "reconnect", "signal"))
+_HARMLESS_KEYS = frozenset(("mux", "delay", "nodelay"))
+"""Several users of one device are refused anyway, and a monitor's lines are too short to be delayed."""
+_LOOPBACK = "127.0.0.1"
+_LONGEST_HOST = 64
+_LONGEST_PORT = 32
+
+
+def read_device(text: str) -> dict[str, str]:
+    """Return the character device that QEMU's short spelling (`unix:PATH,…`, `tcp:HOST:PORT,…`, `stdio`) means.
+
+    :raise OptionError: not such a spelling; with no text where QEMU gives no reason.
+    """
+    options: dict[str, str] = {}
+    if text.startswith("mon:"):
+        options["mux"] = "on"
+        text = text[4:]
+    if text in ("null", "stdio"):
+        return options | {"backend": text}
+    if text.startswith("unix:"):
+        return options | {"backend": "socket"} | _last(text[5:], "path")
+    if text.startswith("tcp:"):
+        host, _, place = text[4:].partition(":")
+        port, separator, rest = place.partition(",")
+        if not port or len(host) > _LONGEST_HOST:
+            raise OptionError("")
+        options |= {"backend": "socket", "host": host, "port": port[:_LONGEST_PORT]}
+        if separator:
+            options |= _last(rest, None)
+        options["host"] = options["host"] or _LOOPBACK
+        return options
+    raise OptionError(f"'{text}' is not a valid char driver")
+
+
+def served_options(device: dict[str, str]) -> dict[str, str]:
+    """Return those options of a character device that its opening obeys.
+
+    Left out is what asks for nothing, or is not looked at by QEMU either for this kind of device.
+
+    :raise OptionError: an option that QEMU obeys and nothing here does.
+    """
+    for key, value in device.items():
+        if key in _SERVED_KEYS or key in _HARMLESS_KEYS or value == "off":
+            continue
+        if device.get("backend") == "socket" or key.startswith("log"):
+            raise OptionError(f"option '{key}' is not supported")
+    return {key: value for key, value in device.items() if key in _SERVED_KEYS}
+
+
+def accelerator_property(accelerator: str, key: str, value: str) -> str:
+    """Return an accelerator's property checked and with its spelling gone: a number of bytes or things in decimal.
+
+    :raise OptionError: there is no such property or its value is wrong.
+    """
+    kind = ACCELERATORS[accelerator].get(key)
+    if kind is None:
+        raise OptionError(f"Property '{accelerator}-accel.{key}' not found")
+    try:
+        number = parse_size(value) if kind == "size" else parse_integer(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        raise OptionError(f"Parameter '{key}' expects {kind}")
+    return str(number)
+
+
+def _find_id(group: OptionGroup, text: str) -> str | None:
+    """Return the first id in an option's text."""
+    # QEMU forgets here that the first value may need no key. Most texts have no id; they are not cut twice.
+    if "id" not in text:
+        return None
+    for key, value in parse_opts(text):
+        if key == "id" and value is not None:
+            if not group.has_ids:
+                raise OptionError("Invalid parameter 'id'")
+            if not is_identifier(value):
+                raise OptionError(BAD_IDENTIFIER)
+            return value
+    return None
+
+
+def _last(text: str, implied_key: str | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for key, value in parse_opts(text, implied_key, CHARACTER_DEVICE.types):
+        if key != "id":
+            pairs[key] = _checked(CHARACTER_DEVICE, key, "on" if value is None else value, None)
+    return pairs
+
+
+def _checked(group: OptionGroup, key: str, value: str, warn: Warn | None) -> str:
+    """Return the value of a key as it is passed on."""
+    kind = group.types.get(key)
+    if kind is None:
+        raise OptionError(f"Invalid parameter '{key}'")
+    if kind == "bool":
+        if value not in _TRUE and value not in _FALSE:
+            raise OptionError(f"Parameter '{key}' expects 'on' or 'off'")
+        return "on" if value in _TRUE else "off"
+    if kind == "number":
+        _check_number(key, value)
+    elif kind == "size":
+        try:
+            parse_size(value, warn=warn)
+        except BadSizeError:
+            raise OptionError(_BAD_SIZE.format(key=key)) from None
+        except SizeRangeError:
+            raise OptionError(f"Value '{value}' is out of range for parameter '{key}'") from None
+    return value
+
+
+def _check_number(key: str, value: str) -> None:
+    try:
+        number = parse_integer(value)
+    except ValueError:
+        raise OptionError(f"Parameter '{key}' expects a number") from None
+    if abs(number) >= 1 << 64:
+        raise OptionError(f"Value '{value}' is too large for parameter '{key}'")
+
+
+def _list_keys(group: OptionGroup) -> str:
+    lines = [f"{group.name} options:"]
+    lines += [f"  {key}=<{_TYPE_NAMES[group.types[key]]}>" for key in sorted(group.types)]
+    return "\n".join(lines)
+
+
+def is_help(text: str) -> bool:
+    """Tell whether a value asks for help instead of naming something."""
+    return text in HELP_WORDS

@@ -1,0 +1,160 @@
+"""The running program: one machine, its monitors, the loop that serves them, and the way it ends."""
+
+from __future__ import annotations
+
+import sys
+
+from ..commands import Context
+from ..vm.errors import VMError
+from .loop import Loop
+from .worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.machine import VirtualMachine
+    from ..vm.steps import Task
+    from .chardev import Chardev
+    from .sessions import HMPMonitor, QMPMonitor
+    from .settings import Settings
+
+
+class Program:
+    """Everything that lives from start to end. `close` releases it all, in whatever state it is.
+
+    Monitors are opened, and greet, before the machine is made; what clients ask meanwhile waits for it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.loop = Loop()
+        self.worker = Worker(self.loop)
+        self.chardevs: dict[str, Chardev] = {}
+        self.monitors: list[QMPMonitor | HMPMonitor] = []
+        self.vm: VirtualMachine | None = None
+        self.ending = False
+        """Whether the program was told to end."""
+
+    # Start
+
+    def open_monitors(self) -> None:
+        """Open all character devices and put the monitors on them; raises `ChardevError`."""
+        if self.settings.chardevs:
+            from .chardev import ChardevError, open_chardev
+
+            for name, device in self.settings.chardevs.items():
+                try:
+                    self.chardevs[name] = open_chardev(self.loop, device.options, self.warn)
+                except ChardevError as error:
+                    raise VMError(f"{device.origin}: {error}") from None
+        for monitor in self.settings.monitors:
+            self._add_monitor(monitor.chardev, monitor.mode, monitor.pretty)
+
+    def _add_monitor(self, chardev_id: str, mode: str, pretty: bool) -> None:
+        from .sessions import HMPMonitor, QMPMonitor
+
+        chardev = self.chardevs[chardev_id]
+        monitor = QMPMonitor(self, chardev, pretty) if mode == "control" else HMPMonitor(self, chardev)
+        chardev.attach(monitor)
+        self.monitors.append(monitor)
+
+    def start_machine(self) -> None:
+        """Make the machine; raises `VMError`. From now on commands are answered."""
+        from ..vm.machine import VirtualMachine
+
+        try:
+            self.vm = VirtualMachine(self.settings.config)
+        except VMError as error:
+            for warning in error.warnings:
+                self.warn(warning)
+            raise
+        self.vm.on_warning = self.warn
+        for notice in self.vm.notices:
+            print(notice, flush=True)
+        for warning in self.vm.warnings:
+            self.vm.on_warning(warning)
+        self.vm.observers.append(self._on_event)
+        self.qmp_context = Context(self.vm, self)
+        self.hmp_context = self.qmp_context
+        self.loop.call_soon(self._serve_early_clients)
+
+    def _serve_early_clients(self) -> None:
+        for monitor in self.monitors:
+            monitor.pump()
+
+    def watch_signals(self) -> None:
+        """End cleanly at the signals that ask for it, as QEMU does."""
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.loop.on_signal(number, self.shut_down, "host-signal")
+
+    # What monitors and handlers need
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands can be carried out."""
+        return self.vm is not None and not self.ending
+
+    def run_hmp(self, line: str) -> Task[str]:
+        """Run an HMP line and return what it prints, also where it fails."""
+        from .dispatch import HMPLineError, run_hmp_line
+
+        try:
+            return (yield from run_hmp_line(self.hmp_context, line))
+        except HMPLineError as failure:
+            return str(failure)
+
+    def complete(self, line: str) -> tuple[int, list[str]]:
+        """Where the last word of an HMP line begins, and the words that may stand there."""
+        from .completion import candidates
+
+        assert self.vm is not None
+        start, found = candidates(self.vm, line)
+        return start, [word for word, _meaning in found]
+
+    def command_names(self) -> Any:
+        """The QMP commands there are."""
+        from .. import schema
+
+        return schema.commands()
+
+    def describe_error(self, error: Exception) -> tuple[str, str]:
+        """QMP class and text of any error; one that is no refusal is a defect of ours and is told on stderr as well."""
+        if isinstance(error, VMError):
+            return error.qmp_class, str(error)
+        text = f"internal error: {type(error).__name__}: {error}"
+        self.warn(text)
+        return "GenericError", text
+
+    def warn(self, text: str) -> None:
+        """A line on stderr, after the program's name."""
+        print(f"{self.settings.config.program}: {text}", file=sys.stderr)
+
+    def _on_event(self, name: str, data: dict[str, Any] | None) -> None:
+        from time import time_ns
+
+        seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+        for monitor in self.monitors:
+            monitor.send_event(name, data, seconds, nanoseconds // 1000)
+
+    # End
+
+    def shut_down(self, reason: str) -> None:
+        """Tell clients of the end and end the loop, once the present command was answered."""
+        if not self.ending:
+            self.ending = True
+            if self.vm is not None:
+                self.vm.emit("SHUTDOWN", {"guest": False, "reason": reason})
+            self.loop.stop()
+
+    def close(self) -> None:
+        """Cancel what runs, say goodbye to clients, release the machine."""
+        self.ending = True
+        self.worker.close()
+        for chardev in self.chardevs.values():
+            chardev.close()
+        if self.vm is not None:
+            self.vm.close()
+        self.loop.close()

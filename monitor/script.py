@@ -1,0 +1,129 @@
+"""Scripted use: lines of HMP and values of QMP JSON from `-c`, a file or a pipe, answered on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+from ..commands.json_output import encode
+from ..commands.json_stream import NEED_MORE, JSONError, JSONStream
+from ..vm.errors import VMError
+from .dispatch import HMPLineError, execute, is_task, run_hmp_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from .program import Program
+
+
+class ScriptError(Exception):
+    """A command of a script failed."""
+
+
+def script_lines(path: str) -> Iterator[tuple[str, str]]:
+    """The lines of a script, each with its place for messages; `-` is standard input. Raises `VMError`."""
+    if path == "-":
+        for number, line in enumerate(sys.stdin, 1):
+            yield f"stdin:{number}", line
+        return
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.readlines()
+    except OSError as error:
+        raise VMError(f"cannot read script '{path}': {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        yield f"{path}:{number}", line
+
+
+class ScriptRunner:
+    """Runs commands one after another and counts the failures."""
+
+    def __init__(self, program: Program, keep_going: bool) -> None:
+        self._program = program
+        self._keep_going = keep_going
+        self.failed = False
+
+    def run(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Run all lines, or those up to the first that fails."""
+        stream: JSONStream | None = None
+        for place, line in lines:
+            if self._program.loop.stopping:
+                return
+            stripped = line.strip()
+            if stream is None and (not stripped or stripped.startswith("#")):
+                continue
+            if stream is None and not stripped.startswith("{"):
+                done = self._run_hmp(place, stripped)
+            else:
+                stream = stream or JSONStream()
+                stream.feed(line.encode("utf-8", "surrogateescape") + b"\n")
+                done, stream = self._run_values(place, stream)
+            if not done and not self._keep_going:
+                return
+            self._program.loop.run_once(0)
+        if stream is not None:
+            self._fail("end of script", "JSON parse error, premature EOI")
+
+    def _run_values(self, place: str, stream: JSONStream) -> tuple[bool, JSONStream | None]:
+        """Run the values that are complete; the stream is returned while a value is begun in it.
+
+        Bad JSON ends with its line, so that what follows can be understood again.
+        """
+        done, broken = True, False
+        while (value := stream.take()) is not NEED_MORE:
+            done = self._run_qmp(place, value) and done
+            broken = broken or isinstance(value, JSONError)
+            if not done and not self._keep_going:
+                return False, None
+        return done, None if broken or stream.idle else stream
+
+    def _run_hmp(self, place: str, line: str) -> bool:
+        try:
+            text = self._program.worker.wait(run_hmp_line(self._program.hmp_context, line))
+        except HMPLineError as failure:
+            return self._fail(place, str(failure))
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return True
+
+    def _run_qmp(self, place: str, value: Any) -> bool:
+        try:
+            name, arguments, request_id = _request(value)
+            result = execute(self._program.qmp_context, name, arguments)
+            if is_task(result):
+                result = self._program.worker.wait(result)
+            answer = {"return": result}
+        except VMError as error:
+            answer = {"error": {"class": error.qmp_class, "desc": str(error)}}
+            return self._fail(place, encode(answer).decode())
+        if request_id is not None:
+            answer["id"] = request_id
+        sys.stdout.write(encode(answer).decode().replace("\r\n", "\n"))
+        sys.stdout.flush()
+        return True
+
+    def _fail(self, place: str, text: str) -> bool:
+        self.failed = True
+        sys.stdout.flush()
+        self._program.warn(f"{place}: {text.strip()}")
+        return False
+
+
+def _request(value: Any) -> tuple[str, dict[str, Any], Any]:
+    """Name, arguments and id of a request; raises `VMError` with QEMU's text."""
+    if isinstance(value, JSONError):
+        raise VMError(value.text)
+    if not isinstance(value, dict):
+        raise VMError("QMP input must be a JSON object")
+    if "execute" not in value:
+        raise VMError("QMP input lacks member 'execute'")
+    for member in value:
+        if member not in ("execute", "arguments", "id"):
+            raise VMError(f"QMP input member '{member}' is unexpected")
+    name, arguments = value["execute"], value.get("arguments", {})
+    if not isinstance(name, str):
+        raise VMError("QMP input member 'execute' must be a string")
+    if not isinstance(arguments, dict):
+        raise VMError("QMP input member 'arguments' must be an object")
+    return name, arguments, value.get("id")

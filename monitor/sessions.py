@@ -1,0 +1,182 @@
+"""The monitors on character devices: QMP for programs, HMP for people; each joins a protocol to a device.
+
+The protocols themselves are in `qmp` and `readline`, what commands do in `dispatch`.
+"""
+
+from __future__ import annotations
+
+from .chardev import FrontEnd
+from .dispatch import HMPLineError, execute, is_task, run_hmp_line
+from .qmp import Answer, QMPSession, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .chardev import Chardev
+    from .program import Program
+
+
+class QMPMonitor(FrontEnd):
+    """QMP on a character device, for one client after another."""
+
+    def __init__(self, program: Program, chardev: Chardev, pretty: bool) -> None:
+        self._program = program
+        self._chardev = chardev
+        self._pretty = pretty
+        self._session = self._new_session()
+        self._pumping = False
+
+    def _new_session(self) -> QMPSession:
+        from ..commands.status import PACKAGE, QEMU_VERSION
+
+        return QMPSession(QEMU_VERSION, PACKAGE, self._pretty)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client is there."""
+        return self._chardev.connected
+
+    def on_open(self) -> None:
+        """Greet a new client."""
+        self._session = self._new_session()
+        self._chardev.write(self._session.greeting())
+
+    def on_data(self, data: bytes) -> None:
+        """Take what the client sent; it is worked on once there is a machine."""
+        self._session.receive(data)
+        self.pump()
+
+    def on_drain(self) -> None:
+        """The client has read what made us wait."""
+        self.pump()
+
+    def on_close(self) -> None:
+        """Forget the client; answers that are still to come go nowhere."""
+        self._session = self._new_session()
+
+    def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
+        """Tell the client of an event."""
+        event = self._session.event(name, data, seconds, microseconds)
+        if event:
+            self._chardev.write(event)
+
+    def pump(self) -> None:
+        """Answer all that can be answered now, in order."""
+        if self._pumping or not self._program.ready:
+            return
+        self._pumping = True
+        session = self._session
+        try:
+            while self._program.ready and not self._chardev.congested and session is self._session:
+                event = session.next_event()
+                if type(event) is Request:
+                    self._run(session, event)
+                elif type(event) is Answer:
+                    self._chardev.write(event.data)
+                else:
+                    break
+        finally:
+            self._pumping = False
+        if self._chardev.congested or not self._session.wants_data:
+            self._chardev.pause_reading()
+        else:
+            self._chardev.resume_reading()
+
+    def _run(self, session: QMPSession, request: Request) -> None:
+        if request.oob:
+            if request.command in self._program.command_names():
+                self._chardev.write(session.fail_not_oob(request))
+            else:
+                self._chardev.write(session.fail_not_found(request))
+            return
+        try:
+            result = execute(self._program.qmp_context, request.command, request.arguments)
+        except Exception as error:
+            self._answer(session, request, None, error)
+            return
+        if is_task(result):
+            self._program.worker.start(result, lambda value, error: self._finish(session, request, value, error))
+        else:
+            self._chardev.write(session.reply(request, result))
+
+    def _finish(self, session: QMPSession, request: Request, value: Any, error: Exception | None) -> None:
+        self._answer(session, request, value, error)
+        self.pump()
+
+    def _answer(self, session: QMPSession, request: Request, value: Any, error: Exception | None) -> None:
+        if error is None:
+            data = session.reply(request, value)
+        else:
+            qmp_class, text = self._program.describe_error(error)
+            data = session.fail(request, qmp_class, text)
+        if session is self._session:
+            self._chardev.write(data)
+
+
+class HMPMonitor(FrontEnd):
+    """HMP with QEMU's line editor on a character device."""
+
+    def __init__(self, program: Program, chardev: Chardev) -> None:
+        from .readline import Readline
+
+        self._program = program
+        self._chardev = chardev
+        self._readline = Readline(complete=program.complete)
+        self._running = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client is there."""
+        return self._chardev.connected
+
+    def on_open(self) -> None:
+        """Greet a new client."""
+        from ..commands.status import QEMU_VERSION
+        from .readline import Readline, banner
+
+        self._chardev.set_echo(False)
+        self._readline = Readline(complete=self._program.complete)
+        self._chardev.write(banner(".".join(map(str, QEMU_VERSION))) + self._readline.start())
+
+    def on_data(self, data: bytes) -> None:
+        """Take what was typed."""
+        self._readline.receive(data)
+        self.pump()
+
+    def on_drain(self) -> None:
+        """The client has read what made us wait."""
+        self.pump()
+
+    def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
+        """Events are for QMP."""
+
+    def pump(self) -> None:
+        """Echo, and run the lines that are complete."""
+        while self._readline.has_input and not self._running and self._program.ready and not self._chardev.congested:
+            echo, line = self._readline.advance()
+            self._chardev.write(echo)
+            if line is not None:
+                self._run(line)
+        if self._running or self._chardev.congested:
+            self._chardev.pause_reading()
+        else:
+            self._chardev.resume_reading()
+
+    def _run(self, line: str) -> None:
+        self._running = True
+        task = run_hmp_line(self._program.hmp_context, line)
+        self._program.worker.start(task, self._finish)
+
+    def _finish(self, text: str | None, error: Exception | None) -> None:
+        from .readline import to_terminal
+
+        self._running = False
+        if error is not None:
+            text = (
+                str(error) if isinstance(error, HMPLineError) else f"Error: {self._program.describe_error(error)[1]}\n"
+            )
+        self._chardev.write(to_terminal(text or ""))
+        if not self._program.ending:
+            self._chardev.write(self._readline.start())
+            self.pump()

@@ -1,0 +1,301 @@
+"""The interactive console on a real pseudo-terminal, as its user sees it: the screen is what a terminal makes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pexpect
+import pyte
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COLUMNS, LINES = 100, 30
+
+
+class _Screen(pyte.Screen):
+    """A terminal that answers when it is asked where the cursor is."""
+
+    def __init__(self, send: Callable[[str], object]) -> None:
+        super().__init__(COLUMNS, LINES)
+        self._send = send
+
+    def write_process_input(self, data: str) -> None:
+        self._send(data)
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.child: pexpect.spawn[bytes] = pexpect.spawn(
+            sys.executable,
+            ["-m", "ramslot", *arguments],
+            dimensions=(LINES, COLUMNS),
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+            timeout=20,
+        )
+        self.screen = _Screen(self.child.send)
+        self.stream = pyte.ByteStream(self.screen)
+        self.written = b""
+
+    @property
+    def pid(self) -> int:
+        assert self.child.pid is not None
+        return self.child.pid
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    @property
+    def line(self) -> str:
+        """The line with the cursor."""
+        return self.screen.display[self.screen.cursor.y].rstrip()
+
+    def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Show what is written until the screen is as wanted."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; the screen is:\n{self.text}"
+            try:
+                data = self.child.read_nonblocking(65536, 0.1)
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                assert condition(), f"the program has ended; the screen is:\n{self.text}"
+                return
+            self.written += data
+            self.stream.feed(data)
+
+    def until_shown(self, text: str) -> None:
+        self.until(lambda: text in self.text)
+
+    def until_prompt(self) -> None:
+        self.until(lambda: self.line == "(ramslot)")
+
+    def type(self, keys: str) -> None:
+        self.child.send(keys)
+
+    def run(self, command: str) -> None:
+        """Type a command and wait for the next prompt."""
+        self.type(command)
+        self.until(lambda: self.line.endswith(command[-20:]))
+        self.type("\r")
+        self.until(lambda: self.line != f"(ramslot) {command}")
+        self.until_prompt()
+
+    def end(self) -> int | None:
+        """Wait for the end and return the exit status; None after a signal."""
+        try:
+            while True:
+                data = self.child.read_nonblocking(65536, 20)
+                self.written += data
+                self.stream.feed(data)
+        except pexpect.EOF:
+            pass
+        self.child.wait()
+        return self.child.exitstatus
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start programs on terminals, at the prompt; they are gone at the end."""
+    terminals: list[Terminal] = []
+
+    def start(*arguments: str, **environment: str) -> Terminal:
+        started = Terminal(*(arguments or ("-M", "none")), XDG_STATE_HOME=str(tmp_path), **environment)
+        terminals.append(started)
+        started.until_prompt()
+        return started
+
+    yield start
+    for started in terminals:
+        started.child.close(force=True)
+
+
+def test_greets_shows_the_machine_and_quits(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "q35", "-m", "6G")
+    assert "pc-q35-7.2, 6 GiB RAM; 'help' lists the commands" in console.text
+    console.until_shown("pc-q35-7.2 │ running │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients")
+    console.run("info status")
+    assert "VM status: running" in console.text
+    console.type("quit\r")
+    assert console.end() == 0
+    assert "SHUTDOWN" not in console.text
+    assert "Traceback" not in console.text
+
+
+def test_the_prompt_is_coloured_and_the_error_red(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.run("nonsense")
+    row = next(row for row, line in enumerate(console.screen.display) if line.startswith("unknown command"))
+    assert console.screen.buffer[row][0].fg == "d70000"
+    assert console.screen.buffer[console.screen.cursor.y][0].fg == "008700"
+
+
+def test_no_color(terminal: Callable[..., Terminal]) -> None:
+    console = terminal(NO_COLOR="1")
+    console.run("info ramblock")
+    console.run("nonsense")
+    console.until_shown("0 clients")
+    cells = [cell for row in console.screen.buffer.values() for cell in row.values()]
+    assert {cell.fg for cell in cells} == {cell.bg for cell in cells} == {"default"}
+    assert any(cell.reverse for cell in cells)  # the status bar
+
+
+def test_dumb_terminal(terminal: Callable[..., Terminal]) -> None:
+    console = terminal(TERM="dumb")
+    console.run("info status")
+    console.run("nonsense")
+    assert "VM status: running\n" in console.text
+    assert b"\x1b" not in console.written
+
+
+def test_tab_completes_words_of_the_machine(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.run("object_add memory-backend-ram,id=fresh,size=1M")
+    console.type("object_del \t")
+    console.until(lambda: console.line == "(ramslot) object_del fresh")
+    console.type("\x03")
+    console.until_prompt()
+    console.type("object_add memory-backend-ram,po\t")
+    console.until(lambda: console.line.endswith("policy="))
+
+
+def test_ctrl_c_cancels_the_line_and_the_machine_lives(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.type("stop")
+    console.until(lambda: console.line == "(ramslot) stop")
+    console.type("\x03")
+    console.until_prompt()
+    os.kill(console.pid, signal.SIGINT)
+    console.until_shown("Ctrl-D or 'quit' ends the session")
+    console.until_prompt()
+    console.run("info status")
+    assert "VM status: running" in console.text
+
+
+def test_ctrl_d_quits(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.type("\x04")
+    assert console.end() == 0
+
+
+def test_unfinished_json_goes_on_in_the_next_line(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.type('{"execute":\r')
+    console.until(lambda: console.line.strip() == "...")
+    console.type('"query-status"}\r')
+    console.until_shown('"status": "running"')
+    console.until_prompt()
+
+
+def test_qmp_client_beside_one_who_types(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    path = f"{tmp_path}/qmp"
+    console = terminal("-M", "none", "-qmp", f"unix:{path},server=on,wait=off")
+    console.type("info sta")
+    console.until(lambda: console.line == "(ramslot) info sta")
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
+        client.connect(path)
+        assert b"QMP" in answers.readline()
+        client.sendall(b'{"execute":"qmp_capabilities"}{"execute":"stop"}')
+        assert b"return" in answers.readline()
+        assert b"STOP" in answers.readline()
+        assert b"return" in answers.readline()
+        console.until(lambda: "paused" in console.text and "1 client" in console.text)
+        console.until(lambda: console.line == "(ramslot) info sta")  # the line is as it was, below the event
+        assert "event: STOP\n(ramslot) info sta" in console.text
+        console.type("tus\r")
+        console.until_shown("VM status: paused")
+    console.until_shown("0 clients")
+
+
+def test_error_with_a_hint(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "none", "-m", "16M")
+    console.run("mtree")
+    assert "unknown command: 'mtree'\nhint: did you mean 'info mtree'?" in console.text
+
+
+def test_sigterm_restores_the_terminal(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    path = f"{tmp_path}/qmp"
+    console = terminal("-M", "none", "-qmp", f"unix:{path},server=on,wait=off")
+    console.type("sto")
+    console.until(lambda: console.line == "(ramslot) sto")
+    os.kill(console.pid, signal.SIGTERM)
+    assert console.end() == 0
+    assert 'event: SHUTDOWN {"guest": false, "reason": "host-signal"}' in console.text
+    assert "clients" not in console.text  # the status bar is gone
+    assert console.written.rindex(b"\x1b[?2004l") > console.written.rindex(b"\x1b[?2004h")  # no bracketed paste
+    assert not os.path.exists(path)
+    assert "Traceback" not in console.text
+
+
+def test_the_terminal_s_end_ends_the_program(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    console = terminal("-M", "none", "-pidfile", str(pidfile))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), console.child.fileno())
+    console.child.wait()
+    assert console.child.exitstatus == 0
+    assert not pidfile.exists()
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_ctrl_c_cancels_a_long_command(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "none")
+    before = resident_memory(console.pid)
+    console.type("object_add memory-backend-ram,id=big,size=4G,prealloc=on,prealloc-threads=1\r")
+    console.until(lambda: resident_memory(console.pid) > before + (32 << 20))
+    console.type("\x03")
+    console.until_shown("Error: Operation cancelled")
+    console.until_prompt()
+    console.run("info memdev")
+    assert "memory backend" not in console.text
+    assert resident_memory(console.pid) < before + (32 << 20)
+
+
+def test_resizing_the_window_redraws_the_prompt(terminal: Callable[..., Terminal]) -> None:
+    console = terminal()
+    console.type("info status")
+    console.until(lambda: console.line == "(ramslot) info status")
+    console.screen.resize(20, 60)
+    console.child.setwinsize(20, 60)
+    console.until(lambda: "0 client" in console.text)
+    console.until(lambda: console.line == "(ramslot) info status")
+    console.type("\r")
+    console.until_shown("VM status: running")
+
+
+def test_long_output_and_ctrl_l(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "q35", "-m", "6G")
+    console.run("info mtree")
+    assert "ram-above-4g" in console.text
+    console.type("\x0c")
+    console.until(lambda: "ram-above-4g" not in console.text)
+    console.until_prompt()
+    assert console.screen.cursor.y == 0
+
+
+def test_history_and_suggestions_come_back(terminal: Callable[..., Terminal]) -> None:
+    first = terminal("-M", "none", "-m", "16M")
+    first.run("info memory_size_summary")
+    first.type("\x04")
+    first.end()
+    second = terminal("-M", "none", "-m", "16M")
+    second.type("info mem")
+    second.until(lambda: second.line == "(ramslot) info memory_size_summary")  # suggested
+    second.type("\x1b[C\r")
+    second.until_shown("base memory: 16777216")

@@ -1,0 +1,238 @@
+"""Asks real QEMU 7.2 and ramslot the same questions, and says where the answers differ.
+
+A question is an HMP line, or QMP if it begins with `{`. One process of each answers all questions of a case. What real QEMU
+answered is kept in `recorded/` (`pytest tests/differential --record` writes it anew) and serves where QEMU is not
+installed; there, of a long answer only the digest is kept. Nothing that is to be compared is decided here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ramslot
+
+RECORDED = Path(__file__).parent / "recorded"
+LONGEST_KEPT = 100
+"""Characters of an answer that is recorded as it is; of a longer one the digest is."""
+QUIET = ("-display", "none", "-nodefaults", "-S", "-qmp", "stdio")
+OUR_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(str(ramslot.__file__)).parent.parent)}
+MACHINES = ("none", "pc-i440fx-7.2", "pc-q35-7.2", "s390-ccw-virtio-7.2")
+"""The machine types that `query-machines` is compared for."""
+
+recording: dict[str, dict[str, list[str]]] = {}
+"""What real QEMU answered in this session: by file, then by case."""
+
+
+class Outcome:
+    """What a process answered, event names among it, what it said on stderr (less its name), and its exit status."""
+
+    def __init__(self, replies: list[str], errors: str, status: int) -> None:
+        self.replies = replies
+        self.errors = errors
+        self.status = status
+
+
+def our_command(arch: str, options: Iterable[str]) -> list[str]:
+    return [sys.executable, "-m", "ramslot", "--target", arch, *options]
+
+
+@cache
+def qemu(arch: str) -> str | None:
+    """The program that is QEMU 7.2 for `arch`; in CI it must be there."""
+    program = shutil.which(f"qemu-system-{arch}")
+    if program is not None:
+        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        if not version.startswith("QEMU emulator version 7.2."):
+            program = None
+    if program is None and os.environ.get("CI"):
+        pytest.fail(f"CI must ask a qemu-system-{arch} of version 7.2 anew")
+    return program
+
+
+# Asking
+
+
+def start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=OUR_ENVIRONMENT,
+        pipesize=1 << 20,  # what does not fit into the pipe QEMU throws away when it quits
+    )
+
+
+def request(question: str) -> str:
+    if question.startswith("{"):
+        return question
+    return json.dumps({"execute": "human-monitor-command", "arguments": {"command-line": question}})
+
+
+def finish(process: subprocess.Popen[bytes], questions: Sequence[str], program: str) -> Outcome:
+    """Ask, wait for the end, and sort out what came."""
+    lines = ['{"execute": "qmp_capabilities"}', *map(request, questions), '{"execute": "quit"}', ""]
+    try:
+        output, errors = process.communicate("\n".join(lines).encode(), timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    # QEMU's boards say `qemu` here and there.
+    said = re.sub(rf"^({re.escape(program)}|qemu): ", "", errors.decode(), flags=re.MULTILINE)
+    return Outcome(list(replies(output.decode(), questions)), said, process.returncode)
+
+
+def replies(output: str, questions: Sequence[str]) -> Iterable[str]:
+    """The answer to each question in a form that can be compared; an event stands where it came."""
+    asked = iter(["{", *questions, "{"])
+    events: list[str] = []
+    for line in output.split("\r\n"):
+        message = json.loads(line) if line else {"QMP": None}
+        if "event" in message:
+            events.append(f"{message['event']} {json.dumps(message.get('data'))}\n")
+        elif "QMP" not in message:
+            yield "".join(events) + comparable(next(asked), message)
+            events = []
+    yield "".join(events)
+
+
+def comparable(question: str, reply: dict[str, Any]) -> str:
+    """A reply as text, without what is not determined."""
+    value = reply.get("return")
+    if not question.startswith("{") and isinstance(value, str):
+        lines = value.splitlines(keepends=True)
+        value = "".join(line for line in lines if "(chardev-stdio)" not in line and "(irq)" not in line)  # theirs alone
+        return "\r\n\r\n".join(sections(value)) if question.startswith("info mtree") else value
+    if "query-cpus-fast" in question and isinstance(value, list):
+        for cpu in value:
+            cpu.pop("thread-id")
+            cpu.pop("type", None)  # ours alone
+    if "query-machines" in question and isinstance(value, list):
+        reply["return"] = sorted(
+            (known for known in value if known["name"] in MACHINES), key=lambda known: known["name"]
+        )
+    if isinstance(value, list) and value and "qom-list" in question and '"/objects"' not in question:
+        reply["return"] = sorted(members(question, value), key=lambda member: str(member["name"]))
+    return json.dumps(reply, sort_keys=True)
+
+
+def members(question: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of devices and machines we have the children, not all properties; of backends all but `prealloc-context`."""
+    if "qom-list-" in question or "objects" in question:
+        return [member for member in found if member["name"] != "prealloc-context"]
+    return [member for member in found if member["type"].startswith("child<") and member["name"] != "compat_monitor0"]
+
+
+def sections(text: str) -> list[str]:
+    """The sections of `info mtree`, whose order changes from run to run, as do the numbers and names at their heads."""
+    found = []
+    for section in text.split("\r\n\r\n"):
+        lines = re.sub(r"^FlatView #\d+", "FlatView", section).splitlines(keepends=True)
+        heads = [line for line in lines if re.match(r'address-space: | AS "', line)]
+        found.append("".join(sorted(heads) + [line for line in lines if line not in heads]))
+    return sorted(found)
+
+
+# Comparing
+
+
+def compare(
+    record: str,
+    arch: str,
+    options: str,
+    questions: Sequence[str],
+    folder: Path,
+    files: Mapping[str, int] | None = None,
+) -> Outcome:
+    """Assert that both answer alike; returns our outcome. `files` are made, with these sizes, where each runs."""
+    for name, size in (files or {}).items():
+        for side in ("theirs", "ours"):
+            path = folder / side / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            os.truncate(path, size)
+    words = shlex.split(options)
+    program = qemu(arch)
+    theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
+    ours = start(our_command(arch, [*words, *QUIET]), folder / "ours")
+    outcome = finish(ours, questions, "ramslot")
+    outcome.errors = outcome.errors.replace(f"{folder}/ours/", "")
+    found = texts(outcome)
+    key = f"{arch} {options} | {digest(chr(10).join(questions))}"
+    if theirs is None:
+        expected = recall(record, key)
+        found = [shorten(text) for text in found]
+    else:
+        answered = finish(theirs, questions, f"qemu-system-{arch}")
+        answered.errors = answered.errors.replace(f"{folder}/theirs/", "")
+        expected = texts(answered)
+        recording.setdefault(record, {})[key] = [shorten(text) for text in expected]
+    names = ["status", "stderr", "negotiation", *questions, "quit", "end"]
+    rows = [row for row in zip_longest(names, expected, found, fillvalue="") if row[1] != row[2]]
+    # Where only one of them starts, what only that one answers does not help.
+    report = "\n".join(difference(*row) for row in (rows[:2] if expected[0] != found[0] else rows))
+    assert not report, f"qemu-system-{arch} {options}\n{report}"
+    return outcome
+
+
+def texts(outcome: Outcome) -> list[str]:
+    """Everything that is compared."""
+    return [str(outcome.status), outcome.errors, *outcome.replies]
+
+
+def difference(name: str, expected: str, found: str) -> str:
+    lines = difflib.unified_diff(
+        expected.splitlines(keepends=True), found.splitlines(keepends=True), "QEMU", "ramslot", n=0
+    )
+    return f"--- {name}\n" + "\n".join(line.rstrip("\r\n") for line in lines)
+
+
+# Recorded answers
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_KEPT else f"sha256 {digest(text)}"
+
+
+@cache
+def load(record: str) -> dict[str, list[str]]:
+    path = RECORDED / f"{record}.json"
+    known: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+    return known
+
+
+def recall(record: str, key: str) -> list[str]:
+    kept = load(record).get(key)
+    if kept is None:
+        pytest.skip("QEMU 7.2 is not installed and its answers were not recorded")
+    return kept
+
+
+def write_recordings() -> None:
+    """Keep what this session has learnt, one line per case; cases that were not asked are dropped with their file."""
+    RECORDED.mkdir(exist_ok=True)
+    for record, cases in recording.items():
+        lines = [f"{json.dumps(key)}: {json.dumps(kept)}" for key, kept in sorted(cases.items())]
+        (RECORDED / f"{record}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

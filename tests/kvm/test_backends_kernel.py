@@ -1,0 +1,297 @@
+"""Memory backends as the kernel sees them: /proc/self/smaps, numa_maps and files tell, not our own fields."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ramslot.vm.config import Config
+from ramslot.vm.errors import VMError
+from ramslot.vm.hostmem.backend import MemoryBackend
+from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.steps import run_now
+
+MIB = 1 << 20
+TIB = 1 << 40
+PAGE = os.sysconf("SC_PAGE_SIZE")
+HUGE = 2 * MIB
+POOL = f"/sys/kernel/mm/hugepages/hugepages-{HUGE >> 10}kB/nr_hugepages"
+KINDS = ("ram", "memfd", "file")
+
+Add = Callable[..., MemoryBackend]
+
+with open("/proc/sys/vm/overcommit_memory") as overcommit_memory:
+    overcommits = pytest.mark.skipif(overcommit_memory.read() == "2\n", reason="this kernel counts every page")
+
+
+@pytest.fixture
+def vm() -> Iterator[VirtualMachine]:
+    config = Config()
+    config.machine_type = "none"
+    before = guest_mappings(), sorted(os.listdir("/proc/self/fd"))
+    vm = VirtualMachine(config)
+    yield vm
+    vm.close()
+    assert (guest_mappings(), sorted(os.listdir("/proc/self/fd"))) == before
+
+
+@pytest.fixture
+def add(vm: VirtualMachine, tmp_path: Path) -> Add:
+    """Adds a backend of 6 MiB named `m`."""
+
+    def add(kind: str, size: int = 6 * MIB, **properties: object) -> MemoryBackend:
+        arguments: dict[str, Any] = {"qom-type": f"memory-backend-{kind}", "id": "m", "size": size}
+        arguments |= {name.replace("_", "-"): value for name, value in properties.items()}
+        if kind == "file":
+            arguments.setdefault("mem-path", str(tmp_path / "ram"))
+        return run_now(vm.add_object(arguments))
+
+    return add
+
+
+@pytest.fixture
+def huge_pages() -> Iterator[None]:
+    """Eight huge pages in the host's pool while a test runs."""
+    try:
+        with open(POOL, "r+") as pool:
+            before = pool.read()
+            pool.write(str(int(before) + 8))
+        with open(POOL) as pool:
+            got = int(pool.read())
+    except OSError as error:
+        pytest.skip(f"no huge pages can be had here: {error}")
+    try:
+        if got < int(before) + 8:
+            pytest.skip(f"the host has no room for huge pages: {got}")
+        yield
+    finally:
+        with open(POOL, "w") as pool:
+            pool.write(before)
+
+
+def guest_mappings() -> int:
+    """How many mappings are kept out of forks, which ours are."""
+    with open("/proc/self/smaps") as smaps:
+        return sum(line.startswith("VmFlags:") and " dc " in line for line in smaps)
+
+
+def mapping(backend: MemoryBackend) -> dict[str, str]:
+    """What /proc/self/smaps says of a backend's memory."""
+    assert backend.memory is not None
+    fields: dict[str, str] = {}
+    with open("/proc/self/smaps") as smaps:
+        for line in smaps:
+            if line.startswith(f"{backend.memory.address:x}-"):
+                span, access, *_, name = line.split(maxsplit=5) if line.count(" ") > 5 else [*line.split(), ""]
+                start, end = (int(bound, 16) for bound in span.split("-"))
+                fields = {"size": str(end - start), "access": access, "name": name.strip()}
+            elif fields and not line[0].isupper():
+                break
+            elif fields:
+                field, _, value = line.partition(":")
+                fields[field] = value.strip()
+    return fields
+
+
+def flags(backend: MemoryBackend) -> set[str]:
+    return set(mapping(backend)["VmFlags"].split())
+
+
+def resident(backend: MemoryBackend) -> int:
+    return int(mapping(backend)["Rss"].split()[0]) << 10
+
+
+def policy(backend: MemoryBackend) -> str:
+    assert backend.memory is not None
+    with open("/proc/self/numa_maps") as maps:
+        return next(line.split()[1] for line in maps if line.startswith(f"{backend.memory.address:x} "))
+
+
+def view(backend: MemoryBackend) -> memoryview:
+    assert backend.memory is not None
+    return backend.memory.view(0, backend.memory.size)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [False, True])
+def test_size_and_sharing(add: Add, kind: str, share: bool) -> None:
+    found = mapping(add(kind, share=share))
+    assert found["size"] == str(6 * MIB)
+    assert found["access"] == ("rw-s" if share else "rw-p")
+
+
+def test_a_memfd_is_named_and_a_file_is_where_it_was_asked_for(add: Add, vm: VirtualMachine, tmp_path: Path) -> None:
+    assert mapping(add("memfd"))["name"].startswith("/memfd:memory-backend-memfd")
+    vm.delete_object("m")
+    assert mapping(add("file"))["name"] == str(tmp_path / "ram")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_resident_until_it_is_touched_or_preallocated(add: Add, vm: VirtualMachine, kind: str) -> None:
+    backend = add(kind)
+    assert resident(backend) == 0
+    backend.set("prealloc", True)
+    assert resident(backend) == 6 * MIB
+    vm.delete_object("m")
+    assert resident(add(kind, prealloc=True)) == 6 * MIB
+
+
+def test_several_threads_preallocate_every_page(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ramslot.vm.hostmem.backend.POPULATE_PORTION", MIB)
+    backend = add("ram", 33 * MIB + PAGE, prealloc=True, prealloc_threads=4)
+    assert resident(backend) == 33 * MIB + PAGE
+
+
+def test_preallocation_keeps_what_a_file_holds(add: Add, tmp_path: Path) -> None:
+    contents = os.urandom(6 * MIB)
+    (tmp_path / "ram").write_bytes(contents)
+    assert view(add("file", prealloc=True, share=True)) == contents
+    assert (tmp_path / "ram").read_bytes() == contents
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) -> None:
+    backend = add(kind, share=False)
+    merges = "mg" in flags(backend)
+    if os.path.exists("/sys/kernel/mm/ksm"):
+        assert merges, "on unless told otherwise"
+    assert "dd" not in flags(backend)
+    backend.set("dump", False)
+    backend.set("merge", False)
+    assert "dd" in flags(backend)
+    assert "mg" not in flags(backend)
+    backend.set("dump", True)
+    backend.set("merge", True)
+    assert "dd" not in flags(backend)
+    assert ("mg" in flags(backend)) == merges
+    vm.delete_object("m")
+    assert flags(add(kind, share=False, dump=False, merge=False)) & {"dd", "mg"} == {"dd"}
+
+
+@overcommits
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_without_reservation(add: Add, vm: VirtualMachine, kind: str) -> None:
+    assert "nr" not in flags(add(kind))
+    vm.delete_object("m")
+    assert "nr" in flags(add(kind, reserve=False))
+
+
+@overcommits
+def test_a_laptop_holds_twelve_tebibytes(add: Add) -> None:
+    found = mapping(add("ram", 12 * TIB, reserve=False))
+    assert int(found["size"]) == 12 * TIB
+    assert found["Rss"] == "0 kB"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["bind", "preferred", "interleave"])
+def test_numa_policy(add: Add, kind: str, name: str) -> None:
+    backend = add(kind, policy=name, host_nodes=[0], prealloc=True)
+    # A preference for one node is what newer kernels print as `prefer (many)`.
+    assert policy(backend).startswith({"bind": "bind", "preferred": "prefer", "interleave": "interleave"}[name])
+    assert policy(backend).endswith(":0")
+    assert resident(backend) == 6 * MIB
+
+
+def test_default_policy_leaves_the_kernels(add: Add) -> None:
+    assert policy(add("ram")) == "default"
+
+
+def test_a_node_that_is_absent_is_refused_and_leaves_nothing(add: Add, vm: VirtualMachine) -> None:
+    with pytest.raises(VMError, match=r"^cannot bind memory to host NUMA nodes: Invalid argument$"):
+        add("ram", policy="bind", host_nodes=[127])
+    assert (vm.backends(), list(vm.topology.ram_blocks)) == ([], [])
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_writes_reach_the_file_only_when_shared(add: Add, tmp_path: Path, share: bool) -> None:
+    backend = add("file", share=share)
+    view(backend)[PAGE : PAGE + 5] = b"hello"
+    assert (tmp_path / "ram").stat().st_size == 6 * MIB
+    assert (tmp_path / "ram").read_bytes()[PAGE : PAGE + 5] == (b"hello" if share else bytes(5))
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_discarded_data_is_gone_from_the_file(add: Add, vm: VirtualMachine, tmp_path: Path, discard: bool) -> None:
+    backend = add("file", share=True, discard_data=discard)
+    view(backend)[:5] = b"hello"
+    vm.delete_object("m")
+    assert (tmp_path / "ram").read_bytes()[:5] == (bytes(5) if discard else b"hello")
+    assert (tmp_path / "ram").stat().st_size == 6 * MIB
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_read_only_files(add: Add, vm: VirtualMachine, tmp_path: Path, share: bool) -> None:
+    (tmp_path / "ram").write_bytes(b"x" * 6 * MIB)
+    backend = add("file", share=share, readonly=True, discard_data=True)
+    assert mapping(backend)["access"] == ("r--s" if share else "r--p")
+    assert view(backend).readonly
+    backend.set("prealloc", True)
+    vm.delete_object("m")
+    assert (tmp_path / "ram").read_bytes() == b"x" * 6 * MIB
+
+
+def test_a_directory_gets_a_file_that_has_no_name(add: Add, tmp_path: Path) -> None:
+    found = mapping(add("file", mem_path=str(tmp_path), share=True))
+    assert found["name"].startswith(str(tmp_path))
+    assert found["name"].endswith("(deleted)")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_sealed_memfd_keeps_its_size(add: Add, monkeypatch: pytest.MonkeyPatch, sealed: bool) -> None:
+    """A second descriptor of the memfd, as a vhost process would have it, cannot change the size."""
+    kept: list[int] = []
+    make = type(vm_host()).create_memfd
+
+    def create_memfd(host: Any, *arguments: Any) -> Any:
+        file = make(host, *arguments)
+        kept.append(os.dup(file.fd))
+        return file
+
+    monkeypatch.setattr(type(vm_host()), "create_memfd", create_memfd)
+    add("memfd", seal=sealed)
+    for size in (PAGE, 64 * MIB):
+        if sealed:
+            with pytest.raises(PermissionError):
+                os.ftruncate(kept[0], size)
+        else:
+            os.ftruncate(kept[0], size)
+    os.close(kept[0])
+
+
+def vm_host() -> Any:
+    from ramslot.vm.host.linux import LinuxHost
+
+    return LinuxHost()
+
+
+def test_huge_pages_come_from_the_pool(add: Add, vm: VirtualMachine, huge_pages: None) -> None:
+    backend = add("memfd", 4 * HUGE, hugetlb=True, hugetlbsize=HUGE, prealloc=True)
+    assert mapping(backend)["KernelPageSize"] == "2048 kB"
+    assert "ht" in flags(backend)
+    assert (
+        int(mapping(backend)["Shared_Hugetlb"].split()[0]) + int(mapping(backend)["Private_Hugetlb"].split()[0]) == 8192
+    )
+    assert [block.page_size for block in vm.topology.ram_blocks] == [HUGE]
+    view(backend)[-1] = 1
+    vm.delete_object("m")
+
+
+def test_more_huge_pages_than_there_are(add: Add, vm: VirtualMachine, huge_pages: None) -> None:
+    with pytest.raises(VMError, match=r"Cannot allocate memory$"):
+        add("memfd", 4096 * HUGE, hugetlb=True, hugetlbsize=HUGE)
+    assert (vm.backends(), list(vm.topology.ram_blocks)) == ([], [])
+
+
+def test_a_file_that_lost_its_space_is_an_error_and_not_a_signal(add: Add, tmp_path: Path) -> None:
+    """Touching these pages would be SIGBUS."""
+    backend = add("file", share=True)
+    os.truncate(tmp_path / "ram", MIB)
+    with pytest.raises(VMError, match=r"^qemu_prealloc_mem: preallocating memory failed: Bad address$"):
+        backend.set("prealloc", True)
+    assert backend.get("prealloc") is False

@@ -1,0 +1,50 @@
+"""The wheel has every package, and nobody's environment gets more than `ramslot`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def declared() -> dict[str, object]:
+    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
+        return tomllib.load(file)["tool"]["setuptools"]  # type: ignore[no-any-return]  # TOML is untyped
+
+
+def test_every_package_is_listed() -> None:
+    found = {"ramslot"}
+    for top in ("commands", "monitor", "schema", "vm"):
+        for folder, _folders, files in os.walk(os.path.join(ROOT, top)):
+            if "__init__.py" in files:
+                found.add("ramslot." + os.path.relpath(folder, ROOT).replace(os.sep, "."))
+    assert set(declared()["packages"]) == found  # type: ignore[call-overload]  # TOML is untyped
+
+
+def test_every_data_file_is_listed() -> None:
+    listed = declared()["package-data"]
+    assert isinstance(listed, dict)
+    for folder, suffix in (("schema", ".json"), ("vm/host", ".cdef")):
+        files = [name for name in os.listdir(os.path.join(ROOT, folder)) if name.endswith(suffix)]
+        assert files
+        assert listed["ramslot." + folder.replace("/", ".")] == [f"*{suffix}"]
+
+
+def test_the_public_names() -> None:
+    import ramslot
+
+    for name in ramslot.__all__:
+        assert getattr(ramslot, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        ramslot.nonsense  # noqa: B018 - the access is what is tested
+
+
+def test_the_module_runs_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "ramslot", "-version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("QEMU emulator version 7.2.")
+    assert "ramslot" in done.stdout

@@ -1,0 +1,246 @@
+"""The rows of simple boards: what they accept, say and place; real QEMU is asked elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ramslot.vm.boards import machine_types as all_machine_types
+from ramslot.vm.boards.machine import MachineType
+from ramslot.vm.boards.simple import MODULES, SimpleMachine, machine_types
+from ramslot.vm.boards.simple_parts import RAM, SYSTEM, Alias, Block, MachineRam, Part, SdramLayout, SizeRule, Within
+from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.config import Config
+from ramslot.vm.errors import VMError
+from ramslot.vm.machine import VirtualMachine
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def start(target: str, machine: str, ram_size: int | None = None) -> VirtualMachine:
+    config = Config()
+    config.target, config.machine_type, config.ram_size = target, machine, ram_size
+    return VirtualMachine(config)
+
+
+def memory(vm: VirtualMachine) -> list[tuple[int, int, str, int]]:
+    """Start, end, name and offset of what is memory in the address space "memory"."""
+    return [
+        (shown.start, shown.end, shown.region.name, shown.offset)
+        for shown in vm.machine.memory_space.view.ranges
+        if shown.is_memory
+    ]
+
+
+def simple_types() -> list[tuple[str, MachineType]]:
+    return [(target, found) for target in MODULES for found in machine_types(TARGETS[target])]
+
+
+def parts_of(parts: tuple[Part, ...]) -> list[Part]:
+    """All parts, those within others too."""
+    found: list[Part] = []
+    for part in parts:
+        found.append(part)
+        if isinstance(part, Within):
+            found += parts_of(part.parts)
+    return found
+
+
+def test_every_board_starts_with_its_default_size() -> None:
+    for target, machine_type in simple_types():
+        vm = start(target, machine_type.name)
+        try:
+            assert vm.machine.ram_size == machine_type.default_ram_size
+            blocks = {block.name: block.used_length for block in vm.topology.ram_blocks}
+            if machine_type.default_ram_size:
+                assert blocks[machine_type.default_ram_id] == machine_type.default_ram_size
+        finally:
+            vm.close()
+
+
+@pytest.mark.parametrize("target", MODULES)
+def test_a_name_is_listed_once_and_at_most_one_machine_is_the_default(target: str) -> None:
+    listed = list(all_machine_types(TARGETS[target]))
+    names = [machine_type.name for machine_type in listed]
+    assert len(set(names)) == len(names)
+    assert sum(machine_type.is_default for machine_type in listed) <= 1
+
+
+def test_listing_builds_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("a machine was built")
+
+    monkeypatch.setattr(SimpleMachine, "__init__", refuse)
+    assert len(simple_types()) > 100
+
+
+def test_every_message_can_be_filled_in() -> None:
+    known = {"size", "size:x", "kib", "mib", "text", "default", "left:x"}
+    for _target, machine_type in simple_types():
+        for rule in machine_type.settings["row"].sizes:
+            assert set(re.findall(r"\{(.*?)\}", rule.message)) <= known, machine_type.name
+
+
+def test_every_alias_shows_a_part_that_is_there() -> None:
+    for _target, machine_type in simple_types():
+        named = {RAM, SYSTEM}
+        for part in parts_of(machine_type.settings["row"].parts):
+            if isinstance(part, Alias):
+                assert part.target in named, machine_type.name
+            named.add(part.region if isinstance(part, Block) else part.name)
+
+
+def test_ram_is_placed_once() -> None:
+    for _target, machine_type in simple_types():
+        placed = [part for part in parts_of(machine_type.settings["row"].parts) if isinstance(part, MachineRam)]
+        assert len(placed) <= 1, machine_type.name
+
+
+@pytest.mark.parametrize(
+    ("target", "machine", "size", "message"),
+    [
+        ("arm", "musicpal", 16 * MIB, "Invalid RAM size, should be 32 MiB"),
+        ("arm", "palmetto-bmc", 100 * MIB, "Invalid RAM size 100 MiB"),
+        ("arm", "mcimx6ul-evk", 2049 * MIB, "RAM size 80100000 above max supported (80000000)"),
+        ("arm", "npcm750-evb", 3 * GIB, "npcm7xx_realize: NPCM7xx cannot address more than 2048 MiB of DRAM"),
+        ("m68k", "virt", 4 * GIB, "Too much memory for this machine: 4194304 KiB, maximum 3399672 KiB"),
+        ("mips", "malta", 3 * GIB, "Too much memory for this machine: 3072MB, maximum 2048MB"),
+        ("ppc", "mpc8544ds", 100 * MIB, "RAM size must be multiple of 67108864"),
+        ("ppc", "sam460ex", 32 * MIB, "Memory below 64 MiB is not supported"),
+        ("ppc64", "powernv", 512 * MIB, "Invalid RAM size, should be bigger than 1 GiB"),
+        ("rx", "gdbsim-r5f562n8", 8 * MIB, "Invalid RAM size, should be more than 16 MiB"),
+        ("sparc", "SS-5", 512 * MIB, "Too much memory for this machine: 512, maximum 256"),
+        ("ppc", "pegasos2", 17 * MIB, "Invalid RAM size 17 MiB, should be a power of two from 32 MiB to 2 GiB"),
+    ],
+)
+def test_refused_sizes(target: str, machine: str, size: int, message: str) -> None:
+    with pytest.raises(VMError) as refusal:
+        start(target, machine, size).close()
+    assert str(refusal.value) == message
+
+
+def test_an_sdram_refusal_names_the_nearest_size() -> None:
+    with pytest.raises(VMError) as refusal:
+        start("ppc", "bamboo", 1020 * MIB).close()
+    assert refusal.value.full_text == (
+        "Invalid SDRAM banks\n"
+        "at most 4 banks of 256, 128, 64, 32, 16, 8, 4 MiB each supported\n"
+        "Possible valid RAM size: 896 MiB"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "banks"),
+    [(4, [4]), (148, [128, 16, 4]), (1024, [256] * 4), (600, [256, 256, 64, 16]), (1, []), (5000, [256] * 4)],
+)
+def test_sdram_banks_take_the_largest_first(size: int, banks: list[int]) -> None:
+    layout = SdramLayout(4, (256, 128, 64, 32, 16, 8, 4))
+    assert layout.banks(size * MIB) == [bank * MIB for bank in banks]
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        (SizeRule("", only_default=True), [7], [6, 8]),
+        (SizeRule("", minimum=3, maximum=9), [3, 9], [2, 10]),
+        (SizeRule("", multiple=4, maximum=8), [4, 8], [6, 12]),
+        (SizeRule("", among=(1, 5)), [1, 5], [2, 7]),
+        (SizeRule(""), [0, 7, 1 << 50], []),
+    ],
+)
+def test_size_rules(rule: SizeRule, good: list[int], bad: list[int]) -> None:
+    assert [size for size in good + bad if rule.accepts(size, 7)] == good
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (128, [(0x80000000, 0x88000000, "kzm.ram", 0), (0x88000000, 0x90000000, "kzm.ram", 0)]),
+        (512, [(0x80000000, 0xA0000000, "kzm.ram", 0)]),
+        (300, [(0x80000000, 0x92C00000, "kzm.ram", 0), (0x92C00000, 0x95800000, "kzm.ram", 0x10000000)]),
+    ],
+)
+def test_an_unfilled_bank_shows_its_ram_again(size: int, shown: list[tuple[int, int, str, int]]) -> None:
+    vm = start("arm", "kzm", size * MIB)
+    try:
+        assert [entry for entry in memory(vm) if entry[2] == "kzm.ram"] == shown
+    finally:
+        vm.close()
+
+
+def test_windows_on_ram_end_with_it() -> None:
+    for size, shown in (
+        (128 * MIB, [(0, 128 * MIB, "ddr-ram", 0)]),
+        (3 * GIB, [(0, 2 * GIB, "ddr-ram", 0), (0x800000000, 0x840000000, "ddr-ram", 2 * GIB)]),
+    ):
+        vm = start("aarch64", "xlnx-zcu102", size)
+        try:
+            assert [entry for entry in memory(vm) if entry[2] == "ddr-ram"] == shown
+        finally:
+            vm.close()
+
+
+def test_registers_cut_ram() -> None:
+    vm = start("arm", "raspi2b")
+    try:
+        ram = [entry for entry in memory(vm) if entry[2] == "ram"]
+        assert ram[0] == (0, 0x3F003000, "ram", 0)
+        assert len(ram) == 26
+    finally:
+        vm.close()
+
+
+def test_a_board_without_ram_takes_it_but_shows_it_nowhere() -> None:
+    vm = start("arm", "ast1030-evb", 64 * MIB)
+    try:
+        assert [block.name for block in vm.topology.ram_blocks] == ["ram", "aspeed.sram.0"]
+        assert [entry[2] for entry in memory(vm)] == ["aspeed.sram.0"]
+    finally:
+        vm.close()
+
+
+def test_more_ram_than_is_counted() -> None:
+    config = Config()
+    config.target, config.machine_type, config.machine_options = "riscv32", "virt", {"memory-backend": "m"}
+    config.objects = [{"qom-type": "memory-backend-ram", "id": "m", "size": 11 * GIB, "reserve": False}]
+    vm = VirtualMachine(config)
+    try:
+        assert vm.machine.ram_size == 10 * GIB
+        assert vm.warnings == ["Limiting RAM size to 10 GiB"]
+    finally:
+        vm.close()
+
+
+def test_spd_notice() -> None:
+    for size, warnings in ((528, []), (2047, ["warning: SPD cannot represent final ffMB of SDRAM"])):
+        vm = start("mips", "malta", size * MIB)
+        try:
+            assert vm.warnings == warnings
+        finally:
+            vm.close()
+
+
+def test_firmware_is_not_ignored_silently() -> None:
+    config = Config()
+    config.target, config.machine_type, config.firmware = "mips", "malta", "bios.bin"
+    vm = VirtualMachine(config)
+    try:
+        assert ["bios.bin" in warning for warning in vm.warnings] == [True]
+    finally:
+        vm.close()
+
+
+def test_page_size_of_a_board_decides_offsets() -> None:
+    vm = start("aarch64", "sbsa-ref", 8192)
+    try:
+        assert sorted(block.offset for block in vm.topology.ram_blocks)[1] == 256 << 10
+    finally:
+        vm.close()
+
+
+def test_closing_gives_all_memory_back() -> None:
+    vm = start("sparc", "SS-5")
+    vm.close()
+    assert not vm.machine.rom_blocks

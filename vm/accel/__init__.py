@@ -1,0 +1,69 @@
+"""Accelerators: who holds the memslot table.
+
+`memslots` keeps the table under the kernel's rules; `kvm` puts every slot into a real KVM as well. `sim` needs no
+kernel.
+"""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from .memslots import MemslotTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..host import Host
+
+MAX_SLOTS = 32764
+"""What KVM offers (KVM_CAP_NR_MEMSLOTS) on x86 and s390x."""
+LARGEST_MEMSLOT = {"s390x": 4 << 40}
+"""Largest memslot by target where it is not `LARGEST_MEMSLOT_PAGES`; s390x: 4 TiB."""
+LARGEST_MEMSLOT_PAGES = (1 << 31) - 1
+"""Largest memslot of KVM in pages (KVM_MEM_MAX_NR_PAGES)."""
+HUGE_PAGE = 2 << 20
+
+
+class Accelerator:
+    """What runs the guest, as far as memory is concerned: a name and the table of memslots.
+
+    `in_kernel` says that a kernel holds the slots, `follows` that there are slots at all (an emulator has none).
+    """
+
+    __slots__ = ("follows", "in_kernel", "name", "slots")
+
+    def __init__(self, name: str, slots: MemslotTable, *, in_kernel: bool, follows: bool = True) -> None:
+        self.name = name
+        self.slots = slots
+        self.in_kernel = in_kernel
+        self.follows = follows
+
+    def close(self) -> None:
+        """Give back what the kernel holds for the slots."""
+        self.slots.close()
+
+
+def default_max_memslot_size(target: str, page_size: int) -> int:
+    """Size in bytes of the largest memslot for a target: KVM's limit, rounded down to huge pages."""
+    limit = LARGEST_MEMSLOT.get(target)
+    if limit is None:
+        limit = LARGEST_MEMSLOT_PAGES * page_size // HUGE_PAGE * HUGE_PAGE
+    return limit
+
+
+def open_accelerator(
+    name: str, host: Host, target: str, max_memslot_size: int | None, max_memslots: int | None
+) -> Accelerator:
+    """The accelerator `name` (`kvm`, or `sim`); limits of None are the accelerator's own.
+
+    Raises `VMError` if it cannot be used here.
+    """
+    size = default_max_memslot_size(target, host.page_size)
+    if max_memslot_size is not None:
+        if max_memslot_size < host.page_size or max_memslot_size % host.page_size:
+            raise VMError(f"max-memslot-size {max_memslot_size:#x} must be a multiple of page size {host.page_size:#x}")
+        size = min(size, max_memslot_size)
+    if name == "kvm":
+        from .kvm import open_kvm_table
+
+        return Accelerator("kvm", open_kvm_table(host, size, max_memslots), in_kernel=True)
+    limit = MAX_SLOTS if max_memslots is None else min(max_memslots, MAX_SLOTS)
+    return Accelerator("sim", MemslotTable(host.page_size, size, limit), in_kernel=False)

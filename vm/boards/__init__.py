@@ -1,0 +1,45 @@
+"""Machine types: which RAM a board accepts, and where RAM, ROM and device registers are.
+
+A family of boards is a module with a function `machine_types(target)`; `targets` says which target has which families.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..errors import VMError
+from .targets import TARGETS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .machine import MachineType
+    from .targets import Target
+
+UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"
+
+
+def machine_types(target: Target) -> Iterator[MachineType]:
+    """All machine types of a target."""
+    for family in target.families:
+        yield from import_module(f"{__name__}.{family}").machine_types(target)
+
+
+def find_machine_type(name: str | None, target_name: str | None) -> tuple[MachineType, Target]:
+    """The machine type of a name or alias, and its target; None is the target's default, x86_64's without a target.
+
+    Raises `VMError` if there is no such machine or target.
+    """
+    if target_name is not None and target_name not in TARGETS:
+        raise VMError(f"unsupported target '{target_name}'")
+    if target_name is None and name is None:
+        target_name = "x86_64"
+    for target in [TARGETS[target_name]] if target_name is not None else TARGETS.values():
+        for machine_type in machine_types(target):
+            matches = machine_type.is_default if name is None else name in (machine_type.name, machine_type.alias)
+            if matches:
+                return machine_type, target
+        if name is None:
+            raise VMError("No machine specified, and there is no default\nUse -machine help to list supported machines")
+    raise VMError(UNSUPPORTED)

@@ -1,0 +1,368 @@
+"""ARM: virt, the board that exists only in virtual machines."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..qom import Property, QOMObject, take_bool, take_enum, take_str
+from . import arm_virt_layout as layout
+from .arm_virt_gic import add_gic, choose_version
+from .machine import Board, Machine, MachineType, version_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..memory.region import MemoryRegion
+    from .targets import Target
+
+GIB = 1 << 30
+MAX_RAM_SLOTS = 256
+MASK_64 = (1 << 64) - 1
+TAG_RATIO = 32
+"""Bytes of memory for one byte of its tags."""
+TAG_SPACE_SIZE = MASK_64 // TAG_RATIO
+ON_OFF_AUTO = ("auto", "on", "off")
+
+
+def _switch(name: str, description: str) -> Property:
+    """A feature that the board has or has not."""
+
+    def setter(machine: VirtMachine, value: object) -> None:
+        machine.options[name] = take_bool(name, value)
+
+    return Property(name, "bool", lambda machine: machine.options[name], setter, description)
+
+
+class VirtMachine(Machine):
+    """Flash from 0 on, devices below 1 GiB, then the RAM, then room for memory devices, then more of the PCI bus."""
+
+    type_name = "virt-machine"
+    abstract = True
+    page_size = 4096
+    max_cpus = 512
+    numa_supported = True
+    implicit_node_with_slots = True
+    implicit_node_with_max_ram = True
+    topology_levels = ("clusters",)
+    has_pcie_windows = True
+    """Whether PCI accesses that no device answers are caught."""
+    has_lpis = True
+    """Whether a GICv3 has an interrupt translation service, and there is a GICv4."""
+    has_secure_gpio = True
+    has_acpi_ged = True
+    has_high_ecam = True
+    """Whether the PCI configuration space is above the RAM, where it can be larger."""
+
+    def __init__(self, machine_type: MachineType, board: Board) -> None:
+        super().__init__(machine_type, board)
+        self.options = {"secure": False, "virtualization": False, "highmem": True, "its": True, "mte": False}
+        self.acpi = "auto"
+        self.gic_version = "auto"
+        self.secure: MemoryRegion | None = None
+        """What secure accesses see, if there are any."""
+        self.high: dict[str, int] = {}
+        """Addresses of the devices above the RAM, of those that fit."""
+
+    def default_node(self, cpu: int, nodes: int) -> int:
+        """CPUs of one socket are on one node."""
+        return self._place_in_topology(cpu)["socket-id"] % nodes
+
+    def cpu_properties(self, index: int) -> dict[str, int]:
+        """Socket, cluster, core and thread, and the node."""
+        return {**self._place_in_topology(index), **self.node_property(index)}
+
+    def _place_in_topology(self, cpu: int) -> dict[str, int]:
+        place = {}
+        for level in ("threads", "cores", "clusters"):
+            cpu, place[f"{level[:-1]}-id"] = divmod(cpu, self.smp[level])
+        return {"socket-id": cpu, **place}
+
+    # What is where
+
+    @property
+    def _cpu_model(self) -> str:
+        return self.board.cpu_type.removesuffix("-arm-cpu")
+
+    @property
+    def _cpu_is_64_bit(self) -> bool:
+        return self._cpu_model not in layout.CPUS_OF_32_BITS and self.board.target.name == "aarch64"
+
+    def _address_bits(self) -> int:
+        """Bits of the addresses that may be used; raises `VMError` for a CPU that the board does not take."""
+        bits = layout.CPU_ADDRESS_BITS.get(self._cpu_model)
+        if bits is None or (
+            self.board.target.name == "arm" and self._cpu_model not in (*layout.CPUS_OF_32_BITS, "max")
+        ):
+            raise VMError(f"mach-virt: CPU type {self.board.cpu_type} not supported")
+        if not self.options["highmem"] or (self._cpu_model == "max" and not self._cpu_is_64_bit):
+            return 32
+        return bits
+
+    def _lay_out(self) -> None:
+        """Decide on the addresses above 1 GiB; raises `VMError` if they do not suffice."""
+        bits = self._address_bits()
+        limit = 1 << bits
+        self.device_memory_address = _round_up(layout.RAM_ADDRESS + self.ram_size, GIB)
+        if self.ram_slots > MAX_RAM_SLOTS:
+            raise VMError(f"unsupported number of memory slots: {self.ram_slots}")
+        # Each slot may waste up to a GiB for alignment. All of it wraps at 2^64, as in QEMU.
+        self.device_memory_size = self.max_ram_size - self.ram_size + self.ram_slots * GIB & MASK_64
+        end = self.device_memory_address + _round_up(self.device_memory_size, GIB) & MASK_64
+        if end < self.device_memory_address:
+            raise VMError("maxmem/slots too huge")
+        if end > limit:
+            raise VMError(
+                f"Addressing limited to {bits} bits, but memory exceeds it by {end - limit} bytes", details=""
+            )
+        address = max(end, layout.HIGH_DEVICES_ADDRESS)
+        for name, size in layout.HIGH_DEVICES:
+            address = _round_up(address, size)
+            if address + size <= limit:
+                self.high[name] = address
+            address += size
+        if not self.has_high_ecam or (self.board.firmware is not None and not self._cpu_is_64_bit):
+            self.high.pop("pcie-ecam", None)
+
+    def build(self) -> None:
+        """Put everything in place."""
+        self._lay_out()
+        gic_version = choose_version(self)
+        with self.topology.transaction():
+            self._add_secure_memory()
+            self._add_cpus()
+            if self.ram is not None:
+                self.system.add_subregion(layout.RAM_ADDRESS, self.ram)
+            if self.device_memory_size:
+                device_memory = self.topology.container("device-memory", self.device_memory_size)
+                self.place(self.system, self.device_memory_address, device_memory, self)
+            self._add_flash()
+            self._add_tag_memory()
+            add_gic(self, gic_version)
+            self._add_devices()
+
+    def _add_cpus(self) -> None:
+        for number in range(self.board.cpus):
+            self.cpus.append(self.add_device(self.board.cpu_type))
+            self.add_space(f"cpu-memory-{number}", self.system)
+            if self.secure is not None:
+                self.add_space(f"cpu-secure-memory-{number}", self.secure)
+
+    # Memory besides the RAM
+
+    def _add_secure_memory(self) -> None:
+        if self.options["secure"]:
+            self.secure = self.own_region(self.topology.container("secure-memory"))
+            self.secure.add_subregion(0, self.system, -1)
+
+    def _add_flash(self) -> None:
+        contents = self._firmware()
+        for number, name in enumerate(layout.FLASHES):
+            flash = self.add_device("cfi.pflash01", self, name)
+            block = self.make_rom_block(name, layout.FLASH_SIZE)
+            if number == 0:
+                block.host.view(0, len(contents))[:] = contents
+            region = self.topology.rom_device(name, layout.FLASH_SIZE, block)
+            view = self.secure if number == 0 and self.secure is not None else self.system
+            self.place(view, number * layout.FLASH_SIZE, region, flash)
+        if self.secure is not None:
+            self._add_ram("virt.secure-ram", self.secure, layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE)
+
+    def _firmware(self) -> bytes:
+        """Contents of the firmware file, empty if none was named."""
+        path = self.board.firmware
+        if path is None:
+            return b""
+        try:
+            with open(path, "rb") as file:
+                contents = file.read(layout.FLASH_SIZE + 1)
+        except OSError:
+            raise VMError(f"Could not find ROM image '{path}'") from None
+        if len(contents) > layout.FLASH_SIZE:
+            raise VMError(f"Could not load ROM image '{path}'")
+        return contents
+
+    def _add_ram(self, name: str, container: MemoryRegion, address: int, size: int) -> None:
+        self.place(container, address, self.topology.ram(name, size, self.make_rom_block(name, size)))
+
+    def _add_tag_memory(self) -> None:
+        """The tags of the RAM, and of secure RAM, which CPUs find at a fraction of its address."""
+        if not self.options["mte"]:
+            return
+        if self._cpu_model != "max" or not self._cpu_is_64_bit:
+            raise VMError("MTE requested, but not supported by the guest CPU")
+        tags = self.own_region(self.topology.container("tag-memory", TAG_SPACE_SIZE))
+        root = tags
+        if self.secure is not None:
+            root = self.own_region(self.topology.container("secure-tag-memory", TAG_SPACE_SIZE))
+            root.add_subregion(0, tags, -1)
+            address, size = layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE
+            self._add_ram("mach-virt.secure-tag", root, address // TAG_RATIO, size // TAG_RATIO)
+        self._add_ram("mach-virt.tag", tags, layout.RAM_ADDRESS // TAG_RATIO, self.ram_size // TAG_RATIO)
+        for number in range(len(self.cpus)):
+            self.add_space(f"cpu-tag-memory-{number}", tags)
+            if root is not tags:
+                self.add_space(f"cpu-tag-memory-{number}", root)
+
+    # Devices
+
+    def _add_devices(self) -> None:
+        acpi_ged = self.acpi != "off" and self.has_acpi_ged and self.board.firmware is not None and self._cpu_is_64_bit
+        secure_gpio = self.secure is not None and self.has_secure_gpio
+        on = {"secure": self.secure is not None, "acpi-ged": acpi_ged, "gpio": not acpi_ged, "secure-gpio": secure_gpio}
+        self._add_rows(layout.BEFORE_PCIE, on)
+        self._add_pcie()
+        self._add_rows(layout.AFTER_PCIE, on)
+        for number in range(layout.TRANSPORTS):
+            transport = self.add_device("virtio-mmio")
+            self.add_device("virtio-mmio-bus", transport, f"virtio-mmio-bus.{number}")
+            address = layout.TRANSPORT_ADDRESS + number * layout.TRANSPORT_SIZE
+            self.place_registers(transport, "virtio-mmio", address, layout.TRANSPORT_SIZE)
+        self._add_rows((layout.FIRMWARE_CONFIGURATION,), on)
+        platform = self.add_device("platform-bus-device")
+        platform.device_id = "platform-bus-device"
+        bus = self.topology.container("platform bus", layout.PLATFORM_BUS_SIZE)
+        self.place(self.system, layout.PLATFORM_BUS_ADDRESS, bus, platform)
+        if self.acpi != "off":
+            owner = self.children["fw_cfg"]
+            for name, used, reserved in layout.ACPI_BLOBS:
+                owner.own_region(self.topology.ram(name, used, self.make_rom_block(name, used, reserved)))
+
+    def _add_rows(self, rows: tuple[layout.DeviceRow, ...], on: dict[str, bool]) -> None:
+        for row in rows:
+            if row.option is not None and not on[row.option]:
+                continue
+            parent = self.unattached if row.name is None else self
+            device = self.add_device(row.type_name, parent, row.name or "device[*]")
+            view = self.secure if row.secure else None
+            for name, offset, size in row.registers:
+                self.place_registers(device, name, row.address + offset, size, view)
+            if row.key == "ged":
+                self._add_memory_hotplug(device)
+
+    def _add_memory_hotplug(self, ged: QOMObject) -> None:
+        """The registers that tell the guest of plugged memory, where any can be plugged."""
+        ged.own_region(self.topology.io("acpi-ged-regs", 3))
+        frame = self.topology.container("memhp container", layout.MEMORY_HOTPLUG_SIZE)
+        self.place(self.system, layout.MEMORY_HOTPLUG_ADDRESS, frame, ged)
+        if self.ram_slots:
+            self.place(frame, 0, self.topology.io("acpi-mem-hotplug", layout.MEMORY_HOTPLUG_SIZE), ged)
+
+    def _add_pcie(self) -> None:
+        host = self.add_device("gpex-pcihost")
+        self.add_device("PCIE", host, "pcie.0")
+        bridge = self.add_device("gpex-root", host, "gpex_root")
+        ecam = host.own_region(self.topology.io("pcie-mmcfg-mmio", layout.HIGH_PCIE_ECAM_SIZE))
+        mmio = host.own_region(self.topology.container("gpex_mmio"))
+        ports = host.own_region(self.topology.container("gpex_ioport", layout.PCIE_PIO_SIZE))
+        if self.has_pcie_windows:
+            mmio = self._add_window("gpex_mmio_window", mmio, host)
+            ports = self._add_window("gpex_ioport_window", ports, host)
+        self.system.add_subregion(layout.PCIE_PIO_ADDRESS, ports)
+
+        def add_alias(name: str, target: MemoryRegion, address: int, offset: int, size: int) -> None:
+            self.place(self.system, address, self.topology.alias(name, target, offset, size), host)
+
+        high = self.high.get("pcie-ecam")
+        address, size = (
+            (high, layout.HIGH_PCIE_ECAM_SIZE) if high else (layout.PCIE_ECAM_ADDRESS, layout.PCIE_ECAM_SIZE)
+        )
+        add_alias("pcie-ecam", ecam, address, 0, size)
+        add_alias("pcie-mmio", mmio, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_SIZE)
+        high = self.high.get("pcie-mmio")
+        if high:
+            add_alias("pcie-mmio-high", mmio, high, high, layout.HIGH_PCIE_MMIO_SIZE)
+        container = bridge.own_region(self.topology.container("bus master container"))
+        master = self.topology.alias("bus master", self.system, 0, self.system.size)
+        self.place(container, 0, master, bridge, enabled=False)
+        self.add_space("gpex-root", container)
+
+    def _add_window(self, name: str, behind: MemoryRegion, owner: QOMObject) -> MemoryRegion:
+        """Registers that answer where nothing in `behind` does."""
+        window = owner.own_region(self.topology.io(name, behind.size))
+        window.add_subregion(0, behind)
+        return window
+
+    def place_registers(
+        self, owner: QOMObject, name: str, address: int, size: int, view: MemoryRegion | None = None
+    ) -> MemoryRegion:
+        """Put registers where all accesses see them, or into `view`."""
+        return self.place(view or self.system, address, self.topology.io(name, size), owner)
+
+    # Properties
+
+    def _set_acpi(self, value: object) -> None:
+        self.acpi = take_enum("acpi", value, ON_OFF_AUTO)
+
+    def _set_gic_version(self, value: object) -> None:
+        version = take_str("gic-version", value)
+        if version not in ("2", "3", "4", "host", "max"):
+            raise VMError("Invalid gic-version value", details="Valid values are 3, 2, host, max.")
+        self.gic_version = version
+
+    properties: tuple[Property, ...] = (
+        Property("acpi", "OnOffAuto", lambda machine: machine.acpi, _set_acpi, "Enable ACPI"),
+        _switch("secure", "Set on/off to enable/disable the ARM Security Extensions (TrustZone)"),
+        _switch(
+            "virtualization",
+            "Set on/off to enable/disable emulating a guest CPU which implements the ARM Virtualization Extensions",
+        ),
+        _switch("highmem", "Set on/off to enable/disable using physical address space above 32 bits"),
+        Property(
+            "gic-version",
+            "string",
+            lambda machine: "2" if machine.gic_version == "auto" else machine.gic_version,
+            _set_gic_version,
+            "Set GIC version. Valid values are 2, 3, 4, host and max",
+        ),
+        _switch(
+            "mte",
+            "Set on/off to enable/disable emulating a guest CPU which implements the ARM Memory Tagging Extension",
+        ),
+        _switch("its", "Set on/off to enable/disable ITS instantiation"),
+    )
+
+
+def _round_up(address: int, unit: int) -> int:
+    return -(-address // unit) * unit
+
+
+VERSIONS = version_settings(
+    "7.2",
+    {
+        "7.1": {},
+        "7.0": {},
+        "6.2": {},
+        "6.1": {"has_lpis": False, "prefers_sockets": True},
+        "6.0": {"has_pcie_windows": False},
+        "5.2": {"has_secure_gpio": False},
+        "5.1": {},
+        "5.0": {"numa_mem_supported": True, "implicit_node_with_max_ram": False},
+        "4.2": {},
+        "4.1": {"has_acpi_ged": False, "implicit_node_with_slots": False},
+        "4.0": {},
+        "3.1": {"canonical_ram_block_names": True},
+        "3.0": {},
+        "2.12": {"has_high_ecam": False, "max_cpus": 255},
+        "2.11": {},
+        "2.10": {},
+        "2.9": {},
+        "2.8": {},
+        "2.7": {"page_size": None},
+        "2.6": {},
+    },
+)
+
+
+def machine_types(_target: Target) -> Iterator[MachineType]:
+    """The machine types of this family."""
+    for version, settings in VERSIONS.items():
+        yield MachineType(
+            f"virt-{version}",
+            VirtMachine,
+            f"QEMU {version} ARM Virtual Machine",
+            alias="virt" if version == "7.2" else None,
+            default_ram_id="mach-virt.ram",
+            default_cpu_type="cortex-a15-arm-cpu",
+            max_cpus=settings.get("max_cpus", VirtMachine.max_cpus),
+            settings=settings,
+        )

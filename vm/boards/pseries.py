@@ -1,0 +1,350 @@
+"""POWER: pseries, the logical partition that firmware and hypervisor calls present."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import VMError
+from ..qom import MemoryRegionObject, Property, take_bool, take_str
+from .machine import Machine, MachineType, version_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .targets import Target
+
+MIB = 1 << 20
+GIB = 1 << 30
+TIB = 1 << 40
+
+BLOCK_SIZE = 256 * MIB
+"""RAM is handed to the guest in logical memory blocks of this size."""
+MIN_REAL_MODE_AREA = 128 * MIB
+MAX_RAM_SLOTS = 32
+
+HOST_BRIDGE = "pci@800000020000000"
+MSI_WINDOW = 0x40000000000
+DMA_WINDOW_SIZE = GIB
+
+XIVE_SOURCE = 0x6010000000000
+XIVE_END_SOURCE = 0x6010040000000
+XIVE_SOURCE_SIZE = 0x40000000
+XIVE_THREADS = 0x6030203180000
+XIVE_THREADS_SIZE = 0x40000
+
+CPU_ALIASES = {
+    "970": "970_v2.2",
+    "970mp": "970mp_v1.1",
+    "power5+": "power5+_v2.1",
+    "power5gs": "power5+_v2.1",
+    "power7": "power7_v2.3",
+    "power7+": "power7+_v2.1",
+    "power8": "power8_v2.0",
+    "power8e": "power8e_v2.1",
+    "power8nvl": "power8nvl_v1.0",
+    "power9": "power9_v2.0",
+    "power10": "power10_v2.0",
+}
+"""What the short names of CPU models stand for; the board has a core for each of these, and for each version of
+those."""
+
+XIVE_CPUS = ("power9", "power10")
+TRANSACTIONAL_CPUS = ("power8", *XIVE_CPUS)
+
+CACHE_MODES = ("broken", "workaround", "fixed")
+BRANCH_MODES = ("broken", "workaround", "fixed-ibs", "fixed-ccd", "fixed-na")
+
+
+class IOMMURegionObject(MemoryRegionObject):
+    """A region that translates, as the object tree shows it."""
+
+    type_name = "spapr-iommu-memory-region"
+
+
+def _capability(name: str, description: str, modes: tuple[str, ...] | None = None) -> Property:
+    """A promise to the guest, which is only read back here, for it changes no memory; tools name it on the command
+    line. It is a switch if there are no modes."""
+    attribute = name.replace("-", "_")
+
+    def setter(machine: PseriesMachine, value: object) -> None:
+        if modes is None:
+            setattr(machine, attribute, take_bool(name, value))
+        elif take_str(name, value) in modes:
+            setattr(machine, attribute, value)
+        else:
+            raise VMError(f'Invalid capability mode "{value}" for {name}')
+
+    type_name = "bool" if modes is None else "string"
+    return Property(name, type_name, lambda machine: getattr(machine, attribute), setter, description)
+
+
+class PseriesMachine(Machine):
+    """RAM from 0 on, room for memory devices after it, PCI and the interrupt controller far above."""
+
+    type_name = "spapr-machine"
+    abstract = True
+    numa_supported = True
+    default_cpu_type = "power9_v2.0-powerpc64-cpu"
+    ic_mode = "dual"
+    """Interrupt controllers: xics, xive, or both (dual) with the guest's choice; legacy has no choice."""
+    cap_ccf_assist = True
+    cap_cfpc = "workaround"
+    cap_dfp = True
+    cap_fwnmi = True
+    cap_htm = False
+    cap_ibs = "workaround"
+    cap_large_decr = True
+    cap_nested_hv = False
+    cap_rpt_invalidate = False
+    cap_sbbc = "workaround"
+    cap_vsx = True
+    max_real_mode_area = TIB
+    plugs_cpus = True
+    plugs_blocks = True
+    """Whether logical memory blocks can be plugged."""
+    pci_windows = (
+        ("io-alias", "io", 0x200000000000, 0, 64 << 10),
+        ("mmio32-alias", "mmio", 0x200080000000, 0x80000000, 2 * GIB),
+        ("mmio64-alias", "mmio", 0x210000000000, 0x210000000000, TIB),
+    )
+    """Windows on the PCI bus: name, the space they show, address, offset, size."""
+    dma_windows = 2
+
+    def has_implicit_node(self) -> bool:
+        """There is always one."""
+        return True
+
+    def default_node(self, cpu: int, nodes: int) -> int:
+        """CPUs of one socket are on one node."""
+        return cpu // self.smp["cores"] % nodes
+
+    def check_ram(self) -> None:
+        """The firmware needs some RAM in real mode; all of it must come in whole blocks where these can be plugged."""
+        first_node = self.numa_nodes[0].size if self.numa_nodes else self.ram_size
+        if min(self.ram_size, first_node or self.ram_size, self.max_real_mode_area) < MIN_REAL_MODE_AREA:
+            # The odd number is QEMU's.
+            raise VMError("pSeries SLOF firmware requires >= 80ldMiB guest RMA (Real Mode Area memory)")
+        if self.plugs_blocks:
+            self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        if self.ram_size % BLOCK_SIZE:
+            raise VMError(f"Memory size {self.ram_size:#x} is not aligned to 256 MiB")
+        if self.max_ram_size % BLOCK_SIZE:
+            # The size shown is QEMU's.
+            raise VMError(f"Maximum memory size {self.ram_size:#x} is not aligned to 256 MiB")
+        for node in self.numa_nodes:
+            if node.size % BLOCK_SIZE:
+                raise VMError(f"Node {node.node_id} memory size {node.size:#x} is not aligned to 256 MiB")
+        if self.max_ram_size < self.ram_size:
+            # QEMU never comes to an end here.
+            raise VMError(
+                f"Maximum memory size {self.max_ram_size:#x} is less than the memory size {self.ram_size:#x}",
+                hint=f"the memory backend decides on the size; add -m {self.ram_size // MIB}M",
+            )
+
+    def _check_cpus(self) -> None:
+        board = self.board
+        if board.cpu_type == "max-powerpc64-cpu":
+            board.cpu_type = self.machine_type.default_cpu_type or ""
+        model = board.cpu_type.removesuffix("-powerpc64-cpu")
+        model = CPU_ALIASES.get(model, model)
+        board.cpu_type = f"{model}-powerpc64-cpu"
+        family = model.partition("_")[0]
+        if family not in CPU_ALIASES:
+            raise VMError("Unable to find sPAPR CPU Core definition")
+        has_xive = family in XIVE_CPUS
+        if self.ic_mode == "xive" and not has_xive:
+            raise VMError("XIVE-only machines require a POWER9 CPU")
+        self.has_xive = has_xive and self.ic_mode in ("xive", "dual")
+        self.has_xics = self.ic_mode != "xive"
+        self.cap_htm = self.cap_htm and family.startswith(TRANSACTIONAL_CPUS)
+        if not self.plugs_cpus and self.smp["maxcpus"] != self.smp["cpus"]:
+            raise VMError("This machine version does not support CPU hotplug")
+        if self.smp["threads"] > 1:
+            raise VMError("TCG cannot support more than 1 thread/core on a pseries machine")
+
+    def build(self) -> None:
+        """Put everything in place."""
+        self._check_cpus()
+        with self.topology.transaction():
+            if self.has_xics:
+                self.add_device("ics-spapr", self, "ics")
+            if self.has_xive:
+                self._add_xive()
+            self._add_cpus()
+            if self.ram is not None:
+                self.system.add_subregion(0, self.ram)
+            if self.max_ram_size > self.ram_size:
+                self._add_device_memory()
+            self._check_firmware()
+            self.add_device("spapr-rtc", self, "rtc")
+            bridge = self.add_device("spapr-vio-bridge")
+            self.add_device("spapr-vio-bus", bridge, "spapr-vio")
+            self.add_device("spapr-nvram")
+            self._add_host_bridge()
+            for number in range(1, 5):
+                self.add_device("spapr-wdt", self, f"wdt{number}")
+
+    def _add_device_memory(self) -> None:
+        if self.ram_slots > MAX_RAM_SLOTS:
+            raise VMError(f"Specified number of memory slots {self.ram_slots} exceeds max supported {MAX_RAM_SLOTS}")
+        address = -(-self.ram_size // GIB) * GIB
+        size = self.max_ram_size - self.ram_size
+        self.place(self.system, address, self.topology.container("device-memory", size), self)
+
+    def _check_firmware(self) -> None:
+        path = self.board.firmware
+        if path is not None and not os.path.exists(path):
+            raise VMError(f"Could not find LPAR firmware '{path}'")
+
+    def _add_xive(self) -> None:
+        controller = self.add_device("spapr-xive")
+        source = self.add_device("xive-source", controller, "source")
+        pages = self.topology.container("xive.esb", XIVE_SOURCE_SIZE)
+        self.place(pages, 0, self.topology.io("xive.esb-emulated", XIVE_SOURCE_SIZE), source)
+        self.place(self.system, XIVE_SOURCE, pages, source)
+        ends = self.add_device("xive-end-source", controller, "end_source")
+        registers = self.topology.io("xive.end", XIVE_SOURCE_SIZE)
+        self.place(self.system, XIVE_END_SOURCE, registers, ends, enabled=self.has_xics)
+        threads = self.topology.io("xive.tima", XIVE_THREADS_SIZE)
+        self.place(self.system, XIVE_THREADS, threads, controller)
+
+    def _add_cpus(self) -> None:
+        model = self.board.cpu_type.removesuffix("-powerpc64-cpu")
+        for number in range(self.board.cpus):
+            core = self.add_device(f"{model}-spapr-cpu-core")
+            cpu = self.add_device(self.board.cpu_type, core, "thread[0]")
+            if self.has_xics:
+                self.add_device("icp", cpu, "icp")
+            if self.has_xive:
+                self.add_device("xive-tctx", cpu, "xive-tctx")
+            self.cpus.append(cpu)
+            self.add_space(f"cpu-memory-{number}", self.system)
+
+    def _add_host_bridge(self) -> None:
+        bridge = self.add_device("spapr-pci-host-bridge")
+        self.add_device("PCI", bridge, "pci.0")
+        spaces = {
+            "mmio": bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.mmio")),
+            "io": bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.io", 64 << 10)),
+        }
+        for name, space, address, offset, size in self.pci_windows:
+            window = self.topology.alias(f"{HOST_BRIDGE}.{name}", spaces[space], offset, size)
+            self.place(self.system, address, window, bridge)
+        dma = bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.iommu-root"))
+        self.place(dma, MSI_WINDOW, self.topology.io("msi", 0x1000), bridge)
+        self.add_space(HOST_BRIDGE, dma)
+        for number in range(self.dma_windows):
+            label = f"{0x80000000 + number:x}"
+            table = self.add_device("spapr-tce-table", bridge, f"tce-table-{label}")
+            root = self.place(dma, 0, self.topology.container(f"tce-root-{label}"), table)
+            # Only the first window is in use from the start.
+            translation = self.topology.io(f"tce-iommu-{label}", 0 if number else DMA_WINDOW_SIZE)
+            translation.owner = table
+            table.add_child(f"tce-iommu-{label}[*]", IOMMURegionObject(translation))
+            if number == 0:
+                root.add_subregion(0, translation)
+
+    # Properties
+
+    def _set_ic_mode(self, value: object) -> None:
+        mode = take_str("ic-mode", value)
+        if self.ic_mode == "legacy":
+            raise VMError("This machine only uses the legacy XICS backend, don't pass ic-mode")
+        if mode not in ("xics", "xive", "dual"):
+            raise VMError('Bad value for "ic-mode" property')
+        self.ic_mode = mode
+
+    properties: tuple[Property, ...] = (
+        _capability("cap-ccf-assist", "Count Cache Flush Assist via HW Instruction"),
+        _capability("cap-cfpc", "Cache Flush on Privilege Change (broken, workaround, fixed)", CACHE_MODES),
+        _capability("cap-dfp", "Allow Decimal Floating Point (DFP)"),
+        _capability("cap-fwnmi", "Implements PAPR FWNMI option"),
+        _capability("cap-htm", "Allow Hardware Transactional Memory (HTM)"),
+        _capability(
+            "cap-ibs", "Indirect Branch Speculation (broken, workaround, fixed-ibs,fixed-ccd, fixed-na)", BRANCH_MODES
+        ),
+        _capability("cap-large-decr", "Allow Large Decrementer"),
+        _capability("cap-nested-hv", "Allow Nested KVM-HV"),
+        _capability("cap-rpt-invalidate", "Allow H_RPT_INVALIDATE"),
+        _capability("cap-sbbc", "Speculation Barrier Bounds Checking (broken, workaround, fixed)", CACHE_MODES),
+        _capability("cap-vsx", "Allow Vector Scalar Extensions (VSX)"),
+        Property("ic-mode", "string", lambda machine: machine.ic_mode, _set_ic_mode),
+    )
+
+
+_OLD_PCI_WINDOWS = (
+    ("io-alias", "io", 0x10080000000, 0, 64 << 10),
+    ("mmio32-alias", "mmio", 0x100A0000000, 0x80000000, 2 * GIB),
+    ("mmio64-alias", "mmio", 0x10120000000, 0x100000000, 60 * GIB),
+)
+
+_OLDEST_PCI_WINDOWS = (
+    _OLD_PCI_WINDOWS[0],
+    ("mmio32-alias", "mmio", 0x100A0000000, 0x80000000, 512 * MIB),
+)
+
+VERSIONS = version_settings(
+    "7.2",
+    {
+        "7.1": {},
+        "7.0": {},
+        "6.2": {},
+        "6.1": {"prefers_sockets": True},
+        "6.0": {},
+        "5.2": {},
+        "5.1": {},
+        "5.0": {"numa_mem_supported": True},
+        "4.2": {"max_real_mode_area": 16 * GIB, "cap_ccf_assist": False, "cap_fwnmi": False},
+        "4.1": {},
+        "4.0": {"ic_mode": "xics"},
+        "3.1": {
+            "default_cpu_type": "power8_v2.0-powerpc64-cpu",
+            "canonical_ram_block_names": True,
+            "cap_cfpc": "broken",
+            "cap_ibs": "broken",
+            "cap_large_decr": False,
+            "cap_sbbc": "broken",
+        },
+        "3.0": {"ic_mode": "legacy"},
+        "2.12": {},
+        "2.11": {"cap_htm": True},
+        "2.10": {},
+        "2.9": {},
+        "2.8": {},
+        "2.7": {"default_cpu_type": "power7_v2.3-powerpc64-cpu", "pci_windows": _OLD_PCI_WINDOWS},
+        "2.6": {"dma_windows": 1, "plugs_cpus": False},
+        "2.5": {},
+        "2.4": {"plugs_blocks": False},
+        "2.3": {},
+        "2.2": {"pci_windows": _OLDEST_PCI_WINDOWS},
+        "2.1": {},
+    },
+)
+VERSIONS["2.12-sxxm"] = {
+    **VERSIONS["2.12"],
+    "cap_cfpc": "workaround",
+    "cap_ibs": "fixed-ccd",
+    "cap_sbbc": "workaround",
+}
+"""A sibling of 2.12 with mitigations against side channels; no older version follows from it."""
+
+
+def machine_types(_target: Target) -> Iterator[MachineType]:
+    """The machine types of this family."""
+    for version, settings in VERSIONS.items():
+        yield MachineType(
+            f"pseries-{version}",
+            PseriesMachine,
+            "pSeries Logical Partition (PAPR compliant)",
+            alias="pseries" if version == "7.2" else None,
+            default_ram_id="ppc_spapr.ram",
+            default_ram_size=512 * MIB,
+            default_cpu_type=settings.get("default_cpu_type", PseriesMachine.default_cpu_type),
+            max_cpus=4096,
+            hotpluggable_cpus=settings.get("plugs_cpus", PseriesMachine.plugs_cpus),
+            is_default=version == "7.2",
+            settings=settings,
+        )

@@ -1,0 +1,145 @@
+"""s390x: s390-ccw-virtio."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import VMError
+from ..qom import Property, take_bool
+from .machine import Board, Machine, MachineType, version_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..qom import QOMObject
+    from .targets import Target
+
+MIB = 1 << 20
+MAX_INCREMENTS = 1020
+"""How many storage increments the machines that round RAM down could describe."""
+
+
+DEVICES = (
+    ("sclp", "", "sclp"),
+    ("s390-sclp-event-facility", "sclp", "s390-sclp-event-facility"),
+    ("s390-sclp-events-bus", "s390-sclp-event-facility", "s390-sclp-events-bus.0"),
+    ("sclpquiesce", "s390-sclp-event-facility", "sclpquiesce"),
+    ("sclp-cpu-hotplug", "s390-sclp-event-facility", "sclp-cpu-hotplug"),
+    ("s390-flic-qemu", "", "s390-flic-qemu"),
+    ("s390-ipl", "", "s390-ipl"),
+    ("s390-pcihost", "", "s390-pcihost"),
+    ("PCI", "s390-pcihost", "pci.0"),
+    ("s390-pcibus", "s390-pcihost", "s390-pcibus.0"),
+    ("virtual-css-bridge", "", "virtual-css-bridge"),
+    ("virtual-css-bus", "virtual-css-bridge", "virtual-css"),
+    ("s390-skeys-qemu", "", "s390-skeys"),
+    ("s390-storage_attributes-qemu", "", "s390-storage_attributes"),
+    ("s390-tod-qemu", "", "s390-tod"),
+)
+"""Type, parent and name of each device and bus below the machine."""
+
+
+def _key_wrap(name: str, description: str) -> Property:
+    """A switch of the CPUs, which only is read back here; tools name it on every command line."""
+
+    def setter(machine: S390Machine, value: object) -> None:
+        machine.key_wrap[name] = take_bool(name, value)
+
+    return Property(name, "bool", lambda machine: machine.key_wrap[name], setter, description)
+
+
+class S390Machine(Machine):
+    """RAM is one region from 0 on, whatever its size."""
+
+    type_name = "s390-ccw-machine"
+    rounds_ram_down = False
+    """Whether RAM is made to fit the storage increments, instead of refused."""
+
+    def __init__(self, machine_type: MachineType, board: Board) -> None:
+        super().__init__(machine_type, board)
+        self.key_wrap = {"aes-key-wrap": True, "dea-key-wrap": True}
+
+    def fit_ram_size(self, size: int) -> int:
+        """What fits a limited number of storage increments, which are as small as that allows."""
+        if not self.rounds_ram_down:
+            return size
+        increment = MIB
+        while size // increment > MAX_INCREMENTS:
+            increment *= 2
+        fitting = size // increment * increment
+        if fitting != size:
+            self.board.notices.append(
+                f"Ram size {size // MIB}MB was fixed up to {fitting // MIB}MB to match machine restrictions. "
+                "Consider updating the guest definition."
+            )
+        return fitting
+
+    def check_ram(self) -> None:
+        """RAM is handed to the guest in storage increments of at least 1 MiB."""
+        if self.ram_size % MIB or self.ram_size == 0:
+            raise VMError("ram size must be multiples of 1 MiB")
+
+    def build(self) -> None:
+        """Map the RAM; the devices have no registers in memory."""
+        if self.board.firmware is not None and not os.path.exists(self.board.firmware):
+            raise VMError("could not find stage1 bootloader")
+        if self.ram is not None:
+            self.system.add_subregion(0, self.ram)
+        for number in range(self.board.cpus):
+            self.cpus.append(self.add_device(self.board.cpu_type))
+            self.add_space(f"cpu-memory-{number}", self.system)
+        made: dict[str, QOMObject] = {"": self}
+        for type_name, parent, name in DEVICES:
+            made[name] = self.add_device(type_name, made[parent], name)
+
+    properties: tuple[Property, ...] = (
+        _key_wrap("aes-key-wrap", "enable/disable AES key wrapping using the CPACF wrapping key"),
+        _key_wrap("dea-key-wrap", "enable/disable DEA key wrapping using the CPACF wrapping key"),
+    )
+
+
+VERSIONS = version_settings(
+    "7.2",
+    {
+        "7.1": {},
+        "7.0": {},
+        "6.2": {},
+        "6.1": {"prefers_sockets": True},
+        "6.0": {},
+        "5.2": {},
+        "5.1": {},
+        "5.0": {},
+        "4.2": {"rounds_ram_down": True},
+        "4.1": {},
+        "4.0": {},
+        "3.1": {"canonical_ram_block_names": True},
+        "3.0": {},
+        "2.12": {},
+        "2.11": {},
+        "2.10": {},
+        "2.9": {},
+        "2.8": {},
+        "2.7": {},
+        "2.6": {},
+        "2.5": {},
+        "2.4": {},
+    },
+)
+
+
+def machine_types(_target: Target) -> Iterator[MachineType]:
+    """The machine types of this family."""
+    for version, settings in VERSIONS.items():
+        yield MachineType(
+            f"s390-ccw-virtio-{version}",
+            S390Machine,
+            f"Virtual s390x machine (version {version})",
+            alias="s390-ccw-virtio" if version == "7.2" else None,
+            default_ram_id="s390.ram",
+            default_cpu_type="qemu-s390x-cpu",
+            max_cpus=248,
+            hotpluggable_cpus=True,
+            is_default=version == "7.2",
+            settings=settings,
+        )

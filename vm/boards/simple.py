@@ -1,0 +1,176 @@
+"""Simple boards: machine types of which only RAM, ROM and flash are told, each a row of data.
+
+The rows are in the modules beside this one, by architecture; here is the one machine that is built from any of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from .machine import Board, Machine, MachineType
+from .simple_parts import RAM, SYSTEM
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..memory.region import MemoryRegion
+    from .simple_parts import Part, SizeRule
+    from .targets import Target
+
+MODULES = {
+    "aarch64": ("simple_arm", "simple_arm_soc", "simple_arm_bmc"),
+    "alpha": ("simple_misc",),
+    "arm": ("simple_arm", "simple_arm_soc", "simple_arm_bmc"),
+    "cris": ("simple_misc",),
+    "hppa": ("simple_misc",),
+    "loongarch64": ("simple_misc",),
+    "m68k": ("simple_m68k",),
+    "mips": ("simple_mips",),
+    "mips64": ("simple_mips",),
+    "mips64el": ("simple_mips",),
+    "mipsel": ("simple_mips",),
+    "ppc": ("simple_ppc",),
+    "ppc64": ("simple_ppc",),
+    "ppc64le": ("simple_ppc",),
+    "riscv32": ("simple_riscv",),
+    "riscv64": ("simple_riscv",),
+    "rx": ("simple_misc",),
+    "sparc": ("simple_sparc",),
+    "sparc64": ("simple_sparc",),
+}
+"""Which modules have rows for a target."""
+
+CPU_SUFFIXES = {
+    "aarch64": "arm",
+    "loongarch64": "loongarch",
+    "mips64el": "mips64",
+    "mipsel": "mips",
+    "ppc": "powerpc",
+    "ppc64": "powerpc64",
+    "ppc64le": "powerpc64",
+    "riscv32": "riscv",
+    "riscv64": "riscv",
+}
+"""What a CPU type's name has between the model and `-cpu`, where that is not the target's name."""
+
+
+class Row:
+    """A simple board. `ram_size` is the default in bytes, `cpu` the default model, with `cpu_64` on 64-bit targets.
+
+    `parts` are in the order in which they are made and placed: that decides RAMBlock offsets, and which of equals is
+    seen. `targets` are the targets that have the board, where not all do whose rows are in its module, and `default_of`
+    those that start it if no machine is named. `settings` are attributes of the machine.
+    """
+
+    __slots__ = (
+        "alias",
+        "cpu",
+        "cpu_64",
+        "default_of",
+        "description",
+        "max_cpus",
+        "name",
+        "parts",
+        "ram_id",
+        "ram_size",
+        "settings",
+        "sizes",
+        "targets",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        ram_id: str,
+        ram_size: int,
+        parts: tuple[Part, ...],
+        sizes: tuple[SizeRule, ...] = (),
+        *,
+        cpu: str | None = None,
+        cpu_64: str | None = None,
+        max_cpus: int = 1,
+        alias: str | None = None,
+        default_of: tuple[str, ...] = (),
+        targets: tuple[str, ...] = (),
+        settings: dict[str, object] | None = None,
+    ) -> None:
+        self.name = name
+        self.description = description
+        self.ram_id = ram_id
+        self.ram_size = ram_size
+        self.parts = parts
+        self.sizes = sizes
+        self.cpu = cpu
+        self.cpu_64 = cpu if cpu_64 is None else cpu_64
+        self.max_cpus = max_cpus
+        self.alias = alias
+        self.default_of = default_of
+        self.targets = targets
+        self.settings = settings
+
+    def cpu_type(self, target: Target) -> str | None:
+        """The default CPU type on `target`, None if the board decides on it otherwise."""
+        model = self.cpu_64 if "64" in target.name else self.cpu
+        if model is None:
+            return None
+        return f"{model}-{CPU_SUFFIXES.get(target.name, target.name)}-cpu".removeprefix("-")
+
+    def machine_type(self, target: Target) -> MachineType:
+        """The row as a machine type of `target`."""
+        return MachineType(
+            self.name,
+            SimpleMachine,
+            self.description,
+            default_ram_id=self.ram_id,
+            default_ram_size=self.ram_size,
+            alias=self.alias,
+            default_cpu_type=self.cpu_type(target),
+            max_cpus=self.max_cpus,
+            is_default=target.name in self.default_of,
+            settings={"row": self, **(self.settings or {})},
+        )
+
+
+class SimpleMachine(Machine):
+    """The machine of a row."""
+
+    type_name = "simple-machine"
+    row: Row
+
+    def __init__(self, machine_type: MachineType, board: Board) -> None:
+        super().__init__(machine_type, board)
+        self.regions: dict[str, MemoryRegion] = {SYSTEM: self.system}
+        """The regions that an alias may show, by name."""
+
+    def check_ram(self) -> None:
+        """Follow the row's rules, the first one that is broken speaks."""
+        for rule in self.row.sizes:
+            rule.check(self)
+
+    def build(self) -> None:
+        """Put all parts in place."""
+        if self.board.firmware is not None:
+            self.board.warn(f"firmware '{self.board.firmware}' is not loaded, the ROMs of this board are empty")
+        if self.ram is not None:
+            self.regions[RAM] = self.ram
+        with self.topology.transaction():
+            for part in self.row.parts:
+                part.put(self, self.system)
+
+    def put(self, region: MemoryRegion, container: MemoryRegion, address: int | None, priority: int) -> None:
+        """Put a part's region into `container`, or nowhere without an address; aliases can name it from then on."""
+        self.regions[region.name] = region
+        if address is None:
+            self.unattached.own_region(region)
+        else:
+            self.place(container, address, region, priority=priority)
+
+
+def machine_types(target: Target) -> Iterator[MachineType]:
+    """The machine types of all rows of a target."""
+    for module in MODULES.get(target.name, ()):
+        for row in import_module(f"{__package__}.{module}").ROWS:
+            if not row.targets or target.name in row.targets:
+                yield row.machine_type(target)

@@ -1,0 +1,75 @@
+"""CPU topology: what `-smp` comes to on a machine."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .machine import MachineType
+
+LEVELS = ("sockets", "dies", "clusters", "cores", "threads")
+ZERO_WARNING = "Deprecated CPU topology (considered invalid): CPU topology parameters must be greater than zero"
+
+
+def resolve_topology(given: dict[str, int], machine_type: MachineType, warnings: list[str]) -> dict[str, int]:
+    """Fill in what `given` leaves open; raises `VMError` with QEMU's text if it cannot be."""
+    supported = machine_type.setting("topology_levels")
+    if 0 in given.values():
+        warnings.append(f"warning: {ZERO_WARNING}")
+    for level in ("dies", "clusters"):
+        if level not in supported and given.get(level, 0) > 1:
+            raise VMError(f"{level} not supported by this machine's CPU topology")
+    count = {level: given.get(level, 0) for level in LEVELS}
+    cpus, maximum = given.get("cpus", 0), given.get("maxcpus", 0)
+    count["dies"] = count["dies"] or 1
+    count["clusters"] = count["clusters"] or 1
+    if cpus or maximum:
+        maximum = maximum or cpus
+        _fill_from_maximum(count, maximum, prefers_sockets=machine_type.setting("prefers_sockets"))
+    else:
+        for level in ("sockets", "cores", "threads"):
+            count[level] = count[level] or 1
+    total = _product(count)
+    maximum = maximum or total
+    cpus = cpus or maximum
+    shown = " * ".join(
+        f"{level} ({count[level]})" for level in LEVELS if level not in ("dies", "clusters") or level in supported
+    )
+    if total != maximum:
+        raise VMError(
+            "Invalid CPU topology: product of the hierarchy must match maxcpus: " + f"{shown} != maxcpus ({maximum})"
+        )
+    if maximum < cpus:
+        raise VMError(
+            "Invalid CPU topology: maxcpus must be equal to or greater than smp: "
+            f"{shown} == maxcpus ({maximum}) < smp_cpus ({cpus})"
+        )
+    if maximum > machine_type.max_cpus:
+        raise VMError(
+            f"Invalid SMP CPUs {maximum}. The max CPUs supported by machine '{machine_type.name}' is "
+            f"{machine_type.max_cpus}"
+        )
+    return {"cpus": cpus, "maxcpus": maximum, **{level: count[level] for level in reversed(LEVELS)}}
+
+
+def _fill_from_maximum(count: dict[str, int], maximum: int, *, prefers_sockets: bool) -> None:
+    """All that is left open is one, but for the preferred level of those, which has the rest."""
+    preferred, other = ("sockets", "cores") if prefers_sockets else ("cores", "sockets")
+    if count[preferred] == 0:
+        count[other] = count[other] or 1
+        count["threads"] = count["threads"] or 1
+        count[preferred] = maximum // (_product(count, without=preferred) or 1)
+    elif count[other] == 0:
+        count["threads"] = count["threads"] or 1
+        count[other] = maximum // (_product(count, without=other) or 1)
+    if count["threads"] == 0:
+        count["threads"] = maximum // (_product(count, without="threads") or 1)
+
+
+def _product(count: dict[str, int], without: str = "") -> int:
+    product = 1
+    for level in LEVELS:
+        if level != without:
+            product *= count[level]
+    return product

@@ -1,0 +1,67 @@
+"""What a virtual machine is to be, as plain values: the meaning of a command line, with its spelling gone.
+
+No defaults of a machine type live here; an option that was not given is None.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Config:
+    """Everything `VirtualMachine` needs to be put together. Sizes are in bytes."""
+
+    __slots__ = (
+        "accelerators",
+        "cpu_model",
+        "firmware",
+        "machine_options",
+        "machine_type",
+        "max_ram_size",
+        "mem_path",
+        "mem_prealloc",
+        "name",
+        "numa",
+        "objects",
+        "paused",
+        "program",
+        "ram_size",
+        "ram_slots",
+        "smp",
+        "target",
+        "uuid",
+    )
+
+    def __init__(self) -> None:
+        self.program = "ramslot"
+        """The name the program was run by, as messages show it."""
+        self.target: str | None = None
+        """The architecture as in `qemu-system-ARCH`; None lets the machine type decide."""
+        self.machine_type: str | None = None
+        self.machine_options: dict[str, Any] = {}
+        """`-machine` properties as spelled, in the order first given, without those that have a field of their own here
+        (type, accel, memory.*, smp.*). `a.b=1` is a dict `{"b": "1"}` at `a`, `a.0=1` a list."""
+        self.ram_size: int | None = None
+        """`-m size=`, rounded as QEMU does; None for the machine's default."""
+        self.ram_slots: int | None = None
+        self.max_ram_size: int | None = None
+        self.mem_path: str | None = None
+        self.mem_prealloc = False
+        self.objects: list[dict[str, Any]] = []
+        """`-object` options as `object-add` arguments, in command-line order."""
+        self.numa: list[tuple[str, dict[str, Any]]] = []
+        """`-numa` options as spelled, with `set-numa-node`'s arguments, in command-line order."""
+        self.accelerators: list[tuple[str, dict[str, str]]] = []
+        """`-accel NAME,options`, the first usable one wins; empty when none was named. Names and options exist; values
+        are decimal, in bytes or things."""
+        self.smp: dict[str, int] = {}
+        """`-smp` members as given: cpus, sockets, dies, clusters, cores, threads, maxcpus."""
+        self.cpu_model: str | None = None
+        self.firmware: str | None = None
+        """`-bios FILE`."""
+        self.name: str | None = None
+        self.uuid: str | None = None
+        self.paused = False
+        """`-S`: do not run until `cont`."""

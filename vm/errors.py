@@ -1,0 +1,25 @@
+"""The one exception that leaves the VM core."""
+
+
+class VMError(Exception):
+    """A request that the VM refused; the VM is as it was before the request.
+
+    `str(error)` is the text, QEMU's own for the same mistake. `qmp_class` is the QMP error class. `details` are lines
+    that QEMU tells people (HMP, stderr) and not programs. `hint` may name the remedy; only the interactive console
+    shows it.
+    """
+
+    def __init__(
+        self, text: str, qmp_class: str = "GenericError", hint: str | None = None, details: str | None = None
+    ) -> None:
+        super().__init__(text)
+        self.qmp_class = qmp_class
+        self.hint = hint
+        self.details = details
+        self.warnings: list[str] = []
+        """What was to be told before, if this kept a machine from starting."""
+
+    @property
+    def full_text(self) -> str:
+        """What people are told: the text, and the details on lines of their own."""
+        return str(self) if self.details is None else f"{self}\n{self.details}"

@@ -1,0 +1,205 @@
+"""The host as the VM core sees it: memory, files that back memory, NUMA nodes, huge pages.
+
+Only the interface is here. `linux.py` is the real host; a virtual one, with nodes, pools and limits as data, stands
+behind the same classes, so nothing above may ask which it has. Whatever a host refuses is an `OSError` with errno and
+the plain strerror.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class HugePages:
+    """One pool of huge pages: how many it has and how many of them are free."""
+
+    __slots__ = ("free", "total")
+
+    def __init__(self, total: int, free: int) -> None:
+        self.total = total
+        self.free = free
+
+
+class HostMemory(ABC):
+    """One mapping of host memory.
+
+    Offsets and lengths are bytes within it; what reaches outside of it, and anything after `close`, is a ValueError.
+    """
+
+    __slots__ = ("address", "page_size", "readonly", "share", "size")
+
+    address: int
+    """Where it begins in this process (a guest's hva)."""
+    size: int
+    """Bytes mapped: what was asked for, rounded up to the page size."""
+    page_size: int
+    """Bytes in a page of what backs it: a huge page's in hugetlbfs, otherwise the host's."""
+    share: bool
+    """Whether writes reach the file, or other processes."""
+    readonly: bool
+
+    @abstractmethod
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return the bytes themselves, writable unless the mapping is read-only. While it lives `close` is refused."""
+
+    @abstractmethod
+    def advise_merge(self, merge: bool) -> None:
+        """Let the kernel merge equal pages (KSM), or not. EINVAL where the kernel has no KSM."""
+
+    @abstractmethod
+    def advise_dump(self, dump: bool) -> None:
+        """Leave the memory in core dumps, or not."""
+
+    @abstractmethod
+    def bind(self, policy: str, nodes: Iterable[int]) -> None:
+        """Set the NUMA policy: `default`, `preferred`, `bind` or `interleave`, as QEMU's HostMemPolicy.
+
+        Strict: pages that are elsewhere already are moved, and EIO tells that one could not be.
+        """
+
+    @abstractmethod
+    def populate(self, start: int, length: int) -> None:
+        """Have all pages of a range allocated, contents unchanged; `start` is page-aligned.
+
+        One call cannot be cancelled; who must be able to stop works in portions. It may run off the owning thread,
+        which must not close the memory meanwhile. EFAULT when what backs it is full (no free huge page, a full tmpfs)
+        or ends before the range, ENOMEM when the host is full.
+        """
+
+    @abstractmethod
+    def discard(self, start: int, length: int) -> None:
+        """Give the pages of a range back to the host; `start` and `length` are page-aligned.
+
+        Anonymous or shared memory then reads as zeros, and a shared file has a hole there; a private mapping of a file
+        shows the file again (`HostFile.punch_hole` frees what the file holds).
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Unmap it; a second time does nothing. BufferError while a view, or anything made of one, still lives."""
+
+
+class HostFile(ABC):
+    """An open file that can back memory. A mapping of it stays when the file is closed."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def fd(self) -> int:
+        """The file descriptor, -1 where there is none."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes in the file, read anew each time."""
+
+    @property
+    @abstractmethod
+    def page_size(self) -> int:
+        """Bytes in a page of memory that this file backs."""
+
+    @abstractmethod
+    def truncate(self, size: int) -> None:
+        """Make the file `size` bytes long."""
+
+    @abstractmethod
+    def allocate(self, offset: int, length: int) -> None:
+        """Have space for a range, growing the file if need be."""
+
+    @abstractmethod
+    def punch_hole(self, offset: int, length: int) -> None:
+        """Free the space of a range; it then reads as zeros, and the size stays."""
+
+    @abstractmethod
+    def seal_size(self) -> None:
+        """Forbid for good that anybody shrinks, grows or seals it further. Only for a sealable memfd."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+
+
+class Host(ABC):
+    """A host. Its page size is fixed; everything else is looked up when asked for."""
+
+    __slots__ = ("kvm_device", "page_size")
+
+    page_size: int
+    kvm_device: str
+    """The path of KVM's device; opening it tells whether there is KVM."""
+
+    @property
+    @abstractmethod
+    def total_memory(self) -> int:
+        """Bytes of RAM the host has."""
+
+    @property
+    @abstractmethod
+    def available_memory(self) -> int:
+        """Bytes that could be had now without swapping."""
+
+    @property
+    @abstractmethod
+    def nodes(self) -> tuple[int, ...]:
+        """The NUMA nodes that are online, ascending; (0,) where the kernel knows no NUMA."""
+
+    @property
+    @abstractmethod
+    def huge_page_sizes(self) -> tuple[int, ...]:
+        """The huge page sizes the host offers, ascending, in bytes."""
+
+    @property
+    @abstractmethod
+    def default_huge_page_size(self) -> int | None:
+        """The huge page size when none is named, in bytes; None without huge pages."""
+
+    @abstractmethod
+    def huge_pages(self, page_size: int, node: int | None = None) -> HugePages:
+        """Return the pool of one size, of the whole host or of one node, as it is now; an absent pool is empty."""
+
+    @abstractmethod
+    def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
+        """Map memory that no file backs, at a multiple of `align` (at least of the page size, and as suits huge pages).
+
+        `reserve=False` asks for no swap reservation, so that more can be mapped than there is. EOPNOTSUPP, with
+        QEMU's text, where the host's overcommit policy does not allow that; ENOMEM when it does not fit.
+        """
+
+    @abstractmethod
+    def map_file(
+        self,
+        file: HostFile,
+        size: int,
+        offset: int = 0,
+        share: bool = False,
+        readonly: bool = False,
+        reserve: bool = True,
+        align: int = 0,
+        page_size: int = 0,
+    ) -> HostMemory:
+        """Map `size` bytes of a file from `offset` on; `page_size` 0 takes the file's. Otherwise as `map_anonymous`."""
+
+    @abstractmethod
+    def open_file(self, path: str, readonly: bool = False) -> HostFile:
+        """Open an existing file."""
+
+    @abstractmethod
+    def create_file(self, path: str) -> HostFile:
+        """Create a file that must not exist yet, mode 0644 less the umask."""
+
+    @abstractmethod
+    def create_unlinked(self, directory: str, prefix: str) -> HostFile:
+        """Create a file of mode 0600 in a directory; its name, the prefix and six characters, is gone at once."""
+
+    @abstractmethod
+    def create_memfd(self, name: str, huge_page_size: int | None = None, sealable: bool = False) -> HostFile:
+        """Create a memory file of size 0, of huge pages if a size is named. ENODEV when there are none of that size."""
+
+    @abstractmethod
+    def unlink(self, path: str) -> None:
+        """Remove a file's name."""

@@ -1,0 +1,156 @@
+"""KVM: the device and the virtual machines made of it, each method one ioctl of the kernel's documented API.
+
+Which slots there should be is not decided here: the accelerator keeps the table and this hands it to the kernel.
+Imported only when a user asks for `-accel kvm`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import VMError
+from .libc import ffi, ioctl, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from . import Host
+
+KVM_CAP_USER_MEMORY: int = lib.KVM_CAP_USER_MEMORY
+KVM_CAP_NR_MEMSLOTS: int = lib.KVM_CAP_NR_MEMSLOTS
+KVM_CAP_SYNC_MMU: int = lib.KVM_CAP_SYNC_MMU
+KVM_CAP_READONLY_MEM: int = lib.KVM_CAP_READONLY_MEM
+KVM_CAP_MULTI_ADDRESS_SPACE: int = lib.KVM_CAP_MULTI_ADDRESS_SPACE
+
+KVM_MEM_LOG_DIRTY_PAGES: int = lib.KVM_MEM_LOG_DIRTY_PAGES
+KVM_MEM_READONLY: int = lib.KVM_MEM_READONLY
+
+
+def uses_shadow_paging() -> bool:
+    """Whether KVM walks the guest's page tables in software here, for want of a second level in hardware (EPT, NPT).
+
+    It then keeps an entry for every page of a memslot.
+    """
+    if os.uname().machine != "x86_64":
+        return False
+    for parameter in ("kvm_intel/parameters/ept", "kvm_amd/parameters/npt"):
+        try:
+            with open(f"/sys/module/{parameter}") as file:
+                return file.read().strip() not in ("Y", "1")
+        except OSError:
+            continue
+    return True
+
+
+class KVMError(VMError):
+    """KVM cannot be used. QEMU prints `reason` on a line of its own, without its name, and then the text."""
+
+    def __init__(self, reason: str, number: int) -> None:
+        super().__init__(f"failed to initialize kvm: {os.strerror(number)}")
+        self.reason = reason
+        self.errno = number
+
+
+class _Descriptor:
+    """A file descriptor of KVM's."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def check_extension(self, capability: int) -> int:
+        """Return what KVM says of a `KVM_CAP_*`: 0 when it is absent, otherwise 1 or a limit."""
+        return ioctl(self.fd, "KVM_CHECK_EXTENSION", capability)
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class KVM(_Descriptor):
+    """The open device. Raises `KVMError` when it cannot be opened or speaks another version of the API."""
+
+    __slots__ = ()
+
+    def __init__(self, host: Host) -> None:
+        try:
+            super().__init__(os.open(host.kvm_device, os.O_RDWR))
+        except OSError as error:
+            number = error.errno or errno.ENODEV
+            raise KVMError(f"Could not access KVM kernel module: {os.strerror(number)}", number) from error
+        try:
+            self._check_version()
+        except KVMError:
+            self.close()
+            raise
+
+    def _check_version(self) -> None:
+        try:
+            version = self.api_version()
+        except OSError as error:
+            raise KVMError("kvm version too old", error.errno or errno.EINVAL) from error
+        if version != lib.KVM_API_VERSION:
+            age = "too old" if version < lib.KVM_API_VERSION else "not supported"
+            raise KVMError(f"kvm version {age}", errno.EINVAL)
+
+    def api_version(self) -> int:
+        """Return the version of the API, which has been 12 ever since Linux 2.6.22."""
+        return ioctl(self.fd, "KVM_GET_API_VERSION")
+
+    def create_vm(self, kind: int = 0) -> KVMVM:
+        """Create a virtual machine without memory; the meaning of `kind` is the architecture's. Raises `KVMError`."""
+        while True:
+            try:
+                return KVMVM(ioctl(self.fd, "KVM_CREATE_VM", kind))
+            except OSError as error:
+                number = error.errno or errno.EINVAL
+                if number != errno.EINTR:
+                    text = f"ioctl(KVM_CREATE_VM) failed: {number} {os.strerror(number)}"
+                    raise KVMError(text, number) from error
+
+
+class KVMVM(_Descriptor):
+    """One virtual machine in the kernel. Closing it drops its slots; the memory behind them must live till then."""
+
+    __slots__ = ()
+
+    def set_user_memory_region(self, slot: int, flags: int, gpa: int, size: int, hva: int, as_id: int = 0) -> None:
+        """Register `size` bytes at `hva` as guest-physical memory at `gpa`, all page-aligned; size 0 deletes the slot.
+
+        Raises OSError: EEXIST when it overlaps another slot of the address space, EINVAL for a slot, flag or alignment
+        that KVM does not take, or a change of size of a slot that exists.
+        """
+        region = ffi.new(
+            "struct kvm_userspace_memory_region *",
+            {
+                "slot": as_id << 16 | slot,
+                "flags": flags,
+                "guest_phys_addr": gpa,
+                "memory_size": size,
+                "userspace_addr": hva,
+            },
+        )
+        ioctl(self.fd, "KVM_SET_USER_MEMORY_REGION", region, _fields(region))
+
+    def get_dirty_log(self, slot: int, as_id: int, size: int, page_size: int) -> bytes:
+        """Return and clear the dirty bitmap of a slot of `size` bytes that logs: a bit per page, lowest first.
+
+        It is as long as the kernel's, whole 64-bit words. Raises OSError, ENOENT when the slot is absent or does not
+        log.
+        """
+        pages = -(-size // page_size)
+        bitmap = ffi.new("char[]", -(-pages // 64) * 8)
+        log = ffi.new("struct kvm_dirty_log *", {"slot": as_id << 16 | slot, "dirty_bitmap": bitmap})
+        ioctl(self.fd, "KVM_GET_DIRTY_LOG", log, _fields(log))
+        return bytes(ffi.buffer(bitmap))
+
+
+def _fields(struct: Any) -> str:
+    """Show a struct in an error's note."""
+    values = {name: getattr(struct, name) for name in dir(struct)}
+    return "{" + ", ".join(f"{name}={int(ffi.cast('uint64_t', value)):#x}" for name, value in values.items()) + "}"

@@ -1,0 +1,290 @@
+"""What all memory backends share: properties, mapping, advice, NUMA policy, preallocation, and giving it all back."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..memory.ramblock import RAMBlock
+from ..qom import Property, QOMObject, take_bool, take_enum, take_int
+from ..steps import run_now
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..host import Host, HostMemory
+    from ..memory.address_space import MemoryTopology
+    from ..memory.region import MemoryRegion
+    from ..steps import Cancellation, Task
+
+POLICIES = ("default", "preferred", "bind", "interleave")
+MAX_NODES = 128
+"""Host nodes that a backend can name, as observed: 128 and above are refused."""
+POPULATE_PORTION = 256 << 20
+"""Bytes to preallocate between two looks at a cancellation: some 0.1 s of work."""
+
+
+class BackendDefaults:
+    """What a machine decides for all its backends."""
+
+    __slots__ = ("canonical_names", "dump", "length_unit", "merge", "prealloc", "warn")
+
+    def __init__(self) -> None:
+        self.merge = True
+        self.dump = True
+        self.prealloc = False
+        self.canonical_names = False
+        self.length_unit = 4096
+        """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
+        self.warn: Callable[[str], None] = lambda _text: None
+        """Told what people should know although it is no error."""
+
+
+def plain(
+    name: str, type_name: str, description: str | None = None, *, check: Callable[[str, object], Any]
+) -> Property:
+    """A property kept in the attribute of its name, which can be set only before the memory exists."""
+    attribute = name.replace("-", "_")
+
+    def setter(backend: MemoryBackend, value: object) -> None:
+        checked = check(name, value)
+        if backend.region is not None:
+            raise VMError(backend.frozen_text(name))
+        setattr(backend, attribute, checked)
+
+    return Property(name, type_name, lambda backend: getattr(backend, attribute), setter, description)
+
+
+def any_time(
+    name: str, type_name: str, description: str | None = None, *, check: Callable[[str, object], Any]
+) -> Property:
+    """A property kept in the attribute of its name, which can be set at any time."""
+    attribute = name.replace("-", "_")
+    return Property(
+        name,
+        type_name,
+        lambda backend: getattr(backend, attribute),
+        lambda backend, value: setattr(backend, attribute, check(name, value)),
+        description,
+    )
+
+
+def _advise_merge(memory: HostMemory, merge: bool) -> None:
+    """Let equal pages be merged, or not; a kernel that cannot (no KSM) is no reason to fail, as in QEMU."""
+    try:
+        memory.advise_merge(merge)
+    except OSError:
+        pass
+
+
+class MemoryBackend(QOMObject):
+    """Host memory for a guest. `size` is in bytes; `region` exists once `complete` has run."""
+
+    type_name = "memory-backend"
+    abstract = True
+    has_canonical_names = False
+    """Whether machines 3.1 and older name the RAMBlock by the object's path."""
+
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+        super().__init__()
+        self.host = host
+        self.topology = topology
+        self.length_unit = defaults.length_unit
+        self.warn = defaults.warn
+        self.size = 0
+        self.share = False
+        self.reserve = True
+        self.merge = defaults.merge
+        self.dump = defaults.dump
+        self.prealloc = defaults.prealloc
+        self.prealloc_threads = 1
+        self.policy = "default"
+        self.host_nodes: list[int] = []
+        self.x_use_canonical_path_for_ramblock_id = self.has_canonical_names and defaults.canonical_names
+        self.region: MemoryRegion | None = None
+        self.memory: HostMemory | None = None
+        self.populating = 0
+        """How many tasks are at work on the memory; it cannot be deleted then either."""
+        self.in_use = False
+        """Whether the machine has taken the region; it cannot be deleted then."""
+
+    def map_memory(self, name: str) -> HostMemory:
+        """Map the memory; raises `VMError` with nothing left behind."""
+        raise NotImplementedError(f"{self.type_name} is abstract")
+
+    def frozen_text(self, name: str) -> str:
+        """What is said to an attempt to set `name` when the memory exists already."""
+        if name == "size":
+            return f"cannot change property size of {self.type_name} "
+        return "cannot change property value"
+
+    # Life
+
+    def complete(self, name: str) -> Task[None]:
+        """Make the memory exist; `name` is the object's id. Raises `VMError` with nothing left behind."""
+        if self.prealloc and not self.reserve:
+            raise VMError("'prealloc=on' and 'reserve=off' are incompatible")
+        if self.x_use_canonical_path_for_ramblock_id:
+            name = f"/objects/{name}"
+        memory = self.map_memory(name)
+        try:
+            if self.merge:
+                _advise_merge(memory, True)
+            if not self.dump:
+                memory.advise_dump(False)
+            self._bind(memory)
+            if self.prealloc:
+                yield self._populate_step(memory, self.length)
+            self._publish(name, memory)
+        except BaseException:
+            memory.close()
+            raise
+
+    def _publish(self, name: str, memory: HostMemory) -> None:
+        length = self.length
+        block = RAMBlock(name, length, length, memory, shared=self.share, readonly=memory.readonly)
+        try:
+            self.topology.ram_blocks.add(block)
+        except OverflowError as error:
+            raise VMError(f"cannot set up guest memory '{name}': {error}") from None
+        self.memory = memory
+        self.region = self.own_region(self.topology.ram(name, self.size, block))
+        self.region.set_readonly(memory.readonly)
+
+    def release(self) -> None:
+        """Give the memory back to the host; harmless where there is none.
+
+        Raises `BufferError`, nothing changed, while somebody holds a view of it.
+        """
+        if self.memory is not None:
+            self.memory.close()
+            self.memory = None
+        if self.region is not None and self.region.ram_block is not None:
+            self.topology.ram_blocks.remove(self.region.ram_block)
+            self.region = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of host memory: the size, rounded up to whole pages."""
+        return -(-self.size // self.length_unit) * self.length_unit
+
+    # Policy and preallocation
+
+    def _bind(self, memory: HostMemory) -> None:
+        """Apply the NUMA policy, before any page is touched."""
+        if self.policy == "default":
+            if self.host_nodes:
+                raise VMError(
+                    "host-nodes must be empty for policy default, or you should explicitly specify a policy other "
+                    "than default"
+                )
+            return
+        if not self.host_nodes:
+            raise VMError(f"host-nodes must be set for policy {self.policy}")
+        try:
+            memory.bind(self.policy, self.host_nodes)
+        except OSError as error:
+            raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}") from None
+
+    def _populate_step(self, memory: HostMemory, length: int) -> Callable[[Cancellation], None]:
+        """The step that touches all pages with `prealloc_threads` threads."""
+        threads = self.prealloc_threads
+
+        def populate(cancellation: Cancellation) -> None:
+            from .prealloc import populate_memory
+
+            populate_memory(memory, length, threads, POPULATE_PORTION, cancellation)
+
+        return populate
+
+    # Setters that do more than keep the value
+
+    def _set_size(self, value: object) -> None:
+        if self.region is not None:
+            raise VMError(self.frozen_text("size"))
+        size = take_int("size", value, "uint64", 64)
+        if size == 0:
+            raise VMError(f"property 'size' of {self.type_name} doesn't take value '0'")
+        self.size = size
+
+    def _set_merge(self, value: object) -> None:
+        merge = take_bool("merge", value)
+        if self.memory is not None and merge != self.merge:
+            _advise_merge(self.memory, merge)
+        self.merge = merge
+
+    def _set_dump(self, value: object) -> None:
+        dump = take_bool("dump", value)
+        if self.memory is not None and dump != self.dump:
+            self.memory.advise_dump(dump)
+        self.dump = dump
+
+    def _set_prealloc(self, value: object) -> None:
+        run = self.set_task("prealloc", value)
+        if run is not None:
+            run_now(run)
+
+    def set_task(self, name: str, value: object) -> Task[None] | None:
+        """Setting `prealloc` populates memory that exists, which may take long; once populated it stays so."""
+        if name != "prealloc":
+            self.set(name, value)
+            return None
+        prealloc = take_bool("prealloc", value)
+        if prealloc and not self.reserve:
+            raise VMError("'prealloc=on' and 'reserve=off' are incompatible")
+        if self.memory is None:
+            self.prealloc = prealloc
+        elif prealloc and not self.prealloc:
+            return self._populate(self.memory)
+        return None
+
+    def _populate(self, memory: HostMemory) -> Task[None]:
+        self.populating += 1
+        try:
+            yield self._populate_step(memory, self.length)
+        finally:
+            self.populating -= 1
+        self.prealloc = True
+
+    def _set_prealloc_threads(self, value: object) -> None:
+        threads = take_int("prealloc-threads", value, "uint32_t", 32)
+        if threads == 0:
+            raise VMError(f"property 'prealloc-threads' of {self.type_name} doesn't take value '0'")
+        self.prealloc_threads = threads
+
+    def _set_host_nodes(self, value: object) -> None:
+        if not isinstance(value, list):
+            raise VMError("Invalid parameter type for 'host-nodes', expected: array")
+        nodes = {take_int(f"host-nodes[{position}]", node, "uint16_t", 16) for position, node in enumerate(value)}
+        for node in sorted(nodes):
+            if node >= MAX_NODES:
+                raise VMError(f"Invalid host-nodes value: {node}")
+        # As observed of QEMU: nodes can be added and never be taken back.
+        self.host_nodes = sorted({*self.host_nodes, *nodes})
+
+    properties: tuple[Property, ...] = (
+        Property("merge", "bool", lambda backend: backend.merge, _set_merge, "Mark memory as mergeable"),
+        Property("dump", "bool", lambda backend: backend.dump, _set_dump, "Set to 'off' to exclude from core dump"),
+        Property("prealloc", "bool", lambda backend: backend.prealloc, _set_prealloc, "Preallocate memory"),
+        Property(
+            "prealloc-threads",
+            "int",
+            lambda backend: backend.prealloc_threads,
+            _set_prealloc_threads,
+            "Number of CPU threads to use for prealloc",
+        ),
+        Property("size", "int", lambda backend: backend.size, _set_size, "Size of the memory region (ex: 500M)"),
+        Property(
+            "host-nodes",
+            "int",
+            lambda backend: list(backend.host_nodes),
+            _set_host_nodes,
+            "Binds memory to the list of NUMA host nodes",
+        ),
+        any_time(
+            "policy", "HostMemPolicy", "Set the NUMA policy", check=lambda name, value: take_enum(name, value, POLICIES)
+        ),
+        plain("share", "bool", "Mark the memory as private to QEMU or shared", check=take_bool),
+        plain("reserve", "bool", "Reserve swap space (or huge pages) if applicable", check=take_bool),
+        any_time("x-use-canonical-path-for-ramblock-id", "bool", check=take_bool),
+    )

@@ -1,0 +1,152 @@
+"""memory-backend-file: memory of a file, of a file system's temporary file, or of a device."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import VMError
+from ..qom import Property, take_bool, take_int, take_str
+from .backend import BackendDefaults, MemoryBackend, any_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..host import Host, HostFile, HostMemory
+    from ..memory.address_space import MemoryTopology
+
+
+PMEM_WARNING = (
+    "Warning: requesting persistence across crashes for backend file {} failed. Proceeding without persistence, data "
+    "might become corrupted in case of host crash."
+)
+
+
+class FileBackend(MemoryBackend):
+    """Memory of the file `mem-path`; a directory there means a temporary file in it."""
+
+    type_name = "memory-backend-file"
+    has_canonical_names = True
+
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+        super().__init__(host, topology, defaults)
+        self.mem_path: str | None = None
+        self.align = 0
+        self.readonly = False
+        self.pmem = False
+        self.discard_data = False
+
+    def map_memory(self, name: str) -> HostMemory:
+        """Open or create the file, make it large enough, map it."""
+        path = self.mem_path
+        if path is None:
+            raise VMError("mem-path property not set")
+        file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+        try:
+            memory = map_backing_store(self, file, readonly=self.readonly, align=self.align)
+        except VMError:
+            if created:
+                self.host.unlink(path)
+            raise
+        finally:
+            file.close()
+        if self.pmem and self.share:
+            print(PMEM_WARNING.format(os.path.realpath(path)), file=sys.stderr)
+            self.warn("Using non DAX backing file with 'pmem=on' option is deprecated")
+        return memory
+
+    def release(self) -> None:
+        """Give the memory back; with `discard-data` the file's contents go too."""
+        if self.memory is not None and self.discard_data:
+            try:
+                self.memory.discard(0, self.length)
+            except OSError:
+                pass  # a file that may only be read keeps its contents, as with QEMU
+        super().release()
+
+    def frozen_text(self, name: str) -> str:
+        """QEMU words these refusals differently from property to property."""
+        if name in ("mem-path", "align"):
+            return f"cannot change property '{name}' of {self.type_name}"
+        if name in ("readonly", "pmem"):
+            return f"cannot change property '{name}' of {self.type_name}."
+        return super().frozen_text(name)
+
+    def _freezing(self, name: str) -> None:
+        if self.region is not None:
+            raise VMError(self.frozen_text(name))
+
+    def _set_mem_path(self, value: object) -> None:
+        path = take_str("mem-path", value)
+        self._freezing("mem-path")
+        self.mem_path = path
+
+    def _set_align(self, value: object) -> None:
+        self._freezing("align")
+        self.align = take_int("align", value, "uint64", 64)
+
+    def _set_readonly(self, value: object) -> None:
+        readonly = take_bool("readonly", value)
+        self._freezing("readonly")
+        self.readonly = readonly
+
+    def _set_pmem(self, value: object) -> None:
+        pmem = take_bool("pmem", value)
+        self._freezing("pmem")
+        self.pmem = pmem
+
+    properties: tuple[Property, ...] = (
+        any_time("discard-data", "bool", check=take_bool),
+        Property("mem-path", "string", lambda backend: backend.mem_path or "", _set_mem_path),
+        Property("align", "int", lambda backend: backend.align, _set_align),
+        Property("pmem", "bool", lambda backend: backend.pmem, _set_pmem),
+        Property("readonly", "bool", lambda backend: backend.readonly, _set_readonly),
+    )
+
+
+def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> tuple[HostFile, bool]:
+    """The file at `path`, and whether it was created for this; raises `VMError`.
+
+    As QEMU: a directory gets an unlinked temporary file, an absent file is created even when it is to be read only.
+    """
+    try:
+        try:
+            return host.open_file(path, readonly), False
+        except FileNotFoundError:
+            return host.create_file(path), True
+        except IsADirectoryError:
+            return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
+    except OSError as error:
+        raise VMError(f"can't open backing store {path} for guest RAM: {error.strerror}") from None
+
+
+def map_backing_store(backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0) -> HostMemory:
+    """Map all of a backend's size from `file`, giving an empty file that size first; raises `VMError`."""
+    page_size = file.page_size
+    if align % page_size:
+        raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")
+    if align & (align - 1):
+        raise VMError(f"alignment {align:#x} must be a power of two")
+    length = backend.length
+    file_size = _size(file)
+    if 0 < file_size < length:
+        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
+    if length < page_size:
+        raise VMError(f"memory size {length:#x} must be equal to or larger than page size {page_size:#x}")
+    mapped = -(-length // page_size) * page_size
+    if file_size == 0:
+        try:
+            file.truncate(mapped)
+        except OSError as error:
+            print(f"ftruncate: {error.strerror}", file=sys.stderr)
+    try:
+        return backend.host.map_file(file, mapped, 0, backend.share, readonly, backend.reserve, align)
+    except OSError as error:
+        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}") from None
+
+
+def _size(file: HostFile) -> int:
+    """Bytes in a file; 0 where it cannot tell, as a device's or /proc's."""
+    try:
+        return file.size
+    except OSError:
+        return 0

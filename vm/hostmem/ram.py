@@ -1,0 +1,24 @@
+"""memory-backend-ram: anonymous memory."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from .backend import MemoryBackend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..host import HostMemory
+
+
+class RAMBackend(MemoryBackend):
+    """Anonymous host memory."""
+
+    type_name = "memory-backend-ram"
+
+    def map_memory(self, name: str) -> HostMemory:
+        """Map anonymous memory."""
+        try:
+            return self.host.map_anonymous(self.length, share=self.share, reserve=self.reserve)
+        except OSError as error:
+            hint = None if not self.reserve else "reserve=off maps memory that the host need not have"
+            raise VMError(f"cannot set up guest memory '{name}': {error.strerror}", hint=hint) from None

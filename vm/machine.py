@@ -1,0 +1,329 @@
+"""A virtual machine: put together from a `Config`, with its run state, its events and its objects."""
+
+from __future__ import annotations
+
+from .accel import Accelerator, open_accelerator
+from .accel.memslots import MemslotTable
+from .boards import find_machine_type
+from .boards.machine import Board, set_from_text
+from .boards.smp import resolve_topology
+from .errors import VMError
+from .hostmem import BACKENDS, backend_class
+from .hostmem.backend import BackendDefaults, MemoryBackend
+from .memory.address_space import MemoryTopology
+from .memory.ramblock import RAMBlockTable
+from .numa import NumaConfiguration
+from .qom import Container, ObjectTree
+from .sizes import check_ram_limits
+from .steps import run_now
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .config import Config
+    from .host import Host
+    from .memory.region import MemoryRegion
+    from .numa import NumaNode
+    from .steps import Task
+
+    Observer = Callable[[str, dict[str, Any] | None], None]
+
+RESERVED_ID = (
+    "object name '{}' is reserved for the default RAM backend, it can't be used for any other purposes. "
+    "Change the object's 'id' to something else"
+)
+
+
+IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
+
+
+class VirtualMachine:
+    """The memory of a virtual machine, alive. Everything is released by `close`, also after a failed start.
+
+    Raises `VMError` if the configuration is refused; nothing is left behind then.
+    """
+
+    def __init__(self, config: Config, host: Host | None = None) -> None:
+        if host is None:
+            from .host.linux import LinuxHost
+
+            host = LinuxHost()
+        self.config = config
+        self.host = host
+        self.machine_type, self.target = find_machine_type(config.machine_type, config.target)
+        page_size = self.machine_type.setting("page_size") or self.target.page_size
+        self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
+        self.tree = ObjectTree()
+        self.backend_defaults = BackendDefaults()
+        self.backend_defaults.prealloc = config.mem_prealloc
+        self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)
+        self.backend_defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
+        self.backend_defaults.warn = lambda text: self.on_warning(f"warning: {text}")
+        self.observers: list[Observer] = []
+        """Told of every event: name and data."""
+        self.notices: list[str] = []
+        """What QEMU says on stdout of the start."""
+        self.warnings: list[str] = []
+        """What people should know of the start although it is no error, as stderr shows it behind the program's
+        name."""
+        self.on_warning: Callable[[str], None] = self.warnings.append
+        """Told of such things, later on too."""
+        self.run_state = "prelaunch"
+        self._pending_ids: set[str] = set()
+        board = Board(self.topology, host, self.target, self.backend_defaults)
+        board.warnings = self.warnings
+        board.notices = self.notices
+        board.firmware = config.firmware
+        self.machine = self.machine_type.machine(self.machine_type, board)
+        self.machine.type_name = f"{self.machine_type.name}-machine"
+        self.tree.root.add_child("machine", self.machine)
+        self.tree.root.add_child("chardevs", Container())
+        self.accelerator = Accelerator("none", MemslotTable(host.page_size, 0, 0), in_kernel=False, follows=False)
+        try:
+            self._start()
+        except BaseException as error:
+            if isinstance(error, VMError):
+                error.warnings = self.warnings
+            self.close()
+            raise
+        if not config.paused:
+            self.run_state = "running"
+
+    # Start: the order of the checks is QEMU's
+
+    def _start(self) -> None:
+        config, machine = self.config, self.machine
+        for name, value in config.machine_options.items():
+            if not isinstance(value, str):
+                raise VMError(f"Property '{machine.type_name}.{name}' not found")
+            set_from_text(machine, name, value)
+        if machine.memory_backend_id is not None and config.mem_path is not None:
+            raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
+        self._asked_ram_size = machine.fit_ram_size(config.ram_size or self.machine_type.default_ram_size)
+        check_ram_limits(self._asked_ram_size, config.max_ram_size, config.ram_slots)
+        self._resolve_cpus()
+        self.accelerator = self._open_accelerator()
+        if self.machine_type.deprecated is not None:
+            machine.board.warn(f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}")
+        machine.board.accelerated = self.accelerator.in_kernel
+        if self.accelerator.follows:
+            machine.memory_space.add_listener(self.accelerator.slots.follower(0))
+        for arguments in config.objects:
+            run_now(self.add_object(arguments))
+        self._prepare_ram()
+        machine.check_ram()
+        machine.build()
+
+    def _resolve_cpus(self) -> None:
+        machine_type, board = self.machine_type, self.machine.board
+        topology = resolve_topology(self.config.smp, machine_type, self.warnings)
+        self.machine.smp = topology
+        board.cpus = topology["cpus"]
+        default = machine_type.default_cpu_type or ""
+        model = self.config.cpu_model
+        if model is None:
+            board.cpu_type = default
+        else:
+            suffix = default.rpartition("-")[0].rpartition("-")[2] or self.target.arch
+            name, *options = model.split(",")
+            board.cpu_type = f"{name}-{suffix}-cpu"
+            board.cpu_options = {
+                key: value for key, equals, value in (each.partition("=") for each in options) if equals
+            }
+
+    def _open_accelerator(self) -> Accelerator:
+        """The first accelerator of the configuration that can be used; the simulated one if none is named."""
+        wanted = self.config.accelerators or [("sim", {})]
+        for position, (name, options) in enumerate(wanted):
+            try:
+                return self._try_accelerator(name, options)
+            except VMError as error:
+                if position + 1 == len(wanted):
+                    raise
+                reason = getattr(error, "reason", None)
+                self.warnings += [reason] if reason else []
+                self.warnings += [f"-accel {name}: {error}", f"falling back to {wanted[position + 1][0]}"]
+        raise AssertionError("unreachable")
+
+    def _try_accelerator(self, name: str, options: dict[str, str]) -> Accelerator:
+        if name in ("tcg", "qtest"):
+            return Accelerator(name, MemslotTable(self.host.page_size, 0, 0), in_kernel=False, follows=False)
+        if name == "kvm" and not self.target.has_kvm:
+            raise VMError("invalid accelerator kvm")
+        size, count = options.get("max-memslot-size"), options.get("max-memslots")
+        return open_accelerator(
+            name,
+            self.host,
+            self.target.arch,
+            int(size) if size is not None else None,
+            int(count) if count is not None else None,
+        )
+
+    def _prepare_ram(self) -> None:
+        """Find or make what is the machine's RAM, and its NUMA nodes."""
+        config, machine = self.config, self.machine
+        asked = self._asked_ram_size
+        machine.ram_size = asked
+        machine.ram_slots = config.ram_slots or 0
+        machine.max_ram_size = config.max_ram_size or asked
+        backend = None
+        if machine.memory_backend_id is not None:
+            backend = self._find_backend(machine.memory_backend_id)
+        numa = NumaConfiguration(machine, self.tree, self.warnings)
+        for origin, options in config.numa:
+            numa.add(origin, options)
+        if backend is not None:
+            if config.ram_size and backend.size != asked:
+                raise VMError("Machine memory size does not match the size of the memory backend")
+            machine.ram_size = backend.size
+        elif asked and not numa.uses_backends:
+            default_id = self.machine_type.default_ram_id
+            if default_id in self.tree.objects.children:
+                raise VMError(RESERVED_ID.format(default_id))
+            backend = self._make_default_backend(default_id, asked)
+        machine.numa_nodes = numa.finish()
+        if backend is not None:
+            machine.ram = self.use_backend(backend)
+            machine.memory_backend = backend
+        elif numa.uses_backends:
+            machine.ram = self._join_nodes(machine.numa_nodes)
+
+    def _join_nodes(self, nodes: list[NumaNode]) -> MemoryRegion:
+        """The machine's RAM as the nodes' memories, one after another."""
+        ram = self.topology.container(self.machine_type.default_ram_id, self.machine.ram_size)
+        self.machine.own_region(ram)
+        offset = 0
+        for node in nodes:
+            if node.backend is not None:
+                if node.backend.in_use:
+                    raise VMError(f"memory backend {node.backend.name} can't be used multiple times.")
+                ram.add_subregion(offset, self.use_backend(node.backend))
+                offset += node.size
+        return ram
+
+    def _find_backend(self, name: str) -> MemoryBackend:
+        for found in self.tree.find(name) if name else []:
+            if isinstance(found, MemoryBackend):
+                return found
+        raise VMError(f"Memory backend '{name}' not found")
+
+    def _make_default_backend(self, name: str, size: int) -> MemoryBackend:
+        arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
+        if self.config.mem_path is not None:
+            arguments.update({"qom-type": "memory-backend-file", "mem-path": self.config.mem_path})
+        return run_now(self.add_object(arguments, canonical_name=False))
+
+    def use_backend(self, backend: MemoryBackend) -> MemoryRegion:
+        """Take a backend's region for the machine: its block gets its name and it can no longer be deleted."""
+        region = backend.region
+        if region is None or region.ram_block is None or backend.in_use:
+            raise VMError(f"can't use already busy memdev: {backend.name}")
+        try:
+            self.topology.ram_blocks.rename(region.ram_block, region.name)
+        except ValueError:
+            raise VMError(f'RAMBlock "{region.name}" already registered') from None
+        backend.in_use = True
+        return region
+
+    # Objects
+
+    def add_object(self, arguments: dict[str, Any], *, canonical_name: bool | None = None) -> Task[MemoryBackend]:
+        """Create a memory backend from `object-add`'s arguments, which are of the right types; a task, for it may take
+        long.
+
+        Raises `VMError`, with nothing left behind.
+        """
+        properties = dict(arguments)
+        type_name, name = properties.pop("qom-type"), properties.pop("id")
+        if not is_identifier(name):
+            raise VMError("Parameter 'id' expects an identifier", details=IDENTIFIER_RULE)
+        backend = backend_class(type_name)(self.host, self.topology, self.backend_defaults)
+        if canonical_name is not None:
+            backend.x_use_canonical_path_for_ramblock_id = canonical_name
+        for property_name, value in properties.items():
+            backend.set(property_name, value)
+        if name in self._pending_ids or self.tree.objects.has_property(name):
+            raise VMError(f"attempt to add duplicate property '{name}' to object (type 'container')")
+        self._pending_ids.add(name)
+        try:
+            yield from backend.complete(name)
+            self.tree.objects.add_child(name, backend)
+        except BaseException:
+            backend.release()
+            self.tree.objects.fail_child(name)
+            raise
+        finally:
+            self._pending_ids.discard(name)
+        return backend
+
+    def delete_object(self, name: str) -> None:
+        """Delete a backend that nothing uses; raises `VMError` otherwise."""
+        backend = self.tree.objects.children.get(name)
+        if not isinstance(backend, MemoryBackend):
+            raise VMError(f"object '{name}' not found")
+        if backend.in_use or backend.populating:
+            raise VMError(f"object '{name}' is in use, can not be deleted")
+        backend.release()
+        self.tree.objects.remove_child(name)
+
+    def backends(self) -> list[MemoryBackend]:
+        """All memory backends, in QEMU's order."""
+        return [child for child in self.tree.objects.listed_children() if isinstance(child, MemoryBackend)]
+
+    # Running
+
+    def emit(self, event: str, data: dict[str, Any] | None = None) -> None:
+        """Tell all observers of an event."""
+        for observer in list(self.observers):
+            observer(event, data)
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest's CPUs would run."""
+        return self.run_state == "running"
+
+    def stop(self) -> None:
+        """Pause; nothing if it does not run."""
+        if self.running:
+            self.run_state = "paused"
+            self.emit("STOP")
+
+    def cont(self) -> None:
+        """Run; nothing if it runs already."""
+        if not self.running:
+            self.run_state = "running"
+            self.emit("RESUME")
+
+    def reset(self, reason: str) -> None:
+        """Reset the machine; one that is paused is then as before its first start."""
+        self.emit("RESET", {"guest": False, "reason": reason})
+        if not self.running:
+            self.run_state = "prelaunch"
+
+    def close(self) -> None:
+        """Release everything: slots, mappings, descriptors.
+
+        Raises `BufferError` in the end if somebody still holds a view of some memory; that alone stays then.
+        """
+        self.accelerator.close()
+        self.machine.release()
+        failure = None
+        for backend in self.backends():
+            try:
+                backend.release()
+            except BufferError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` can be an object's id: a letter, then letters, digits, `-`, `.` and `_`, all of them ASCII."""
+    return text[:1].isalpha() and text.isascii() and all(letter.isalnum() or letter in "-._" for letter in text)
+
+
+def object_types() -> list[str]:
+    """The types that `object-add` can make."""
+    return list(BACKENDS)

@@ -1,0 +1,150 @@
+"""The RAMBlock table: which memory has which place in the ram-address space, and in which order it is listed.
+
+The placement and order rules are those observed of QEMU 7.2 over random sequences of adding and removing backends.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..host import HostMemory
+
+RAM_ADDRESS_END = 1 << 64
+
+
+class RAMBlock:
+    """One piece of guest memory: its name in the migration stream, its place, its host memory.
+
+    `offset` is the block's ram address. `used_length` is what the guest sees, `max_length` what is reserved for it.
+    The name is empty while nothing uses the block.
+    """
+
+    __slots__ = (
+        "host",
+        "max_length",
+        "name",
+        "offset",
+        "readonly",
+        "region_name",
+        "resizeable",
+        "shared",
+        "used_length",
+    )
+
+    def __init__(
+        self,
+        region_name: str,
+        used_length: int,
+        max_length: int,
+        host: HostMemory,
+        *,
+        shared: bool = False,
+        readonly: bool = False,
+    ) -> None:
+        self.name = ""
+        self.region_name = region_name
+        self.used_length = used_length
+        self.max_length = max_length
+        self.host = host
+        self.shared = shared
+        self.readonly = readonly
+        self.resizeable = max_length != used_length
+        self.offset = 0
+
+    @property
+    def page_size(self) -> int:
+        """Size of a host page of this block's memory, in bytes."""
+        return self.host.page_size
+
+    def __repr__(self) -> str:
+        return f"<RAMBlock {self.name!r} offset={self.offset:#x} used={self.used_length:#x} max={self.max_length:#x}>"
+
+
+class RAMBlockTable:
+    """All RAMBlocks of a machine, in the order in which QEMU lists them: largest first, equals by age.
+
+    `alignment` is the granularity of offsets: 64 target pages.
+    """
+
+    __slots__ = ("_by_offset", "_gaps", "_listed", "_names", "_sequence", "alignment")
+
+    def __init__(self, alignment: int = 64 * 4096) -> None:
+        self.alignment = alignment
+        self._sequence = 0
+        self._listed: list[tuple[int, int, RAMBlock]] = []
+        """`(-max_length, age, block)`, sorted: the order of the list."""
+        self._by_offset: list[tuple[int, int, int, RAMBlock]] = []
+        """`(offset, -max_length, age, block)`, sorted."""
+        self._gaps: list[tuple[int, int, int, RAMBlock]] = []
+        """`(free bytes behind the block, -max_length, age, block)`, sorted."""
+        self._names: dict[str, RAMBlock] = {}
+
+    def __iter__(self) -> Iterator[RAMBlock]:
+        return (entry[2] for entry in self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def add(self, block: RAMBlock) -> None:
+        """Give `block` its offset and list it; raises `OverflowError` if the ram-address space is full.
+
+        The offset is the start of the smallest gap behind an existing block that fits; among equals, the gap whose
+        block is listed first. Space before the first block is never used while any block exists.
+        """
+        fitting = bisect_left(self._gaps, (block.max_length,))
+        if self._gaps and fitting == len(self._gaps):
+            raise OverflowError(f"no room for {block.max_length:#x} bytes in the ram-address space")
+        block.offset = self._after(self._gaps[fitting][3]) if self._gaps else 0
+        self._sequence += 1
+        insort(self._listed, (-block.max_length, self._sequence, block))
+        entry = (block.offset, -block.max_length, self._sequence, block)
+        position = bisect_left(self._by_offset, entry)
+        if position:
+            self._forget_gap(position - 1)
+        self._by_offset.insert(position, entry)
+        for changed in range(max(position - 1, 0), position + 1):
+            insort(self._gaps, self._gap(changed))
+
+    def remove(self, block: RAMBlock) -> None:
+        """Take `block` out of the list; its offset may be used anew."""
+        position = bisect_left(self._by_offset, (block.offset,))
+        _, order, age, _ = self._by_offset[position]
+        for changed in range(max(position - 1, 0), position + 1):
+            self._forget_gap(changed)
+        del self._by_offset[position]
+        self._names.pop(block.name, None)
+        if position:
+            insort(self._gaps, self._gap(position - 1))
+        del self._listed[bisect_left(self._listed, (order, age))]
+
+    def named(self, name: str) -> RAMBlock | None:
+        """The block with this (non-empty) name, if there is one."""
+        return self._names.get(name)
+
+    def rename(self, block: RAMBlock, name: str) -> None:
+        """Give `block` its name in the migration stream, or take it away with an empty one.
+
+        Raises `ValueError` if another block has that name.
+        """
+        if self._names.get(name, block) is not block:
+            raise ValueError(name)
+        self._names.pop(block.name, None)
+        block.name = name
+        if name:
+            self._names[name] = block
+
+    def _after(self, block: RAMBlock) -> int:
+        return -(-(block.offset + block.max_length) // self.alignment) * self.alignment
+
+    def _gap(self, position: int) -> tuple[int, int, int, RAMBlock]:
+        """The entry of `_gaps` for the block at `position` of `_by_offset`."""
+        _, order, age, block = self._by_offset[position]
+        following = self._by_offset[position + 1][0] if position + 1 < len(self._by_offset) else RAM_ADDRESS_END
+        return (following - self._after(block), order, age, block)
+
+    def _forget_gap(self, position: int) -> None:
+        del self._gaps[bisect_left(self._gaps, self._gap(position))]

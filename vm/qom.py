@@ -1,0 +1,322 @@
+"""The object tree (QOM): objects with typed properties, found by path, listed in QEMU's order.
+
+Types are Python classes: `type_name` is the QOM type, `properties` what a class adds to its parents'. What a property's
+value must look like from outside is checked here, with the texts observed of QEMU.
+"""
+
+from __future__ import annotations
+
+from .errors import VMError
+from .hash_order import HashOrder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from .memory.region import MemoryRegion
+    from .steps import Task
+
+
+class Property:
+    """One property of a type: `type_name` is QOM's word for its type; without `setter` it cannot be written."""
+
+    __slots__ = ("description", "getter", "name", "setter", "type_name")
+
+    def __init__(
+        self,
+        name: str,
+        type_name: str,
+        getter: Callable[[Any], Any],
+        setter: Callable[[Any, Any], None] | None = None,
+        description: str | None = None,
+    ) -> None:
+        self.name = name
+        self.type_name = type_name
+        self.getter = getter
+        self.setter = setter
+        self.description = description
+
+
+class QOMObject:
+    """A node of the object tree."""
+
+    type_name = "object"
+    abstract = False
+    is_device = False
+    device_id: str | None = None
+    """The id of a device that has one."""
+    properties: tuple[Property, ...] = (Property("type", "string", lambda node: node.type_name),)
+    """The properties that this class adds to its parents'."""
+    registered_names: tuple[str, ...] = ()
+    """The names that QEMU's class registers, with those that are not modelled: they too decide the order."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.parent: QOMObject | None = None
+        self._children: dict[str, QOMObject] = {}
+        self._order: HashOrder | None = None
+        self._regions: list[MemoryRegion] = []
+
+    # The tree
+
+    def add_child(self, name: str, child: QOMObject) -> QOMObject:
+        """Put `child` below this object and return it; `NAME[*]` takes the first free number.
+
+        Raises `VMError` if there is a child of that name.
+        """
+        if name.endswith("[*]"):
+            name = self._free_name(name[:-3])
+        if self.has_property(name):
+            raise VMError(f"attempt to add duplicate property '{name}' to object (type '{self.type_name}')")
+        child.name, child.parent = name, self
+        self._children[name] = child
+        if self._order is not None:
+            self._order.add(name)
+        return child
+
+    def has_property(self, name: str) -> bool:
+        """Whether there is a child or a property of that name."""
+        return name in self._children or any(declared.name == name for declared in self.class_properties())
+
+    def remove_child(self, name: str) -> None:
+        """Take a child out of the tree."""
+        self._hash_order().remove(name)
+        child = self._children.pop(name)
+        child.parent = None
+
+    def fail_child(self, name: str) -> None:
+        """Note that a child of that name was to be, and could not be completed.
+
+        QEMU lists an object before it completes it and takes it back then, which shows in the order of later ones.
+        """
+        self._hash_order().add_in_vain(name)
+
+    def own_region(self, region: MemoryRegion) -> MemoryRegion:
+        """Let a memory region appear below this object, and return it."""
+        region.owner = self
+        self._regions.append(region)
+        return region
+
+    @property
+    def children(self) -> dict[str, QOMObject]:
+        """The objects below this one by name, oldest first."""
+        if self._regions:
+            regions, self._regions = self._regions, []
+            for region in regions:
+                self.add_child(_escape(region.name) + "[*]", MemoryRegionObject(region))
+        return self._children
+
+    @property
+    def path(self) -> str:
+        """The absolute path, `/objects/m0`."""
+        if self.parent is None:
+            return "/"
+        return f"{self.parent.path.rstrip('/')}/{self.name}"
+
+    def walk(self) -> Iterator[QOMObject]:
+        """This object and all below it."""
+        yield self
+        for child in self.children.values():
+            yield from child.walk()
+
+    def listed_children(self) -> list[QOMObject]:
+        """The children in the order in which QEMU lists them."""
+        children = self.children
+        return [children[name] for name in self._hash_order()]
+
+    def _hash_order(self) -> HashOrder:
+        """The names' order; while nothing was ever removed it follows from the names alone."""
+        children = self.children
+        if self._order is None:
+            self._order = HashOrder()
+            for name in children:
+                self._order.add(name)
+        return self._order
+
+    def _free_name(self, stem: str) -> str:
+        number = 0
+        while f"{stem}[{number}]" in self._children:
+            number += 1
+        return f"{stem}[{number}]"
+
+    # Properties
+
+    def get(self, name: str) -> Any:
+        """Value of a property; raises `VMError` if there is none of that name."""
+        child = self.children.get(name)
+        if child is not None:
+            return child.path
+        return self.find_property(name).getter(self)
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a property; raises `VMError` if that is not possible, which leaves everything as it was."""
+        if name in self.children:
+            raise VMError(f"Property '{self.type_name}.{name}' is not writable")
+        found = self.find_property(name)
+        if found.setter is None:
+            raise VMError(f"Property '{self.type_name}.{name}' is not writable")
+        found.setter(self, value)
+
+    def set_task(self, name: str, value: Any) -> Task[None] | None:
+        """Set a property that may take long to set: the rest of the work as a task, None where all is done."""
+        self.set(name, value)
+        return None
+
+    def list_properties(self) -> list[tuple[str, str]]:
+        """Name and type of each property and child, in QEMU's order."""
+        listed = [(found.name, found.type_name) for found in self.class_properties()]
+        return listed + [(child.name, f"child<{child.type_name}>") for child in self.listed_children()]
+
+    @classmethod
+    def class_properties(cls) -> Iterator[Property]:
+        """The properties of the type, in QEMU's order: those of the oldest ancestor first."""
+        for base in reversed(cls.__mro__):
+            own = {found.name: found for found in base.__dict__.get("properties", ())}
+            order = HashOrder()
+            for name in dict.fromkeys((*base.__dict__.get("registered_names", ()), *own)):
+                order.add(name)
+            yield from (own[name] for name in order if name in own)
+
+    def find_property(self, name: str) -> Property:
+        """The property of that name; raises `VMError` if the type has none."""
+        for base in type(self).__mro__:
+            for found in base.__dict__.get("properties", ()):
+                if found.name == name:
+                    return found  # type: ignore[no-any-return]  # __dict__ is untyped
+        raise VMError(f"Property '{self.type_name}.{name}' not found")
+
+
+class Container(QOMObject):
+    """An object that only has children."""
+
+    type_name = "container"
+
+
+class Device(QOMObject):
+    """A device of a board; only what it shows in the memory map is modelled."""
+
+    is_device = True
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__()
+        self.type_name = type_name
+
+
+class MemoryRegionObject(QOMObject):
+    """A memory region as the object tree shows it."""
+
+    type_name = "memory-region"
+    properties = (
+        Property("container", "link<memory-region>", lambda node: region_path(node.region.container)),
+        Property("addr", "uint64", lambda node: node.region.address),
+        Property("priority", "uint32", lambda node: node.region.priority & 0xFFFFFFFF),
+        Property("size", "uint64", lambda node: min(node.region.size, (1 << 64) - 1)),
+    )
+
+    def __init__(self, region: MemoryRegion) -> None:
+        super().__init__()
+        self.region = region
+
+
+class ObjectTree:
+    """The root of all objects, and the ways to find one."""
+
+    def __init__(self) -> None:
+        self.root = Container()
+        self.objects = self.root.add_child("objects", Container())
+
+    def resolve(self, path: str) -> QOMObject:
+        """The object at an absolute path, or the only one whose path ends so.
+
+        Raises `VMError` of the class `DeviceNotFound` if there is none, and `GenericError` if there are several.
+        """
+        found = self.find(path)
+        if not found:
+            raise VMError(f"Device '{path}' not found", "DeviceNotFound")
+        if len(found) > 1:
+            raise VMError(f"Path '{path}' is ambiguous")
+        return found[0]
+
+    def find(self, path: str) -> list[QOMObject]:
+        """All objects that `path` may mean."""
+        parts = [part for part in path.split("/") if part]
+        starts: Iterable[QOMObject] = [self.root] if path.startswith("/") else self.root.walk()
+        return [found for start in starts if (found := self._descend(start, parts)) is not None]
+
+    def _descend(self, node: QOMObject, parts: list[str]) -> QOMObject | None:
+        """Follow children and links."""
+        for part in parts:
+            child = node.children.get(part) or self._linked(node, part)
+            if child is None:
+                return None
+            node = child
+        return node
+
+    def _linked(self, node: QOMObject, name: str) -> QOMObject | None:
+        for declared in node.class_properties():
+            if declared.name == name and declared.type_name.startswith("link<"):
+                path = declared.getter(node)
+                return self._descend(self.root, path.split("/")[1:]) if path else None
+        return None
+
+
+def _escape(name: str) -> str:
+    """A region's name as a path component, with QEMU's escapes."""
+    return name.replace("\\", "\\x5c").replace("/", "\\x2f").replace("[", "\\x5b").replace("]", "\\x5d")
+
+
+def region_path(region: MemoryRegion | None) -> str:
+    """Path of the object that shows `region`; empty if there is none."""
+    owner = region.owner if region is not None else None
+    if not isinstance(owner, QOMObject):
+        return ""
+    for child in owner.children.values():
+        if isinstance(child, MemoryRegionObject) and child.region is region:
+            return child.path
+    return ""
+
+
+def parse_switch(name: str, text: str) -> bool:
+    """What a text says of a boolean property; raises `VMError` with QEMU's text."""
+    if text in ("on", "yes", "true", "y"):
+        return True
+    if text in ("off", "no", "false", "n"):
+        return False
+    raise VMError(f"Parameter '{name}' expects 'on' or 'off'")
+
+
+# Values from outside: checked as QEMU's visitors check them
+
+
+def take_bool(name: str, value: object) -> bool:
+    """`value` as a boolean; raises `VMError` with QEMU's text if it is none."""
+    if not isinstance(value, bool):
+        raise VMError(f"Invalid parameter type for '{name}', expected: boolean")
+    return value
+
+
+def take_str(name: str, value: object) -> str:
+    """`value` as a string."""
+    if not isinstance(value, str):
+        raise VMError(f"Invalid parameter type for '{name}', expected: string")
+    return value
+
+
+def take_int(name: str, value: object, type_name: str, bits: int) -> int:
+    """`value` as an unsigned integer of that many bits; QMP's negative 64-bit numbers wrap, as in QEMU."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise VMError(f"Parameter '{name}' expects uint64")
+    if bits == 64 and -(1 << 63) <= value < 0:
+        value += 1 << 64
+    if not 0 <= value < 1 << bits:
+        raise VMError(f"Parameter '{name}' expects {type_name}")
+    return value
+
+
+def take_enum(name: str, value: object, values: tuple[str, ...]) -> str:
+    """`value` as one of `values`."""
+    text = take_str(name, value)
+    if text not in values:
+        raise VMError(f"Parameter '{name}' does not accept value '{text}'")
+    return text

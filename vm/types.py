@@ -1,0 +1,96 @@
+"""The object types there are, for those who ask: `qom-list-types`, `qom-list-properties`.
+
+Nothing in the core needs this list; it is made from the classes that exist.
+"""
+
+from __future__ import annotations
+
+from .boards import machine_types
+from .boards.targets import TARGETS
+from .hostmem import BACKENDS, backend_class
+from .hostmem.backend import MemoryBackend
+from .qom import Container, Device, MemoryRegionObject, QOMObject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .boards.targets import Target
+
+ACCELERATORS = ("tcg", "kvm", "sim", "qtest")
+
+
+class KnownType:
+    """One type: `implementation` is the class that has its properties, `interfaces` what it implements besides."""
+
+    __slots__ = ("abstract", "implementation", "interfaces", "name", "parent")
+
+    def __init__(
+        self,
+        name: str,
+        parent: KnownType | None,
+        implementation: type[QOMObject] = QOMObject,
+        *,
+        abstract: bool = False,
+        interfaces: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.parent = parent
+        self.implementation = implementation
+        self.abstract = abstract
+        self.interfaces = interfaces
+
+    def implements(self, name: str) -> bool:
+        """Whether this is the type `name`, descends from it, or implements it as an interface."""
+        if name == self.name or name in self.interfaces:
+            return True
+        return self.parent is not None and self.parent.implements(name)
+
+
+class _Types:
+    def __init__(self) -> None:
+        self.known: dict[str, KnownType] = {}
+        self.root = self.add("object", None, abstract=True)
+
+    def add(
+        self,
+        name: str,
+        parent: KnownType | None,
+        implementation: type[QOMObject] = QOMObject,
+        *,
+        abstract: bool = False,
+        interfaces: tuple[str, ...] = (),
+    ) -> KnownType:
+        return self.known.setdefault(
+            name, KnownType(name, parent, implementation, abstract=abstract, interfaces=interfaces)
+        )
+
+    def add_ancestors(self, implementation: type[QOMObject]) -> KnownType:
+        """The type of a class, after those of its parents."""
+        own_name = implementation.__dict__.get("type_name")
+        if implementation is QOMObject:
+            return self.root
+        parent = self.add_ancestors(implementation.__mro__[1])
+        if own_name is None:
+            return parent
+        return self.add(own_name, parent, implementation, abstract=True)
+
+
+def all_types(target: Target | None = None) -> dict[str, KnownType]:
+    """All types by name; machine types are those of `target`, without one x86_64's."""
+    types = _Types()
+    for implementation in (Container, MemoryRegionObject):
+        types.add(implementation.type_name, types.root, implementation)
+    types.add("device", types.root, Device, abstract=True)
+    backend = types.add(MemoryBackend.type_name, types.root, MemoryBackend, abstract=True)
+    for name in BACKENDS:
+        types.add(name, backend, backend_class(name), interfaces=("user-creatable",))
+    accelerator = types.add("accel", types.root, abstract=True)
+    for name in ACCELERATORS:
+        types.add(f"{name}-accel", accelerator)
+    for machine_type in machine_types(target or TARGETS["x86_64"]):
+        parent = types.add_ancestors(machine_type.machine)
+        name = f"{machine_type.name}-machine"
+        if parent.name == name:
+            parent.abstract = False
+        else:
+            types.add(name, parent, machine_type.machine)
+    return types.known
