@@ -6,10 +6,9 @@ From Python:
 
     config = Config()
     config.machine_type, config.ram_size = "q35", 6 << 30
-    vm = VirtualMachine(config)
-    for memslot in vm.accelerator.slots:
-        print(memslot)
-    vm.close()
+    with VirtualMachine(config) as vm:
+        for memslot in vm.accelerator.slots:
+            print(memslot)
 """
 
 from __future__ import annotations

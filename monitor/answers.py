@@ -8,9 +8,6 @@ from ..vm.errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..vm.boards.machine import MachineType
     from ..vm.qom import QOMObject
     from .settings import Question, Settings
 
@@ -52,26 +49,14 @@ def version_text() -> str:
 
 def machine_text(name: str, target_name: str | None) -> str:
     """The machine types of a target, or the properties of one."""
-    from ..vm.boards import find_machine_type, machine_types
+    from ..commands.machines import listed_machines, machine_lines
+    from ..vm.boards import find_machine_type
 
     if name:
         machine_type, _target = find_machine_type(name, target_name)
         return _options_text(f"{machine_type.name}-machine", machine_type.machine)
-    lines = ["Supported machines are:"]
     _default, target = find_machine_type(None if target_name is None else "none", target_name)
-    for machine_type in _in_listing_order(machine_types(target)):
-        if machine_type.alias is not None:
-            lines.append(f"{machine_type.alias:<20} {machine_type.description} (alias of {machine_type.name})")
-        marks = (" (default)" if machine_type.is_default else "") + (" (deprecated)" if machine_type.deprecated else "")
-        lines.append(f"{machine_type.name:<20} {machine_type.description}{marks}")
-    return "\n".join(lines)
-
-
-def _in_listing_order(types: Iterable[MachineType]) -> list[MachineType]:
-    """Families first, each with its newest version first; then all others by name."""
-    known = sorted(types, key=lambda found: found.name)
-    families = sorted((found for found in reversed(known) if found.family), key=lambda found: found.family or "")
-    return families + [found for found in known if not found.family]
+    return "\n".join(["Supported machines are:", *machine_lines(listed_machines(target))])
 
 
 def object_text(type_name: str) -> str:

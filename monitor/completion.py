@@ -8,6 +8,7 @@ from __future__ import annotations
 from .. import schema
 from ..commands import hmp_commands
 from ..commands.hmp import Flag, Word
+from ..vm.boards import machine_types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
 def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: str) -> Candidates:
     if kind == "object-id":
         return [(child.name, child.type_name) for child in vm.tree.objects.listed_children()]
+    if kind == "machine-name":
+        types = list(machine_types(vm.target))
+        return [(found.name, found.description) for found in types] + [
+            (found.alias, f"{found.description} ({found.name})") for found in types if found.alias is not None
+        ]
     if kind == "qom-path":
         return _paths(vm, last)
     if kind == "qom-property":

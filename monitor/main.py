@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 from ..commands.keyval import OptionError
 from ..vm.errors import VMError
@@ -34,10 +35,15 @@ def main() -> int:
 
 
 def _have_standard_streams() -> None:
-    """Put /dev/null where a standard stream was closed, so that nothing else gets its descriptor."""
+    """Put /dev/null where a standard stream was closed, so that nothing else gets its descriptor.
+
+    What is written is UTF-8 whatever the locale says, and bytes that are none come out as they came in.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it stays open as long as the program
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _main() -> int:
@@ -52,6 +58,9 @@ def _main() -> int:
 
         return answer(settings)
     if settings.daemonize:
+        if settings.commands or settings.script is not None:
+            print(f"{settings.config.program}: -daemonize cannot be used with -c or -script", file=sys.stderr)
+            return 1
         from .daemon import run_daemon
 
         return run_daemon(lambda report: _run(settings, report))
@@ -129,16 +138,18 @@ def _run_scripts(program: Program) -> int:
     if path is None and not settings.commands:
         path = "-"
     if path is not None and (settings.keep_going or not runner.failed):
-        runner.run(script_lines(path))
+        runner.run(script_lines(program.loop, path))
     return 1 if runner.failed else 0
 
 
 def write_pidfile(path: str) -> str:
-    """Write the process id to a file and return its absolute path; raises `VMError`."""
+    """Write the process id to a file and return its absolute path; raises `VMError`, with no file left."""
     path = os.path.abspath(path)
     try:
         with open(path, "w") as file:
             file.write(f"{os.getpid()}\n")
     except OSError as error:
+        if os.path.exists(path):
+            os.unlink(path)
         raise VMError(f"cannot create PID file: Cannot open pid file: {error.strerror}") from None
     return path

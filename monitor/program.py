@@ -75,8 +75,7 @@ class Program:
         for warning in self.vm.warnings:
             self.vm.on_warning(warning)
         self.vm.observers.append(self._on_event)
-        self.qmp_context = Context(self.vm, self)
-        self.hmp_context = self.qmp_context
+        self.context = Context(self.vm, self)
         self.loop.call_soon(self._serve_early_clients)
 
     def _serve_early_clients(self) -> None:
@@ -102,7 +101,7 @@ class Program:
         from .dispatch import HMPLineError, run_hmp_line
 
         try:
-            return (yield from run_hmp_line(self.hmp_context, line))
+            return (yield from run_hmp_line(self.context, line))
         except HMPLineError as failure:
             return str(failure)
 

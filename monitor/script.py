@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ..commands.json_output import encode
@@ -14,26 +15,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from .loop import Loop
     from .program import Program
 
 
-class ScriptError(Exception):
-    """A command of a script failed."""
+READ_SIZE = 0x10000
 
 
-def script_lines(path: str) -> Iterator[tuple[str, str]]:
-    """The lines of a script, each with its place for messages; `-` is standard input. Raises `VMError`."""
-    if path == "-":
-        for number, line in enumerate(sys.stdin, 1):
-            yield f"stdin:{number}", line
-        return
+def script_lines(loop: Loop, path: str) -> Iterator[tuple[str, str]]:
+    """The lines of a script, each with its place for messages; `-` is standard input. Raises `VMError`.
+
+    While a pipe has nothing to read the loop is served: other monitors are answered, and signals end the wait.
+    """
+    name = "stdin" if path == "-" else path
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.readlines()
+        # A FIFO is opened without waiting for its writer; what is read is waited for below.
+        descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise VMError(f"cannot read script '{path}': {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
-        yield f"{path}:{number}", line
+    try:
+        for number, line in enumerate(_lines(loop, descriptor, name), 1):
+            yield f"{name}:{number}", line.decode("utf-8", "surrogateescape")
+    finally:
+        if descriptor:
+            os.close(descriptor)
+
+
+def _lines(loop: Loop, descriptor: int, name: str) -> Iterator[bytes]:
+    begun = b""
+    while not loop.stopping:
+        try:
+            read = _read_when_ready(loop, descriptor)
+        except OSError as error:
+            raise VMError(f"cannot read script '{name}': {error.strerror}") from None
+        if not read:
+            break
+        *complete, begun = (begun + read).split(b"\n")
+        yield from complete
+    if begun and not loop.stopping:
+        yield begun
+
+
+def _read_when_ready(loop: Loop, descriptor: int) -> bytes:
+    """What can be read next, empty at the end or when the loop is stopped meanwhile."""
+    ready: list[bool] = []
+    loop.watch(descriptor, lambda: ready.append(True))
+    try:
+        while not ready and not loop.stopping:
+            loop.run_once()
+    finally:
+        loop.unwatch(descriptor)
+    return os.read(descriptor, READ_SIZE) if ready else b""
 
 
 class ScriptRunner:
@@ -80,7 +112,7 @@ class ScriptRunner:
 
     def _run_hmp(self, place: str, line: str) -> bool:
         try:
-            text = self._program.worker.wait(run_hmp_line(self._program.hmp_context, line))
+            text = self._program.worker.wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
             return self._fail(place, str(failure))
         sys.stdout.write(text)
@@ -90,7 +122,7 @@ class ScriptRunner:
     def _run_qmp(self, place: str, value: Any) -> bool:
         try:
             name, arguments, request_id = _request(value)
-            result = execute(self._program.qmp_context, name, arguments)
+            result = execute(self._program.context, name, arguments)
             if is_task(result):
                 result = self._program.worker.wait(result)
             answer = {"return": result}

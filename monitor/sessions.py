@@ -91,7 +91,7 @@ class QMPMonitor(FrontEnd):
                 self._chardev.write(session.fail_not_found(request))
             return
         try:
-            result = execute(self._program.qmp_context, request.command, request.arguments)
+            result = execute(self._program.context, request.command, request.arguments)
         except Exception as error:
             self._answer(session, request, None, error)
             return
@@ -165,7 +165,7 @@ class HMPMonitor(FrontEnd):
 
     def _run(self, line: str) -> None:
         self._running = True
-        task = run_hmp_line(self._program.hmp_context, line)
+        task = run_hmp_line(self._program.context, line)
         self._program.worker.start(task, self._finish)
 
     def _finish(self, text: str | None, error: Exception | None) -> None:

@@ -40,7 +40,7 @@ IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starti
 
 
 class VirtualMachine:
-    """The memory of a virtual machine, alive. Everything is released by `close`, also after a failed start.
+    """The memory of a virtual machine, alive. `close`, or the end of a `with`, releases everything.
 
     Raises `VMError` if the configuration is refused; nothing is left behind then.
     """
@@ -90,6 +90,12 @@ class VirtualMachine:
             raise
         if not config.paused:
             self.run_state = "running"
+
+    def __enter__(self) -> VirtualMachine:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     # Start: the order of the checks is QEMU's
 

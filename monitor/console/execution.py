@@ -71,7 +71,7 @@ class Executor:
 
     async def _run_hmp(self, line: str) -> Answer:
         try:
-            text = await self._wait(run_hmp_line(self._program.hmp_context, line))
+            text = await self._wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
             return Answer(str(failure), failed=True, hint=failure.hint or did_you_mean(line))
         except Exception as error:
@@ -97,7 +97,7 @@ class Executor:
 
     async def _answer(self, session: QMPSession, request: Request) -> Answer:
         try:
-            result = execute(self._program.qmp_context, request.command, request.arguments)
+            result = execute(self._program.context, request.command, request.arguments)
             if is_task(result):
                 result = await self._wait(result)
         except Exception as error:

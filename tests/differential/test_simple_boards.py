@@ -21,7 +21,7 @@ from ramslot.vm.boards.simple import MODULES, machine_types
 from ramslot.vm.boards.targets import TARGETS
 from ramslot.vm.sizes import parse_size, round_ram_size
 
-from .oracle import QUIET, Outcome, finish, our_command, qemu, recall, recording, shorten, start
+from .oracle import QUIET, Outcome, finish, our_command, qemu, recall, recording, shorten, start, without_ours
 
 RECORD = "simple_boards"
 QUESTIONS = ("info ramblock", "info memdev", "info mtree -f", "info memory_size_summary")
@@ -231,7 +231,7 @@ def listed(command: list[str], names: set[str]) -> dict[str, object]:
     done = subprocess.run([*command, "-M", "none", *QUIET], input=lines, capture_output=True, text=True, check=True)
     replies = [json.loads(line).get("return") for line in done.stdout.splitlines()]
     machines = next(reply for reply in replies if isinstance(reply, list))
-    return {machine["name"]: machine for machine in machines if machine["name"] in names}
+    return {machine["name"]: without_ours(machine) for machine in machines if machine["name"] in names}
 
 
 def helped(command: list[str], names: set[str]) -> list[str]:

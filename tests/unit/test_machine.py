@@ -106,7 +106,7 @@ def test_backends_come_before_the_ram() -> None:
     [
         ({"machine_type": "nosuch"}, "unsupported machine type"),
         ({"machine_options": {"nosuch": "1"}}, "Property 'none-machine.nosuch' not found"),
-        ({"machine_options": {"mem-merge": "yes"}}, "Parameter 'mem-merge' expects 'on' or 'off'"),
+        ({"machine_options": {"mem-merge": "maybe"}}, "Parameter 'mem-merge' expects 'on' or 'off'"),
         ({"machine_options": {"memory-backend": "m"}}, "Memory backend 'm' not found"),
         (
             {"machine_options": {"memory-backend": "m"}, "mem_path": "/tmp"},

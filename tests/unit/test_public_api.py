@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -80,3 +81,13 @@ def test_nothing_is_imported_before_it_is_needed(code: str, absent: list[str]) -
     show = f"import sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
     assert not set(absent) & set(done.stdout.split())
+
+
+def test_the_end_of_a_with_releases_everything() -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    config = Config()
+    config.machine_type = "q35"
+    with VirtualMachine(config) as vm:
+        assert len(list(vm.accelerator.slots)) == 5
+    assert not list(vm.accelerator.slots)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .machine import MachineType
 
+UNSIGNED = 0xFFFFFFFF
+"""QEMU counts in C's unsigned integers, which wrap, and shows CPUs as signed ones."""
 LEVELS = ("sockets", "dies", "clusters", "cores", "threads")
 ZERO_WARNING = "Deprecated CPU topology (considered invalid): CPU topology parameters must be greater than zero"
 
@@ -15,6 +17,7 @@ ZERO_WARNING = "Deprecated CPU topology (considered invalid): CPU topology param
 def resolve_topology(given: dict[str, int], machine_type: MachineType, warnings: list[str]) -> dict[str, int]:
     """Fill in what `given` leaves open; raises `VMError` with QEMU's text if it cannot be."""
     supported = machine_type.setting("topology_levels")
+    given = {level: number & UNSIGNED for level, number in given.items()}
     if 0 in given.values():
         warnings.append(f"warning: {ZERO_WARNING}")
     for level in ("dies", "clusters"):
@@ -46,8 +49,9 @@ def resolve_topology(given: dict[str, int], machine_type: MachineType, warnings:
             f"{shown} == maxcpus ({maximum}) < smp_cpus ({cpus})"
         )
     if maximum > machine_type.max_cpus:
+        shown_maximum = maximum if maximum <= UNSIGNED >> 1 else maximum - UNSIGNED - 1
         raise VMError(
-            f"Invalid SMP CPUs {maximum}. The max CPUs supported by machine '{machine_type.name}' is "
+            f"Invalid SMP CPUs {shown_maximum}. The max CPUs supported by machine '{machine_type.name}' is "
             f"{machine_type.max_cpus}"
         )
     return {"cpus": cpus, "maxcpus": maximum, **{level: count[level] for level in reversed(LEVELS)}}
@@ -72,4 +76,4 @@ def _product(count: dict[str, int], without: str = "") -> int:
     for level in LEVELS:
         if level != without:
             product *= count[level]
-    return product
+    return product & UNSIGNED

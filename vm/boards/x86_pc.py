@@ -106,13 +106,13 @@ class PCMachine(X86Machine):
     def _place_ram(self, low: int) -> None:
         self.pci = self.topology.container("pci")
         high = self.ram_size - low
+        if self.max_ram_size > self.ram_size and self.ram_slots > MAX_RAM_SLOTS and self.memory_hotplug:
+            raise VMError(f"unsupported amount of memory slots: {self.ram_slots}")
         high_start = self._high_ram_start(high)
         self.place_ram_parts(low, high_start)
         if not self.memory_hotplug and (self.ram_slots or self.max_ram_size > self.ram_size):
             raise VMError(f"\"-memory 'slots|maxmem'\" is not supported by: {self.machine_type.name}")
         if self.max_ram_size > self.ram_size:
-            if self.ram_slots > MAX_RAM_SLOTS:
-                raise VMError(f"unsupported amount of memory slots: {self.ram_slots}")
             if self.max_ram_size % PAGE:
                 raise VMError(f"maximum memory size must by aligned to multiple of {PAGE} bytes")
             device_memory = self.topology.container("device-memory", self.device_memory_size())
