@@ -77,7 +77,7 @@ class QOMObject:
 
     def has_property(self, name: str) -> bool:
         """Whether there is a child or a property of that name."""
-        return name in self._children or any(declared.name == name for declared in self.class_properties())
+        return name in self._children or name in _properties_of(type(self))
 
     def remove_child(self, name: str) -> None:
         """Take a child out of the tree."""
@@ -180,11 +180,24 @@ class QOMObject:
 
     def find_property(self, name: str) -> Property:
         """The property of that name; raises `VMError` if the type has none."""
-        for base in type(self).__mro__:
-            for found in base.__dict__.get("properties", ()):
-                if found.name == name:
-                    return found  # type: ignore[no-any-return]  # __dict__ is untyped
-        raise VMError(f"Property '{self.type_name}.{name}' not found")
+        found = _properties_of(type(self)).get(name)
+        if found is None:
+            raise VMError(f"Property '{self.type_name}.{name}' not found")
+        return found
+
+
+_known_properties: dict[type[QOMObject], dict[str, Property]] = {}
+
+
+def _properties_of(implementation: type[QOMObject]) -> dict[str, Property]:
+    """The properties of a class and its parents by name; where both have one, the class's."""
+    known = _known_properties.get(implementation)
+    if known is None:
+        known = {}
+        for base in reversed(implementation.__mro__):
+            known.update((found.name, found) for found in base.__dict__.get("properties", ()))
+        _known_properties[implementation] = known
+    return known
 
 
 class Container(QOMObject):
