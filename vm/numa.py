@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 MAX_NODES = 128
 MEM_REFUSED = "Parameter -numa node,mem is not supported by this machine type"
 MEM_DEPRECATED = "Parameter -numa node,mem is deprecated, use -numa node,memdev instead"
+PLACE = ("socket-id", "die-id", "cluster-id", "core-id", "thread-id")
+PARTIAL = (
+    "All CPU(s) up to maxcpus should be described in NUMA config, ability to start up with partial NUMA mappings is "
+    "obsoleted and will be removed in future"
+)
 MIXED = "numa configuration should use either mem= or memdev=,mixing both is not allowed"
 
 
@@ -113,8 +118,21 @@ class NumaConfiguration:
     def _assign_remaining(self, nodes: list[NumaNode]) -> None:
         """CPUs that no option names: all by their place in the topology; or, where some are named, to node 0."""
         named = {cpu for node in nodes for cpu in node.cpus}
+        if named:
+            self._warn_of_unnamed([cpu for cpu in range(self._machine.smp["maxcpus"]) if cpu not in named])
         for cpu in range(self._machine.board.cpus if nodes else 0):
             if cpu not in named:
                 nodes[0 if named else self._machine.default_node(cpu, len(nodes))].cpus.append(cpu)
         for node in nodes:
             node.cpus = sorted(cpu for cpu in node.cpus if cpu < self._machine.board.cpus)
+
+    def _warn_of_unnamed(self, cpus: list[int]) -> None:
+        if not cpus:
+            return
+        places = []
+        for cpu in cpus:
+            properties = self._machine.cpu_properties(cpu)
+            place = ", ".join(f"{level}: {properties[level]}" for level in PLACE if level in properties)
+            places.append(f"CPU {cpu} [{place}]")
+        self._warnings.append(f"warning: CPU(s) not present in any NUMA nodes: {', '.join(places)}")
+        self._warnings.append(f"warning: {PARTIAL}")

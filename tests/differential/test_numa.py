@@ -23,12 +23,17 @@ QUESTIONS = (
     '{"execute": "set-numa-node", "arguments": {"type": "foo"}}',
 )
 
+NO_MITIGATIONS = "cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
+"""What QEMU's own emulation of a POWER CPU does not warn of."""
+
 NODES = """
 -m 128M {A} {B} -numa node,memdev=a -numa node,memdev=b -smp 4
 -m 128M {A} {B} -numa node,memdev=a,cpus=0-1 -numa node,memdev=b,cpus=2-3 -smp 4
 -m 128M {A} {B} -numa node,memdev=a,nodeid=1 -numa node,memdev=b,nodeid=0 -smp 2
 -m 128M {A} {B} -numa node,memdev=a -numa node,memdev=b -smp 4,maxcpus=8
 -m 128M {A} {B} -numa node,memdev=a -numa node,memdev=b -smp 4,sockets=2
+-m 128M {A} {B} -numa node,memdev=a,cpus=0 -numa node,memdev=b,cpus=1 -smp 4
+-m 128M {A} {B} -numa node,memdev=a -numa node,memdev=b,cpus=1 -smp 2,maxcpus=4,sockets=2
 -m 128M {A} {B} -numa node,memdev=a -numa node -numa node,memdev=b
 -m 64M {A} -numa node,memdev=a -mem-path /absent/path
 {A} {B} -numa node,memdev=a -numa node,memdev=b
@@ -72,6 +77,27 @@ REFUSED = """
 @pytest.mark.parametrize("line", NODES.splitlines())
 def test_nodes(machine: str, line: str, tmp_path: Path) -> None:
     compare("numa", "x86_64", f"-M {machine} {line.format(A=A, B=B)}", QUESTIONS, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "machine"),
+    [
+        ("x86_64", "isapc"),
+        ("x86_64", "microvm"),
+        ("x86_64", "pc-i440fx-2.3"),
+        ("i386", "pc-q35-5.0"),
+        ("aarch64", "virt -cpu cortex-a57"),
+        ("arm", "virt-2.9"),
+        ("ppc64", f"pseries,{NO_MITIGATIONS}"),
+        ("ppc64", f"pseries-5.0,{NO_MITIGATIONS}"),
+    ],
+)
+def test_other_families(target: str, machine: str, tmp_path: Path) -> None:
+    size = "256M" if "pseries" in machine else "64M"
+    backends = f"-object memory-backend-ram,id=a,size={size} -object memory-backend-ram,id=b,size={size}"
+    total = "512M" if "pseries" in machine else "128M"
+    nodes = "-numa node,memdev=a -numa node,memdev=b"
+    compare("numa", target, f"-M {machine} -m {total} {backends} {nodes} -smp 1", QUESTIONS[:-2], tmp_path)
 
 
 @pytest.mark.parametrize("line", REFUSED.splitlines())
