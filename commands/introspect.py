@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from . import Arguments, Context
 
 
+def qmp_capabilities(_context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Nothing to negotiate in a script or at the console; a recorded session may begin with it all the same."""
+    return {}
+
+
 def query_commands(_context: Context, _arguments: Arguments) -> list[dict[str, str]]:
     """The names of all QMP commands."""
     return [{"name": name} for name in schema.commands()]

@@ -199,6 +199,12 @@ class _Parser:
             raise OptionError(str(error)) from None
         self.config.objects.append(arguments)
 
+    def take_script(self, value: str) -> None:
+        """Take `-script`, which goes only once."""
+        if self.settings.script is not None:
+            raise OptionError("there is a script already")
+        self.settings.script = value
+
     def take_numa(self, value: str) -> None:
         """Take `-numa`, as pairs or as JSON."""
         from .. import schema
@@ -327,7 +333,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "run a line of HMP or QMP and exit; may be repeated",
             lambda parser, value: parser.settings.commands.append(value),
         ),
-        Option("script", "file", "run the lines of a file ('-': standard input) and exit", _store("script", False)),
+        Option(
+            "script",
+            "file",
+            "run the lines of a file ('-': standard input) and exit",
+            lambda parser, value: parser.take_script(value),
+        ),
         Option("keep-going", "", "go on after a failed line of -c or -script", _switch("keep_going", False)),
         Option(
             "monitor",

@@ -25,6 +25,8 @@ def main() -> int:
     try:
         status = _main()
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 128 + 2  # before we listened to signals
     except OSError as error:
         # A reader of our output that has gone (`| head`) is no news; a full disk, or no descriptor left, is.
         if not isinstance(error, BrokenPipeError):
@@ -42,8 +44,9 @@ def _have_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it stays open as long as the program
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _main() -> int:
@@ -112,9 +115,11 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
 
 def _serve(program: Program) -> int:
     settings = program.settings
-    if settings.commands or settings.script is not None or (settings.wants_console and not _at_terminal()):
+    if settings.commands or settings.script is not None:
         return _run_scripts(program)
-    if settings.wants_console:
+    if settings.wants_console and not _at_terminal() and not settings.monitors:
+        return _run_scripts(program)
+    if settings.wants_console and _at_terminal():
         from .console import run_console
 
         run_console(program)
@@ -144,8 +149,8 @@ def _run_scripts(program: Program) -> int:
 
 def write_pidfile(path: str) -> str:
     """Write the process id to a file and return its absolute path; raises `VMError`, with no file left."""
-    path = os.path.abspath(path)
     try:
+        path = os.path.abspath(path)
         with open(path, "w") as file:
             file.write(f"{os.getpid()}\n")
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from ..commands.json_output import encode
 from ..commands.json_stream import NEED_MORE, JSONError, JSONStream
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
 
 READ_SIZE = 0x10000
+PIPE_PORTION = 4096
+"""Bytes that a pipe takes without waiting once it can take any (PIPE_BUF)."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def script_lines(loop: Loop, path: str) -> Iterator[tuple[str, str]]:
@@ -35,7 +37,8 @@ def script_lines(loop: Loop, path: str) -> Iterator[tuple[str, str]]:
         raise VMError(f"cannot read script '{path}': {error.strerror}") from None
     try:
         for number, line in enumerate(_lines(loop, descriptor, name), 1):
-            yield f"{name}:{number}", line.decode("utf-8", "surrogateescape")
+            text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+            yield f"{name}:{number}", text.decode("utf-8", "surrogateescape")
     finally:
         if descriptor:
             os.close(descriptor)
@@ -58,14 +61,33 @@ def _lines(loop: Loop, descriptor: int, name: str) -> Iterator[bytes]:
 
 def _read_when_ready(loop: Loop, descriptor: int) -> bytes:
     """What can be read next, empty at the end or when the loop is stopped meanwhile."""
+    return os.read(descriptor, READ_SIZE) if _wait(loop, descriptor) else b""
+
+
+def _wait(loop: Loop, descriptor: int, *, writing: bool = False) -> bool:
+    """Serve the loop until a descriptor is ready; whether it is, or the loop was stopped meanwhile."""
     ready: list[bool] = []
-    loop.watch(descriptor, lambda: ready.append(True))
+
+    def note() -> None:
+        ready.append(True)
+
+    loop.watch(descriptor, None if writing else note, note if writing else None)
     try:
         while not ready and not loop.stopping:
             loop.run_once()
     finally:
         loop.unwatch(descriptor)
-    return os.read(descriptor, READ_SIZE) if ready else b""
+    return bool(ready)
+
+
+def write_output(loop: Loop, text: str) -> None:
+    """Write to standard output, serving the loop while a reader lets us wait, until the loop is stopped.
+
+    Raises `OSError` when the reader has gone or the disk is full.
+    """
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data and _wait(loop, 1, writing=True):
+        data = data[os.write(1, data[:PIPE_PORTION]) :]
 
 
 class ScriptRunner:
@@ -115,8 +137,7 @@ class ScriptRunner:
             text = self._program.worker.wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
             return self._fail(place, str(failure))
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        write_output(self._program.loop, text)
         return True
 
     def _run_qmp(self, place: str, value: Any) -> bool:
@@ -131,14 +152,14 @@ class ScriptRunner:
             return self._fail(place, encode(answer).decode())
         if request_id is not None:
             answer["id"] = request_id
-        sys.stdout.write(encode(answer).decode().replace("\r\n", "\n"))
-        sys.stdout.flush()
+        write_output(self._program.loop, encode(answer).decode().replace("\r\n", "\n"))
         return True
 
     def _fail(self, place: str, text: str) -> bool:
-        self.failed = True
-        sys.stdout.flush()
-        self._program.warn(f"{place}: {text.strip()}")
+        # What a signal cut short has not failed: the program ends with 0 then, as QEMU.
+        if not self._program.loop.stopping:
+            self.failed = True
+            self._program.warn(f"{place}: {text.strip()}")
         return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 
+from ... import schema
 from ...commands import hmp_commands
 from ...commands.status import PACKAGE, QEMU_VERSION
 from ...vm.errors import VMError
@@ -138,4 +139,8 @@ def did_you_mean(line: str) -> str | None:
     from difflib import get_close_matches
 
     similar = get_close_matches(name, commands, 1)
-    return f"did you mean '{similar[0]}'?" if similar else None
+    if similar:
+        return f"did you mean '{similar[0]}'?"
+    if name in schema.commands():
+        return f'a QMP command: {{"execute": "{name}"}}'
+    return "'quit' ends the program" if name in ("exit", "logout", "bye") else None

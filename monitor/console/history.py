@@ -17,7 +17,10 @@ def history_path() -> str:
 
 def open_history(path: str) -> History:
     """The history in a file, made with mode 0600; one that is forgotten at the end if that cannot be written."""
+    home = os.path.expanduser("~")
     try:
+        if path.startswith(home) and not os.path.isdir(home):
+            return InMemoryHistory()
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
     except OSError:

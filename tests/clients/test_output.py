@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,23 @@ def test_names_that_the_locale_does_not_know() -> None:
 def test_a_daemon_runs_no_script() -> None:
     done = run("", ["-M", "none", "-daemonize", "-c", "info status"])
     assert (done.returncode, done.stderr) == (1, "ramslot: -daemonize cannot be used with -c or -script\n")
+
+
+def test_a_reader_that_does_not_read_does_not_make_us_deaf() -> None:
+    lines = [word for _ in range(40) for word in ("-c", "info mtree")]
+    command = [sys.executable, "-m", "ramslot", "-M", "q35", *lines]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE)
+    time.sleep(1)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(30) == 0
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_script() -> None:
+    command = [sys.executable, "-m", "ramslot", "-M", "none"]
+    done = subprocess.run(
+        command, env=ENVIRONMENT, input="\ufeffinfo status\n", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "VM status: running\n")

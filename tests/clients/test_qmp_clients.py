@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def talk(program: Program, conversation: Callable[[QMPClient], Awaitable[None]],
         try:
             await conversation(client)
         finally:
-            await client.disconnect()
+            # The library raises EOFError here, or not, by whether it has seen the end of the connection already.
+            with suppress(EOFError):
+                await client.disconnect()
 
     asyncio.run(asyncio.wait_for(run(), PATIENCE))
 

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,3 +208,27 @@ def test_errors_leave_the_client_and_the_machine_alive(launch: Launch) -> None:
         with pytest.raises(QMPError):
             client.call(command, **arguments)
         assert client.call("query-status") == {"status": "prelaunch", "singlestep": False, "running": False}
+
+
+def test_a_server_without_a_terminal_serves_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ramslot", "-M", "none", "-qmp", "unix:qmp.sock,server=on,wait=off"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+    wait_for(lambda: (tmp_path / "qmp.sock").exists(), "socket")
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not (tmp_path / "qmp.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--script", "a", "--script", "b"], "--script b: there is a script already"),
+        (["-pidfile", "absent/pid"], "cannot create PID file"),
+    ],
+)
+def test_options_that_go_once_or_nowhere(tmp_path: Path, options: list[str], text: str) -> None:
+    command = [sys.executable, "-m", "ramslot", "-M", "none", "-display", "none", *options]
+    ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, text in ended.stderr) == (1, True)

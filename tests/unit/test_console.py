@@ -362,6 +362,8 @@ def test_given_arguments_are_not_offered_again() -> None:
         ("mtree", "did you mean 'info mtree'?"),
         ("object-add x", "did you mean 'object_add'?"),
         ("info ramblok", "did you mean 'info ramblock'?"),
+        ("query-uuid", 'a QMP command: {"execute": "query-uuid"}'),
+        ("exit", "'quit' ends the program"),
         ("xyzzy", None),
         ("stop now", None),
     ],

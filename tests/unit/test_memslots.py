@@ -199,7 +199,10 @@ def test_the_simulated_accelerator_has_kvms_limits() -> None:
     assert (accelerator.slots.max_slots, accelerator.slots.max_size) == (32764, 8 * TIB - 2 * MIB)
     smaller = open_accelerator("sim", LinuxHost(), "x86_64", 16 * MIB, 10)
     assert (smaller.slots.max_slots, smaller.slots.max_size) == (10, 16 * MIB)
-    assert open_accelerator("sim", LinuxHost(), "x86_64", None, 1 << 20).slots.max_slots == 32764
+    with pytest.raises(VMError, match="max-memslots 1048576 is more than the accelerator's 32764"):
+        open_accelerator("sim", LinuxHost(), "x86_64", None, 1 << 20)
+    with pytest.raises(VMError, match="max-memslot-size 0x100000000000 is more than the accelerator's 0x7ffffe00000"):
+        open_accelerator("sim", LinuxHost(), "x86_64", 16 * TIB, None)
     smaller.close()
     smaller.close()
 

@@ -7,7 +7,7 @@ kernel.
 from __future__ import annotations
 
 from ..errors import VMError
-from .memslots import MemslotTable
+from .memslots import MemslotTable, slot_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def open_accelerator(
 
     Raises `VMError` if it cannot be used here.
     """
-    size = default_max_memslot_size(target, host.page_size)
-    if max_memslot_size is not None:
-        if max_memslot_size < host.page_size or max_memslot_size % host.page_size:
-            raise VMError(f"max-memslot-size {max_memslot_size:#x} must be a multiple of page size {host.page_size:#x}")
-        size = min(size, max_memslot_size)
+    largest = default_max_memslot_size(target, host.page_size)
+    size = largest if max_memslot_size is None else max_memslot_size
+    if size < host.page_size or size % host.page_size:
+        raise VMError(f"max-memslot-size {size:#x} must be a multiple of page size {host.page_size:#x}")
+    if size > largest:
+        raise VMError(f"max-memslot-size {size:#x} is more than the accelerator's {largest:#x}")
     if name == "kvm":
         from .kvm import open_kvm_table
 
         return Accelerator("kvm", open_kvm_table(host, size, max_memslots), in_kernel=True)
-    limit = MAX_SLOTS if max_memslots is None else min(max_memslots, MAX_SLOTS)
-    return Accelerator("sim", MemslotTable(host.page_size, size, limit), in_kernel=False)
+    return Accelerator("sim", MemslotTable(host.page_size, size, slot_limit(max_memslots, MAX_SLOTS)), in_kernel=False)

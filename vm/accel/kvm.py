@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..host import kvm
 from ..sizes import size_to_str
-from .memslots import Memslot, MemslotTable
+from .memslots import Memslot, MemslotTable, slot_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def open_kvm_table(host: Host, max_size: int, max_slots: int | None) -> KVMMemsl
     """Open KVM and make an empty virtual machine in it; raises `VMError` if that fails, with nothing left open."""
     device = kvm.KVM(host)
     try:
-        limit = device.check_extension(kvm.KVM_CAP_NR_MEMSLOTS) or 32
+        limit = slot_limit(max_slots, device.check_extension(kvm.KVM_CAP_NR_MEMSLOTS) or 32)
         vm = device.create_vm()
     except BaseException:
         device.close()
         raise
-    return KVMMemslotTable(host, device, vm, max_size, limit if max_slots is None else min(limit, max_slots))
+    return KVMMemslotTable(host, device, vm, max_size, limit)

@@ -206,3 +206,12 @@ class SlotListener:
     def update(self, gone: list[FlatRange], new: list[FlatRange]) -> Callable[[], None]:
         """See `MemslotTable.update`."""
         return self.table.update(self.as_id, gone, new)
+
+
+def slot_limit(wanted: int | None, most: int) -> int:
+    """How many slots there may be of the `most` that the accelerator has; raises `VMError` if more are wanted."""
+    if wanted is None:
+        return most
+    if wanted > most:
+        raise VMError(f"max-memslots {wanted} is more than the accelerator's {most}")
+    return wanted
