@@ -246,6 +246,12 @@ def test_64_bit_arm(folder: Path) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("option", ["cap-htm=on", "cap-rpt-invalidate=on", "cap-htm=off"])
+def test_what_emulation_lacks(option: str, folder: Path) -> None:
+    found = list(differences([0, 0], "ppc64", f"-M pseries,{option}", folder))
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("target", ["aarch64", "arm", "ppc64", "ppc64le", "s390x"])
 def test_lists(target: str, folder: Path) -> None:
     """`-M help` has the same lines for these machines; `query-machines` says the same of each."""

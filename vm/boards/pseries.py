@@ -62,6 +62,13 @@ class IOMMURegionObject(MemoryRegionObject):
     type_name = "spapr-iommu-memory-region"
 
 
+EMULATION_LACKS = {
+    "cap-htm": "No Transactional Memory support in TCG",
+    "cap-rpt-invalidate": "No H_RPT_INVALIDATE support in TCG",
+}
+"""What QEMU refuses without KVM."""
+
+
 def _capability(name: str, description: str, modes: tuple[str, ...] | None = None) -> Property:
     """A promise to the guest, which is only read back here, for it changes no memory; tools name it on the command
     line. It is a switch if there are no modes."""
@@ -69,7 +76,10 @@ def _capability(name: str, description: str, modes: tuple[str, ...] | None = Non
 
     def setter(machine: PseriesMachine, value: object) -> None:
         if modes is None:
-            setattr(machine, attribute, take_bool(name, value))
+            wanted = take_bool(name, value)
+            if wanted and name in EMULATION_LACKS:
+                raise VMError(EMULATION_LACKS[name], details=f"Try appending -machine {name}=off")
+            setattr(machine, attribute, wanted)
         elif take_str(name, value) in modes:
             setattr(machine, attribute, value)
         else:
