@@ -137,6 +137,7 @@ def real_answers(requests: list[Request], machine: str = "none", program: str = 
             [program, "-M", machine, "-display", "none", "-nodefaults", "-S", "-qmp", "stdio"],
             input="\n".join(['{"execute": "qmp_capabilities"}', *lines, '{"execute": "quit"}']),
             capture_output=True, text=True, timeout=60, check=True, cwd=folder,
+            pipesize=1 << 20,  # what does not fit into the pipe QEMU throws away when it quits
         )  # fmt: skip
     values = [json.loads(line) for line in run.stdout.splitlines()]
     answers = [value for value in values if "return" in value or "error" in value]

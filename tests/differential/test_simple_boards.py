@@ -228,7 +228,9 @@ def test_listing(target: str) -> None:
 
 def listed(command: list[str], names: set[str]) -> dict[str, object]:
     lines = '{"execute": "qmp_capabilities"}\n{"execute": "query-machines"}\n{"execute": "quit"}\n'
-    done = subprocess.run([*command, "-M", "none", *QUIET], input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*command, "-M", "none", *QUIET], input=lines, capture_output=True, text=True, check=True, pipesize=1 << 20
+    )
     replies = [json.loads(line).get("return") for line in done.stdout.splitlines()]
     machines = next(reply for reply in replies if isinstance(reply, list))
     return {machine["name"]: without_ours(machine) for machine in machines if machine["name"] in names}

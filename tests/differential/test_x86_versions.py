@@ -131,7 +131,10 @@ def test_version(arch: str, options: str, tmp_path: Path) -> None:
 
 
 def ask(command: list[str], *, text: str = "") -> str:
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=OUR_ENVIRONMENT, check=True).stdout
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, env=OUR_ENVIRONMENT, check=True, pipesize=1 << 20
+    )
+    return done.stdout
 
 
 @pytest.mark.parametrize("target", ["x86_64", "i386", "x86_64-microvm"])
