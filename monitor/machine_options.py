@@ -102,7 +102,7 @@ class MachineOptions:
             # A negative number means its two's complement, as in QEMU.
             config.ram_slots = sizes["slots"] % (1 << 64)
         config.max_ram_size = sizes.get("max-size")
-        if sizes.get("size"):
+        if "size" in sizes:
             config.ram_size = round_ram_size(sizes["size"])
         # With the machine's default size, only the machine can compare.
         if config.ram_size is not None or config.max_ram_size is None:

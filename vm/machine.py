@@ -107,7 +107,10 @@ class VirtualMachine:
             set_from_text(machine, name, value)
         if machine.memory_backend_id is not None and config.mem_path is not None:
             raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
-        self._asked_ram_size = machine.fit_ram_size(config.ram_size or self.machine_type.default_ram_size)
+        asked = self.machine_type.default_ram_size if config.ram_size is None else config.ram_size
+        if not asked and self.machine_type.default_ram_size and not machine.starts_without_ram:
+            raise VMError(f"Machine type '{self.machine_type.name}' cannot start without RAM")
+        self._asked_ram_size = machine.fit_ram_size(asked)
         check_ram_limits(self._asked_ram_size, config.max_ram_size, config.ram_slots)
         self._resolve_cpus()
         self.accelerator = self._open_accelerator()

@@ -160,3 +160,10 @@ def test_query_machines(target: str) -> None:
         machines = json.loads(ask(command, text=lines).splitlines()[2])["return"]
         known.append({each["name"]: without_ours(each) for each in machines if each["name"] not in NOT_HERE})
     assert known[1] == known[0]
+
+
+@pytest.mark.parametrize("machine", ["pc", "isapc", "microvm", "pc-i440fx-2.0"])
+def test_no_ram_at_all(machine: str, tmp_path: Path) -> None:
+    questions = [*(f"info {what}" for what in ("ramblock", "memdev", "memory_size_summary", "mtree"))]
+    questions += ["info mtree -f", "info mtree -o", "info mtree -D"]
+    compare("x86", "x86_64", f"-M {machine},memory.size=0", questions, tmp_path)

@@ -244,3 +244,11 @@ def test_identifiers(text: str, valid: bool) -> None:
 
 def test_object_types() -> None:
     assert object_types() == ["memory-backend-ram", "memory-backend-file", "memory-backend-memfd"]
+
+
+@pytest.mark.parametrize("machine", ["pc-q35-7.2", "virt-7.2", "malta"])
+def test_no_ram_where_qemu_dies_of_it(machine: str) -> None:
+    config = Config()
+    config.machine_type, config.ram_size = machine, 0
+    with pytest.raises(VMError, match=f"^Machine type '{machine}' cannot start without RAM$"):
+        VirtualMachine(config)

@@ -160,6 +160,8 @@ class Machine(QOMObject):
 
     type_name = "machine"
     abstract = True
+    starts_without_ram = False
+    """Whether `memory.size=0` is no mistake; QEMU dies of it on most boards that have RAM by default."""
     numa_supported = False
     numa_mem_supported = False
     """Whether `-numa node,mem=` is understood; a setting of the version."""

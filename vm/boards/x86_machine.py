@@ -60,6 +60,7 @@ class X86Machine(Machine):
 
     type_name = "x86-machine"
     abstract = True
+    starts_without_ram = True
     numa_supported = True
     topology_levels: tuple[str, ...] = ("dies",)
     devices: tuple[DeviceRow, ...] = ()
@@ -155,10 +156,15 @@ class X86Machine(Machine):
     def place_ram_parts(self, low: int, high_start: int) -> None:
         """Put the RAM's first `low` bytes at 0, and the rest at `high_start`."""
         high = self.ram_size - low
-        if self.ram is not None:
-            self.place(self.system, 0, self.topology.alias("ram-below-4g", self.ram, 0, low))
-            if high:
-                self.place(self.system, high_start, self.topology.alias("ram-above-4g", self.ram, low, high))
+        self.place(self.system, 0, self.ram_window("ram-below-4g", 0, low))
+        if high:
+            self.place(self.system, high_start, self.ram_window("ram-above-4g", low, high))
+
+    def ram_window(self, name: str, offset: int, size: int) -> MemoryRegion:
+        """An alias of RAM; where there is none, QEMU makes an empty region of the name."""
+        if self.ram is None:
+            return self.topology.container(name, size)
+        return self.topology.alias(name, self.ram, offset, size)
 
     def rom(self, name: str, size: int, block: RAMBlock) -> MemoryRegion:
         """A ROM, or where the board has no flash, memory in its place."""

@@ -207,9 +207,8 @@ class PCMachine(X86Machine):
         self, name: str, container: MemoryRegion, address: int, offset: int, size: int, owner: QOMObject, priority: int
     ) -> None:
         """An alias of RAM that the guest may enable."""
-        if self.ram is not None:
-            alias = self.topology.alias(name, self.ram, offset, size)
-            self.place(container, address, alias, owner, priority, enabled=False)
+        window = self.ram_window(name, offset, size)
+        self.place(container, address, window, owner, priority, enabled=False)
 
     def _add_pam(self, owner: QOMObject) -> None:
         for address, size in layout.PAM_SEGMENTS:
@@ -282,14 +281,14 @@ class I440FXMachine(PCMachine):
         chipset = self.parts["mch"]
         smram = self._add_smram(chipset)
         smram.set_enabled(False)
-        if self.ram is not None:
-            self.place(smram, 0xA0000, self.topology.alias("smram-low", self.ram, 0xA0000, 0x20000), chipset)
+        self.place(smram, 0xA0000, self.ram_window("smram-low", 0xA0000, 0x20000), chipset)
         self._add_pam(self.parts["host"])
 
 
 class Q35Machine(PCMachine):
     """q35: the Q35 chipset with an ICH9."""
 
+    starts_without_ram = False
     devices = layout.Q35_DEVICES
     registers = (*layout.ISA_REGISTERS, *layout.Q35_REGISTERS)
     bus_masters = layout.Q35_BUS_MASTERS
