@@ -63,19 +63,21 @@ class Program:
         """Make the machine; raises `VMError`. From now on commands are answered."""
         from ..vm.machine import VirtualMachine
 
+        vm = VirtualMachine(self.settings.config, deferred=True)
         try:
-            self.vm = VirtualMachine(self.settings.config)
+            self.worker.wait(vm.start())
         except VMError as error:
             for warning in error.warnings:
                 self.warn(warning)
             raise
-        self.vm.on_warning = self.warn
-        for notice in self.vm.notices:
+        self.vm = vm
+        vm.on_warning = self.warn
+        for notice in vm.notices:
             print(notice, flush=True)
-        for warning in self.vm.warnings:
-            self.vm.on_warning(warning)
-        self.vm.observers.append(self._on_event)
-        self.context = Context(self.vm, self)
+        for warning in vm.warnings:
+            vm.on_warning(warning)
+        vm.observers.append(self._on_event)
+        self.context = Context(vm, self)
         self.loop.call_soon(self._serve_early_clients)
 
     def _serve_early_clients(self) -> None:

@@ -331,3 +331,10 @@ def test_two_clients_add_the_same_id_at_once(launch: Launch) -> None:
             results.append(str(error))
     assert sorted(results) == ["added", "attempt to add duplicate property 'm' to object (type 'container')"]
     assert len(Client.call(clients[0], "query-memdev")) == 1
+
+
+def test_sigterm_while_the_machine_is_being_made_ends_it_cleanly(launch: Launch) -> None:
+    program = launch("-m", "4G", "-mem-prealloc", "-object", "memory-backend-ram,id=m,size=2G,prealloc=on")
+    program.connect().recv(16)  # the greeting comes before the machine
+    wait_for(lambda: program.resident() > 200 * MIB, "memory")
+    assert program.end(signal.SIGTERM) == (0, "", "")
