@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .host import Host
+    from .hostmem.prealloc import Preallocation
     from .memory.region import MemoryRegion
     from .numa import NumaNode
     from .steps import Task
@@ -308,6 +309,11 @@ class VirtualMachine:
     def backends(self) -> list[MemoryBackend]:
         """All memory backends, in QEMU's order."""
         return [child for child in self.tree.objects.listed_children() if isinstance(child, MemoryBackend)]
+
+    @property
+    def preallocations(self) -> list[Preallocation]:
+        """The memory that is being preallocated now."""
+        return self.backend_defaults.preallocations
 
     # Running
 
