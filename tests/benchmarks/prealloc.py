@@ -22,6 +22,7 @@ from ramslot.vm.host.linux import LinuxHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 OPTIONS = ("-S", "-display", "none", "-nodefaults", "-qmp", "stdio")
 
@@ -42,7 +43,7 @@ def object_add(command: list[str], size: int, threads: int) -> float:
     assert process.stdin is not None and process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
 
-    def call(name: str, **arguments: object) -> None:
+    def call(name: str, **arguments: Any) -> None:
         stdin.write(json.dumps({"execute": name, "arguments": arguments}).encode())
         stdin.flush()
         while "event" in (message := json.loads(stdout.readline())):
@@ -51,7 +52,7 @@ def object_add(command: list[str], size: int, threads: int) -> float:
 
     stdout.readline()
     call("qmp_capabilities")
-    backend = {"qom-type": "memory-backend-ram", "prealloc": True, "prealloc-threads": threads}
+    backend: dict[str, Any] = {"qom-type": "memory-backend-ram", "prealloc": True, "prealloc-threads": threads}
     call("object-add", id="first", size=1 << 20, **backend)
     begin = time.perf_counter()
     call("object-add", id="m", size=size, **backend)
