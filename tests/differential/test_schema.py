@@ -357,10 +357,8 @@ def test_real_answers_fulfil_the_contract(target: str, machine: str) -> None:
         schema.check_result(command, answer["return"])
 
 
-OURS_ALONE = {
-    declared.name
-    for declared in (*schema.commands().values(), *schema.events().values())
-    if declared.since.startswith("ramslot")
+OURS_ALONE = {name for name, command in schema.commands().items() if command.since.startswith("ramslot")} | {
+    name for name, event in schema.events().items() if event.since.startswith("ramslot")
 }
 ADDED = {"type", "description", "deprecation", "default-ram-size"}
 """Members of the contract that QEMU has not, of query-cpus-fast and query-machines."""
