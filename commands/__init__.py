@@ -29,7 +29,19 @@ if TYPE_CHECKING:
             """Run an HMP line and return what it prints."""
 
 
-SUBJECTS = ("status", "backends", "prealloc", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = (
+    "status",
+    "backends",
+    "prealloc",
+    "qom",
+    "memory",
+    "memslots",
+    "explain",
+    "map",
+    "numa",
+    "machines",
+    "introspect",
+)
 
 
 class Context:

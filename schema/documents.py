@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
     Schema: TypeAlias = dict[str, Any]
 
-SUBJECTS = ("builtin", "status", "backends", "prealloc", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = (
+    "builtin",
+    "status",
+    "backends",
+    "prealloc",
+    "qom",
+    "memory",
+    "memslots",
+    "explain",
+    "map",
+    "numa",
+    "machines",
+    "introspect",
+)
 """The documents in the order in which their commands are listed."""
 
 

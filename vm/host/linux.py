@@ -21,11 +21,24 @@ import os
 from _weakref import ref
 
 from . import Host, HostFile, HostMemory, HugePages
-from .libc import add_seals, fallocate, ffi, fstatfs, ftruncate, lib, madvise, mbind, memfd_create, mmap, munmap
+from .libc import (
+    add_seals,
+    fallocate,
+    ffi,
+    fstatfs,
+    ftruncate,
+    lib,
+    madvise,
+    mbind,
+    memfd_create,
+    mmap,
+    munmap,
+    page_nodes,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 ANONYMOUS_ALIGNMENT = 2 << 20
@@ -145,6 +158,10 @@ class LinuxMemory(HostMemory):
 
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
+
+    def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
+        addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]
+        return [node if node >= 0 else None for node in page_nodes(addresses)]
 
     def close(self) -> None:
         if self._exporter() is not None:
