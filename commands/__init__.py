@@ -29,7 +29,7 @@ if TYPE_CHECKING:
             """Run an HMP line and return what it prints."""
 
 
-SUBJECTS = ("status", "backends", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = ("status", "backends", "qom", "memory", "memslots", "numa", "host", "machines", "introspect")
 
 
 class Context:

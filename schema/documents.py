@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Schema: TypeAlias = dict[str, Any]
 
-SUBJECTS = ("builtin", "status", "backends", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = ("builtin", "status", "backends", "qom", "memory", "memslots", "numa", "host", "machines", "introspect")
 """The documents in the order in which their commands are listed."""
 
 

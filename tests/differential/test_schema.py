@@ -357,9 +357,15 @@ def test_real_answers_fulfil_the_contract(target: str, machine: str) -> None:
         schema.check_result(command, answer["return"])
 
 
-OURS_ALONE = {"query-numa", "query-ramblocks", "query-mtree", "query-flatviews", "query-memslots", "query-qom-tree"} | {
-    "query-hmp-commands"
-}
+OURS_ALONE = {
+    "query-numa",
+    "query-ramblocks",
+    "query-mtree",
+    "query-flatviews",
+    "query-memslots",
+    "query-qom-tree",
+    "query-host",
+} | {"query-hmp-commands"}
 ADDED = {"type", "description", "deprecation", "default-ram-size"}
 """Members of the contract that QEMU has not, of query-cpus-fast and query-machines."""
 LEFT_OUT = {"prealloc-context"}

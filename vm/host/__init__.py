@@ -38,9 +38,7 @@ class MemslotLimits:
 
     __slots__ = ("max_size", "max_slots", "phys_bits")
 
-    def __init__(
-        self, max_size: int | None = None, max_slots: int | None = None, phys_bits: int | None = None
-    ) -> None:
+    def __init__(self, max_size: int | None = None, max_slots: int | None = None, phys_bits: int | None = None) -> None:
         self.max_size = max_size
         self.max_slots = max_slots
         self.phys_bits = phys_bits

@@ -40,7 +40,7 @@ def describe(host: Host, sys: str, proc: str) -> HostDescription:
         nodes=[_node(host, number, sys, proc) for number in numbers],
         local_node=_local_node(numbers, sys),
         default_huge_page_size=host.default_huge_page_size if host.huge_page_sizes else None,
-        reserved_huge_pages={size: host.huge_pages(size).reserved for size in host.huge_page_sizes},
+        reserved_huge_pages={size: count for size in host.huge_page_sizes if (count := host.huge_pages(size).reserved)},
         overcommit=_overcommit(proc),
         limits=_limits(host, proc),
         cpu_vendor=host.cpu_vendor,

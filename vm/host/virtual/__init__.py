@@ -63,7 +63,9 @@ class VirtualHost(Host):
         self._addresses = AddressSpace(description.limits.address_space_bits, self.page_size)
         self._pools = {size: _huge_pool(description, size) for size in description.huge_page_sizes}
         self._pools[self.page_size] = _ordinary_pool(description)
-        self._memfds = {size: FileSystem("memfd:", size, pool, self._promises(pool)) for size, pool in self._pools.items()}
+        self._memfds = {
+            size: FileSystem("memfd:", size, pool, self._promises(pool)) for size, pool in self._pools.items()
+        }
         self._disk = FileSystem("/", self.page_size, None)
         self._files = FileTree([self._mount(number) for number in range(len(description.mounts))], self._disk)
         self._memories: dict[int, VirtualMemory] = {}
@@ -79,7 +81,9 @@ class VirtualHost(Host):
             size = mount.page_size or self.default_huge_page_size or self.page_size
             return FileSystem(mount.path, size, self._pools[size])
         if mount.type == "tmpfs":
-            return FileSystem(mount.path, self.page_size, self._pools[self.page_size], (Quota(mount.size), self._commit))
+            return FileSystem(
+                mount.path, self.page_size, self._pools[self.page_size], (Quota(mount.size), self._commit)
+            )
         return FileSystem(mount.path, self.page_size, None)
 
     # Facts
@@ -132,7 +136,7 @@ class VirtualHost(Host):
         with self.lock:
             described = deepcopy(self._description)
             described.overcommit.committed = self._commit.used
-            described.reserved_huge_pages = {size: pool.reserved for size, pool in self._pools.items() if pool.huge}
+            described.reserved_huge_pages = {size: pool.reserved for size, pool in self._pools.items() if pool.reserved}
             for node in described.nodes:
                 node.available = self._pools[self.page_size].free[node.node] * self.page_size
                 for size, huge in node.huge_pages.items():
@@ -264,7 +268,9 @@ class VirtualHost(Host):
             try:
                 if inode is None:
                     return self._real.map_anonymous(memory.size, memory.share, reserve)
-                return self._real.map_file(inode.contents(), memory.size, offset, memory.share, memory.readonly, reserve)
+                return self._real.map_file(
+                    inode.contents(), memory.size, offset, memory.share, memory.readonly, reserve
+                )
             except OSError as error:
                 if error.errno != errno.EOPNOTSUPP:
                     raise

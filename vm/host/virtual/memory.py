@@ -48,7 +48,10 @@ class VirtualMemory(HostMemory):
         """Bytes that the host promised for it."""
         self._host = host
         self._own = own
-        self._inode, offset, self._writable_file = file if file is not None else (None, 0, True)
+        self._inode: Inode | None = None
+        offset, self._writable_file = 0, True
+        if file is not None:
+            self._inode, offset, self._writable_file = file
         self._unit = host.page_size if self._inode is None else self._inode.system.page_size
         self._first = offset // self._unit
         self._open = True

@@ -82,7 +82,7 @@ class _Place:
             except ValueError:
                 number = None
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < MOST:
-            raise self.wrong("expects a size in bytes, or a text such as \"64G\"")
+            raise self.wrong('expects a size in bytes, or a text such as "64G"')
         return number
 
     def integer(self, lowest: int, most: int) -> int:
