@@ -97,6 +97,8 @@ def spread(run: Run) -> dict[int, int]:
     cycles, rest = divmod(end - start, len(stripe))
     counts: dict[int, int] = {}
     for offset in range(len(stripe)):
-        node = stripe[(start + offset) % len(stripe)]
-        counts[node] = counts.get(node, 0) + cycles + (offset < rest)
+        count = cycles + (offset < rest)
+        if count:
+            node = stripe[(start + offset) % len(stripe)]
+            counts[node] = counts.get(node, 0) + count
     return counts
