@@ -138,8 +138,8 @@ class VirtualHostMachine(RuleBasedStateMachine):
     """Maps, binds, populates, discards and unmaps, and compares after every step."""
 
     @initialize(
-        small=st.lists(st.integers(0, 6), min_size=4, max_size=4).filter(any),
-        huge=st.lists(st.integers(0, 5), min_size=4, max_size=4),
+        small=st.lists(st.integers(0, 4), min_size=4, max_size=4).filter(any),
+        huge=st.lists(st.integers(0, 4), min_size=4, max_size=4),
         policy=st.integers(0, 2),
         ratio=st.integers(0, 150),
         local=st.sampled_from(NODES),
@@ -351,4 +351,4 @@ class VirtualHostMachine(RuleBasedStateMachine):
 
 
 TestVirtualHost = VirtualHostMachine.TestCase
-TestVirtualHost.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestVirtualHost.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
