@@ -125,7 +125,7 @@ class Mapping:
         return found if self.own is None else [*found, self.own]
 
 
-policies = st.one_of(
+policies: st.SearchStrategy[tuple[str, list[int]]] = st.one_of(
     st.just(("default", [])),
     st.tuples(
         st.sampled_from(["bind", "preferred", "interleave"]),

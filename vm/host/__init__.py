@@ -204,7 +204,10 @@ class Host(ABC):
 
     @abstractmethod
     def residency(self, memories: Iterable[HostMemory]) -> list[dict[int, int]]:
-        """Return for each of some mappings how many bytes of it are on which node."""
+        """Return for each of some mappings how many bytes of it are on which node.
+
+        Of a file's pages, the kernel tells those that were touched through this mapping, a virtual host all in reach.
+        """
 
     @abstractmethod
     def lock_memory(self) -> None:

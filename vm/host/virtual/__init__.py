@@ -3,7 +3,8 @@ for and not made.
 
 What is refused, and with which errno, is what Linux would do, observed of Linux 6.18: `linux.py` beside the same
 memory gives the same answers. Loaded only when somebody asks for such a host. Not kept: pages are never swapped out or
-reclaimed, so swap counts for promises alone; a view is not counted; files on a disk take no memory.
+reclaimed, so swap counts for promises alone, and the page cache of files on a disk takes nothing from anybody; a view
+is not counted.
 """
 
 # The methods of the interface are documented there, in ../__init__.py:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..description import HostDescription
 
 LONGEST_MEMFD_NAME = 249
+ENDLESS = 1 << 62
 UNKNOWN_PHYS_BITS = 52
 """As many physical address bits as x86-64 can have."""
 
@@ -63,10 +65,8 @@ class VirtualHost(Host):
         self._addresses = AddressSpace(description.limits.address_space_bits, self.page_size)
         self._pools = {size: _huge_pool(description, size) for size in description.huge_page_sizes}
         self._pools[self.page_size] = _ordinary_pool(description)
-        self._memfds = {
-            size: FileSystem("memfd:", size, pool, self._promises(pool)) for size, pool in self._pools.items()
-        }
-        self._disk = FileSystem("/", self.page_size, None)
+        self._memfds = {size: FileSystem("memfd:", pool, self._promises(pool)) for size, pool in self._pools.items()}
+        self._disk = FileSystem("/", _page_cache(description))
         self._files = FileTree([self._mount(number) for number in range(len(description.mounts))], self._disk)
         self._memories: dict[int, VirtualMemory] = {}
         self._locks = False
@@ -79,12 +79,10 @@ class VirtualHost(Host):
         mount = self._description.mounts[number]
         if mount.type == "hugetlbfs":
             size = mount.page_size or self.default_huge_page_size or self.page_size
-            return FileSystem(mount.path, size, self._pools[size])
+            return FileSystem(mount.path, self._pools[size])
         if mount.type == "tmpfs":
-            return FileSystem(
-                mount.path, self.page_size, self._pools[self.page_size], (Quota(mount.size), self._commit)
-            )
-        return FileSystem(mount.path, self.page_size, None)
+            return FileSystem(mount.path, self._pools[self.page_size], (Quota(mount.size), self._commit))
+        return FileSystem(mount.path, self._disk.pool)
 
     # Facts
 
@@ -188,8 +186,7 @@ class VirtualHost(Host):
                 raise refusal(errno.EACCES)
             charged = not share and not inode.system.huge
             promise = self._promise(size, reserve) if charged else 0
-            pool = inode.system.pool or self._pools[self.page_size]
-            own = None if share else Pages(pool, self.topology.policy("default", ()))
+            own = None if share else Pages(self._pools[unit], self.topology.policy("default", ()))
             memory = VirtualMemory(self, size, page_size, share, readonly, own, (inode, offset, file.writable))
             try:
                 self._place(memory, max(align, page_size), 0 if readonly else promise)
@@ -206,7 +203,7 @@ class VirtualHost(Host):
         """Huge pages are promised when they are mapped: a file's to the file, private ones to the mapping."""
         if own is not None and reserve:
             own.reserve(0, last - first, private=True)
-        elif reserve and inode.pages is not None:
+        elif reserve:
             inode.pages.reserve(first, last, private=False)
 
     def _promise(self, size: int, reserve: bool) -> int:
@@ -320,9 +317,7 @@ class VirtualHost(Host):
             self._files.remove(path)
 
     def _new_inode(self, system: FileSystem, sealable: bool = False) -> Inode:
-        pages = None
-        if system.pool is not None:
-            pages = Pages(system.pool, self.topology.policy("default", ()), system.quotas)
+        pages = Pages(system.pool, self.topology.policy("default", ()), system.quotas)
         return Inode(system, pages, self._real, sealable)
 
     def _opened(self, inode: Inode, writable: bool = True) -> HostFile:
@@ -339,6 +334,13 @@ def _fault_in(memory: VirtualMemory) -> None:
         memory.populate(0, memory.size)
     except OSError:
         pass
+
+
+def _page_cache(description: HostDescription) -> Pool:
+    """Where pages of files on a disk come from; they are given back when they are needed, so there is no end of
+    them."""
+    pages = {node.node: ENDLESS for node in description.nodes if node.memory}
+    return Pool(description.page_size, pages, dict(pages), huge=False, reserved=0)
 
 
 def _ordinary_pool(description: HostDescription) -> Pool:

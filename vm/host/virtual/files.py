@@ -25,23 +25,20 @@ LONGEST_PATH = 4095
 
 
 class FileSystem:
-    """A mount: where the pages of its files come from, and how many bytes they may have together.
-
-    Without a pool it is a disk, whose files take no memory.
-    """
+    """A mount: where the pages of its files come from, and how many bytes they may have together."""
 
     __slots__ = ("page_size", "path", "pool", "quotas")
 
-    def __init__(self, path: str, page_size: int, pool: Pool | None, quotas: tuple[Quota, ...] = ()) -> None:
+    def __init__(self, path: str, pool: Pool, quotas: tuple[Quota, ...] = ()) -> None:
         self.path = path
-        self.page_size = page_size
+        self.page_size = pool.page_size
         self.pool = pool
         self.quotas = quotas
 
     @property
     def huge(self) -> bool:
         """Whether files are of huge pages."""
-        return self.pool is not None and self.pool.huge
+        return self.pool.huge
 
 
 class Inode:
@@ -49,7 +46,7 @@ class Inode:
 
     __slots__ = ("_contents", "_real", "directory", "pages", "sealable", "sealed", "size", "system", "users")
 
-    def __init__(self, system: FileSystem, pages: Pages | None, real: LinuxHost, sealable: bool = False) -> None:
+    def __init__(self, system: FileSystem, pages: Pages, real: LinuxHost, sealable: bool = False) -> None:
         self.system = system
         self.pages = pages
         self.size = 0
@@ -70,8 +67,7 @@ class Inode:
         self.users -= 1
         if self.users:
             return
-        if self.pages is not None:
-            self.pages.cut(0)
+        self.pages.cut(0)
         if self._contents is not None:
             self._contents.close()
             self._contents = None
@@ -91,7 +87,7 @@ class Inode:
             raise refusal(errno.EPERM)
         shrinks = size < self.size
         self.size = size
-        if shrinks and self.pages is not None:
+        if shrinks:
             self.pages.cut(self.page_count)
         if self._contents is not None:
             self._contents.truncate(size)
@@ -102,15 +98,14 @@ class Inode:
         end = offset + length
         if self.sealed and end > self.size:
             raise refusal(errno.EPERM)
-        if self.pages is not None:
-            first, last = offset // self.system.page_size, -(-end // self.system.page_size)
-            before = self.pages.runs.gaps(first, last)
-            try:
-                self.pages.populate(first, last, errno.ENOSPC)
-            except OSError:
-                for gap in before if not self.system.huge else ():  # hugetlbfs keeps what it got
-                    self.pages.discard(*gap)
-                raise
+        first, last = offset // self.system.page_size, -(-end // self.system.page_size)
+        before = self.pages.runs.gaps(first, last)
+        try:
+            self.pages.populate(first, last, errno.ENOSPC)
+        except OSError:
+            for gap in before if not self.system.huge else ():  # hugetlbfs keeps what it got
+                self.pages.discard(*gap)
+            raise
         self.grow(end)
 
     def grow(self, size: int) -> None:
@@ -122,8 +117,7 @@ class Inode:
     def punch(self, offset: int, length: int) -> None:
         """Give back the whole pages of a range."""
         self._check_range(offset, length)
-        if self.pages is not None:
-            self.pages.discard(-(-offset // self.system.page_size), (offset + length) // self.system.page_size)
+        self.pages.discard(-(-offset // self.system.page_size), (offset + length) // self.system.page_size)
         if self._contents is not None:
             self._contents.punch_hole(offset, length)
 

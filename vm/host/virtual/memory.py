@@ -65,9 +65,8 @@ class VirtualMemory(HostMemory):
         A private page of a file is a copy of the file's, which is read before; hugetlbfs skips that.
         """
         layers = []
-        file_pages = self._inode.pages if self._inode is not None else None
-        if file_pages is not None and (self._own is None or not file_pages.pool.huge):
-            layers.append((file_pages, self._first))
+        if self._inode is not None and (self._own is None or not self._inode.system.huge):
+            layers.append((self._inode.pages, self._first))
         if self._own is not None and not (self.readonly and layers):
             layers.append((self._own, 0))
         return layers
@@ -127,8 +126,7 @@ class VirtualMemory(HostMemory):
             elif self.share and self._inode is not None:
                 if not self._writable_file:
                     raise refusal(errno.EACCES)
-                if self._inode.pages is not None:
-                    self._inode.pages.discard(first + self._first, last + self._first)
+                self._inode.pages.discard(first + self._first, last + self._first)
             if self._real is not None:
                 self._real.discard(start, length)
 
