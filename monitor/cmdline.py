@@ -205,6 +205,14 @@ class _Parser:
             raise OptionError("there is a script already")
         self.settings.script = value
 
+    def take_overcommit(self, value: str) -> None:
+        """Take `-overcommit`; the last value of each hint counts, over all uses."""
+        for key, values in self.context.read(options.OVERCOMMIT, value).items():
+            if key == "mem-lock":
+                self.config.lock_memory = values[-1] == "on"
+            elif values[-1] == "on":
+                raise OptionError("there is no CPU whose power could be managed: 'cpu-pm' can only be off")
+
     def take_numa(self, value: str) -> None:
         """Take `-numa`, as pairs or as JSON."""
         from .. import schema
@@ -312,6 +320,23 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             lambda parser, value: parser.machine.take_memory(value),
         ),
         Option("mem-path", "FILE", "back the guest's RAM by a file, or by files in a directory", _store("mem_path")),
+        Option(
+            "overcommit",
+            "[mem-lock=on|off][,cpu-pm=off]",
+            "mem-lock: keep all memory in RAM, now and later (default: off)",
+            _Parser.take_overcommit,
+        ),
+        Option(
+            "host",
+            "file|nodes=n,memory=size[,hugepages-SIZE=n][,key=value...]",
+            "be on a virtual host, which accounts for memory and maps none: one that a JSON\n"
+            "file describes ('host export' makes one of this machine), or nodes that each\n"
+            "have so much memory and so many huge pages, as in hugepages-1G=64\n"
+            "overcommit=0|1|2,ratio=percent,swap=size (the kernel's rule for promises)\n"
+            "memlock=size, max-memslots=n, max-memslot-size=size, phys-bits=n (limits)\n"
+            "page-size=size, default-hugepage-size=size, cpu-vendor=name",
+            _store("host"),
+        ),
         Option("mem-prealloc", "", "allocate all of the guest's RAM at the start", _switch("mem_prealloc")),
         Option("name", "name", "name the guest", _Parser.take_name),
         Option("uuid", "%08x-%04x-%04x-%04x-%012x", "set the machine's UUID", _Parser.take_uuid),

@@ -50,6 +50,10 @@ def _have_standard_streams() -> None:
 
 
 def _main() -> int:
+    if sys.argv[1:2] == ["host"]:
+        from .host_command import run_host_command
+
+        return run_host_command(os.path.basename(sys.argv[0]), sys.argv[2:])
     try:
         settings = parse(sys.argv, _check_machine)
     except CommandLineError as error:

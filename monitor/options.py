@@ -104,6 +104,7 @@ MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "str
 CHARACTER_DEVICE = OptionGroup(
     "chardev", "backend", True, {key: kind for kind, keys in _CHARACTER_DEVICE_KEYS.items() for key in keys.split()}
 )
+OVERCOMMIT = OptionGroup("overcommit", None, True, {"mem-lock": "bool", "cpu-pm": "bool"})
 NUMA = OptionGroup("numa", "type", True, {})
 ACCELERATOR = OptionGroup("accel", "accel", True, {})
 OBJECT = OptionGroup("object", "qom-type", True, {})

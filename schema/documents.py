@@ -25,6 +25,7 @@ SUBJECTS = (
     "explain",
     "map",
     "numa",
+    "host",
     "machines",
     "introspect",
 )

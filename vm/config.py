@@ -17,6 +17,8 @@ class Config:
         "accelerators",
         "cpu_model",
         "firmware",
+        "host",
+        "lock_memory",
         "machine_options",
         "machine_type",
         "max_ram_size",
@@ -60,6 +62,10 @@ class Config:
         self.smp: dict[str, int] = {}
         """`-smp` members as given: cpus, sockets, dies, clusters, cores, threads, maxcpus."""
         self.cpu_model: str | None = None
+        self.host: str | None = None
+        """`-host`: the description of a virtual host, a file or the short form; None is this machine."""
+        self.lock_memory = False
+        """`-overcommit mem-lock=on`."""
         self.firmware: str | None = None
         """`-bios FILE`."""
         self.name: str | None = None

@@ -49,9 +49,9 @@ class VirtualMachine:
 
     def __init__(self, config: Config, host: Host | None = None, *, deferred: bool = False) -> None:
         if host is None:
-            from .host.linux import LinuxHost
+            from .host import open_host
 
-            host = LinuxHost()
+            host = open_host(config.host)
         self.config = config
         self.host = host
         self.machine_type, self.target = find_machine_type(config.machine_type, config.target)
@@ -75,6 +75,7 @@ class VirtualMachine:
         self.run_state = "prelaunch"
         self.initialized = False
         """Whether the board stands; until then (`-preconfig`) its NUMA nodes can still be named."""
+        self._locks_memory = False
         self._pending_ids: set[str] = set()
         board = Board(self.topology, host, self.target, self.backend_defaults)
         board.warnings = self.warnings
@@ -160,6 +161,16 @@ class VirtualMachine:
         self.initialized = True
         if not self.config.paused:
             self.run_state = "running"
+        if self.config.lock_memory:
+            self._lock_memory()
+
+    def _lock_memory(self) -> None:
+        try:
+            self.host.lock_memory()
+        except OSError as error:
+            self.warnings.append(f"mlockall: {error.strerror}")
+            raise VMError("locking memory failed") from None
+        self._locks_memory = True
 
     def _resolve_cpus(self) -> None:
         machine_type, board = self.machine_type, self.machine.board
@@ -358,6 +369,9 @@ class VirtualMachine:
                 backend.release()
             except BufferError as error:
                 failure = error
+        if self._locks_memory:
+            self.host.unlock_memory()
+            self._locks_memory = False
         if failure is not None:
             raise failure
 

@@ -7,7 +7,7 @@ kernel.
 from __future__ import annotations
 
 from ..errors import VMError
-from .memslots import MemslotTable, slot_limit
+from .memslots import MemslotTable, SimulatedMemslotTable, slot_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ def open_accelerator(
 
     Raises `VMError` if it cannot be used here.
     """
+    limits = host.memslot_limits
     largest = default_max_memslot_size(target, host.page_size)
+    if limits.max_size is not None:
+        largest = min(largest, limits.max_size)
     size = largest if max_memslot_size is None else max_memslot_size
     if size < host.page_size or size % host.page_size:
         raise VMError(f"max-memslot-size {size:#x} must be a multiple of page size {host.page_size:#x}")
@@ -75,4 +78,6 @@ def open_accelerator(
         from .kvm import open_kvm_table
 
         return Accelerator("kvm", open_kvm_table(host, size, max_memslots), in_kernel=True)
-    return Accelerator("sim", MemslotTable(host.page_size, size, slot_limit(max_memslots, MAX_SLOTS)), in_kernel=False)
+    slots = slot_limit(max_memslots, min(MAX_SLOTS, limits.max_slots or MAX_SLOTS))
+    table = SimulatedMemslotTable(host.page_size, size, slots, limits.phys_bits)
+    return Accelerator("sim", table, in_kernel=False)

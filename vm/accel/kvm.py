@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..host import kvm
 from ..sizes import size_to_str
-from .memslots import Memslot, MemslotTable, slot_limit
+from .memslots import Memslot, MemslotTable, refusal, slot_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ class KVMMemslotTable(MemslotTable):
         try:
             self._vm.set_user_memory_region(memslot.slot, flags, memslot.gpa, size, memslot.hva, memslot.as_id)
         except OSError as error:
-            raise VMError(
-                f"kvm_set_user_memory_region: slot {memslot.slot} of address space {memslot.as_id}, "
-                f"gpa {memslot.gpa:#x}, size {size:#x}, hva {memslot.hva:#x}, flags {flags:#x}: {error.strerror}"
-            ) from None
+            raise refusal(memslot, flags, size, error.strerror or str(error)) from None
 
 
 def open_kvm_table(host: Host, max_size: int, max_slots: int | None) -> KVMMemslotTable:

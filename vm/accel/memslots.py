@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
 
 
+LOG_DIRTY_PAGES = 1
+READONLY = 2
+"""A slot's flags as KVM has them."""
+
+
 class Memslot:
     """One slot: guest-physical `[gpa, gpa + size)` of address space `as_id` is `block` from `offset` on.
 
@@ -206,6 +211,28 @@ class MemslotTable:
             yield Memslot(-1, as_id, start, size, block, offset, readonly, log_dirty)
             start += size
             offset += size
+
+
+class SimulatedMemslotTable(MemslotTable):
+    """A table that refuses what a kernel with so many physical address bits would; None is any number."""
+
+    def __init__(self, page_size: int, max_size: int, max_slots: int, phys_bits: int | None) -> None:
+        super().__init__(page_size, max_size, max_slots)
+        self._phys_bits = phys_bits
+
+    def put(self, memslot: Memslot) -> None:
+        """Refuse a slot that ends beyond what can be addressed."""
+        if self._phys_bits is not None and memslot.gpa + memslot.size > 1 << self._phys_bits:
+            flags = memslot.log_dirty * LOG_DIRTY_PAGES | memslot.readonly * READONLY
+            raise refusal(memslot, flags, memslot.size, "Invalid argument")
+
+
+def refusal(memslot: Memslot, flags: int, size: int, reason: str) -> VMError:
+    """What is said when a kernel refuses a slot."""
+    return VMError(
+        f"kvm_set_user_memory_region: slot {memslot.slot} of address space {memslot.as_id}, "
+        f"gpa {memslot.gpa:#x}, size {size:#x}, hva {memslot.hva:#x}, flags {flags:#x}: {reason}"
+    )
 
 
 class SlotListener:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from ..errors import VMError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..host import Host
+
 AMD = "AuthenticAMD"
 VENDORS = {
     **dict.fromkeys(("athlon", "phenom", "qemu64", "max", "EPYC"), AMD),
@@ -28,15 +32,18 @@ class CPUModel:
 
     __slots__ = ("has_apic", "phys_bits", "threads_refused", "vendor")
 
-    def __init__(self, name: str, options: dict[str, str], target: str, accelerated: bool) -> None:
-        """Raises `VMError` if the options cannot be."""
+    def __init__(self, name: str, options: dict[str, str], target: str, accelerated: bool, host: Host) -> None:
+        """Raises `VMError` if the options cannot be.
+
+        `host` is what the CPU follows: KVM shows the guest its vendor, and `-cpu host` is the host's whatever keeps
+        the slots.
+        """
         family = name.partition("-")[0]
+        accelerated = accelerated or family == "host"
         follows_host = accelerated and family in ("host", "max")
-        self.vendor = options.get("vendor") or (
-            _host_vendor() if accelerated else VENDORS.get(family, INTEL)  # KVM shows the guest its host's vendor
-        )
+        self.vendor = options.get("vendor") or (host.cpu_vendor if accelerated else VENDORS.get(family, INTEL))
         long_mode = target == "x86_64" and family not in WITHOUT_LONG_MODE
-        self.phys_bits = _phys_bits(family, options, long_mode, follows_host)
+        self.phys_bits = _phys_bits(family, options, long_mode, host if follows_host else None)
         self.has_apic = family not in WITHOUT_APIC
         self.threads_refused = self.vendor == AMD and not (accelerated and family == "EPYC")
         """Whether several threads of a core are against the model: it has no `topoext`, which TCG cannot do."""
@@ -47,7 +54,8 @@ class CPUModel:
         return self.phys_bits > 32
 
 
-def _phys_bits(family: str, options: dict[str, str], long_mode: bool, follows_host: bool) -> int:
+def _phys_bits(family: str, options: dict[str, str], long_mode: bool, host: Host | None) -> int:
+    """The width of addresses: the host's, if one is to be followed."""
     try:
         wanted = int(options.get("phys-bits", "0"), 0)
     except ValueError:
@@ -56,29 +64,11 @@ def _phys_bits(family: str, options: dict[str, str], long_mode: bool, follows_ho
         if wanted:
             raise VMError("phys-bits is not user-configurable in 32 bit")
         return 32 if family in WITHOUT_PAE_ADDRESSES else 36
-    if follows_host and not wanted and options.get("host-phys-bits") != "off":
-        return _host_phys_bits()
+    if host is not None and not wanted and options.get("host-phys-bits") != "off":
+        return host.phys_bits
     if wanted and not 32 <= wanted <= MAX_PHYS_BITS:
         raise VMError(f"phys-bits should be between 32 and {MAX_PHYS_BITS}  (but is {wanted})")
     return wanted or 40
-
-
-def _host_vendor() -> str:
-    return _host_line("vendor_id", INTEL)
-
-
-def _host_phys_bits() -> int:
-    return int(_host_line("address sizes", "40 bits physical").split()[0])
-
-
-def _host_line(key: str, default: str) -> str:
-    """What the kernel says of the host's CPU."""
-    with open("/proc/cpuinfo") as lines:
-        for line in lines:
-            name, _colon, value = line.partition(":")
-            if name.strip() == key:
-                return value.strip()
-    return default
 
 
 def apic_ids_used(smp: dict[str, int]) -> int:

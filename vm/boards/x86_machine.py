@@ -111,7 +111,7 @@ class X86Machine(Machine):
         """Find out about the CPU model; raises `VMError` if the board cannot have such CPUs, or so many."""
         board = self.board
         name = board.cpu_type.removesuffix(f"-{board.target.arch}-cpu")
-        self.cpu_model = CPUModel(name, board.cpu_options, board.target.arch, board.accelerated)
+        self.cpu_model = CPUModel(name, board.cpu_options, board.target.arch, board.accelerated, board.host)
         if apic_ids_used(self.smp) > MAX_APIC_IDS and not board.accelerated:
             raise VMError("current -smp configuration requires kernel irqchip and X2APIC API support.")
         threads = self.smp["threads"]

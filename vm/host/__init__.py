@@ -13,15 +13,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .description import HostDescription
+
+NO_RESERVE_REFUSED = 'Skipping reservation of swap space is not supported: "/proc/sys/vm/overcommit_memory" is "2"'
+"""QEMU's text where every page is counted whatever a mapping's flags say."""
+
 
 class HugePages:
-    """One pool of huge pages: how many it has and how many of them are free."""
+    """One pool of huge pages: how many it has, how many of them are free, and how many of those are promised.
 
-    __slots__ = ("free", "total")
+    Promises are of the whole host: those of a single node are 0.
+    """
 
-    def __init__(self, total: int, free: int) -> None:
+    __slots__ = ("free", "reserved", "total")
+
+    def __init__(self, total: int, free: int, reserved: int = 0) -> None:
         self.total = total
         self.free = free
+        self.reserved = reserved
+
+
+class MemslotLimits:
+    """What the memslots of this host's accelerators may be; None leaves it to the accelerator."""
+
+    __slots__ = ("max_size", "max_slots", "phys_bits")
+
+    def __init__(self, max_size: int | None = None, max_slots: int | None = None, phys_bits: int | None = None) -> None:
+        self.max_size = max_size
+        self.max_slots = max_slots
+        self.phys_bits = phys_bits
+        """No memslot ends beyond this many address bits."""
 
 
 class HostMemory(ABC):
@@ -135,7 +156,7 @@ class Host(ABC):
 
     page_size: int
     kvm_device: str
-    """The path of KVM's device; opening it tells whether there is KVM."""
+    """The path of KVM's device; opening it tells whether there is KVM. Empty where there is none."""
 
     @property
     @abstractmethod
@@ -165,6 +186,43 @@ class Host(ABC):
     @abstractmethod
     def huge_pages(self, page_size: int, node: int | None = None) -> HugePages:
         """Return the pool of one size, of the whole host or of one node, as it is now; an absent pool is empty."""
+
+    @property
+    @abstractmethod
+    def cpu_vendor(self) -> str:
+        """The CPUs' vendor, as CPUID says it."""
+
+    @property
+    @abstractmethod
+    def phys_bits(self) -> int:
+        """How many bits the CPUs' physical addresses have."""
+
+    @property
+    @abstractmethod
+    def memslot_limits(self) -> MemslotLimits:
+        """The limits that a simulated accelerator has here."""
+
+    @abstractmethod
+    def describe(self) -> HostDescription:
+        """Return all that is known of the host, as it is now."""
+
+    @abstractmethod
+    def residency(self, memories: Iterable[HostMemory]) -> list[dict[int, int]]:
+        """Return for each of some mappings how many bytes of it are on which node.
+
+        Of a file's pages, the kernel tells those that were touched through this mapping, a virtual host all in reach.
+        """
+
+    @abstractmethod
+    def lock_memory(self) -> None:
+        """Keep all memory of this process, mapped now or later, in RAM: it is populated as it is mapped.
+
+        ENOMEM when more is mapped than may be locked. From then on mappings that exceed that are refused with EAGAIN.
+        """
+
+    @abstractmethod
+    def unlock_memory(self) -> None:
+        """Undo `lock_memory`."""
 
     @abstractmethod
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
@@ -207,3 +265,18 @@ class Host(ABC):
     @abstractmethod
     def unlink(self, path: str) -> None:
         """Remove a file's name."""
+
+
+def open_host(description: str | None = None) -> Host:
+    """Return this machine, or the virtual host that a description is of: a file, or the short form.
+
+    Raises `VMError` for a description that is wrong.
+    """
+    if description is None:
+        from .linux import LinuxHost
+
+        return LinuxHost()
+    from .virtual import VirtualHost
+    from .virtual.reading import read_description
+
+    return VirtualHost(read_description(description))

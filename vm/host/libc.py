@@ -58,6 +58,16 @@ def madvise(address: int, length: int, advice: int) -> None:
     _check(lib.madvise(_pointer(address), length, advice), "madvise", address, length, advice)
 
 
+def mlockall(flags: int) -> None:
+    """Lock all pages of the process, with `MCL_FUTURE` those of later mappings too."""
+    _check(lib.mlockall(flags), "mlockall", flags)
+
+
+def munlockall() -> None:
+    """Unlock them."""
+    _check(lib.munlockall(), "munlockall")
+
+
 def mbind(address: int, length: int, mode: int, nodes: Iterable[int], flags: int) -> None:
     """Set the NUMA policy of a range.
 

@@ -20,7 +20,7 @@ import os
 # The module weakref costs 0.7 ms of start-up for the same object.
 from _weakref import ref
 
-from . import Host, HostFile, HostMemory, HugePages
+from . import NO_RESERVE_REFUSED, Host, HostFile, HostMemory, HugePages, MemslotLimits
 from .libc import (
     add_seals,
     fallocate,
@@ -31,7 +31,9 @@ from .libc import (
     madvise,
     mbind,
     memfd_create,
+    mlockall,
     mmap,
+    munlockall,
     munmap,
     page_nodes,
 )
@@ -40,6 +42,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
+
+    from .description import HostDescription
 
 ANONYMOUS_ALIGNMENT = 2 << 20
 
@@ -272,9 +276,46 @@ class LinuxHost(Host):
         above = f"{self._sys}/kernel/mm" if node is None else f"{self._sys}/devices/system/node/node{node}"
         pool = f"{above}/hugepages/hugepages-{page_size >> 10}kB"
         try:
-            return HugePages(int(_read(f"{pool}/nr_hugepages")), int(_read(f"{pool}/free_hugepages")))
+            total, free = int(_read(f"{pool}/nr_hugepages")), int(_read(f"{pool}/free_hugepages"))
+            return HugePages(total, free, int(_read(f"{pool}/resv_hugepages")) if node is None else 0)
         except FileNotFoundError:
             return HugePages(0, 0)
+
+    @property
+    def cpu_vendor(self) -> str:
+        return self._cpu_line("vendor_id", "GenuineIntel")
+
+    @property
+    def phys_bits(self) -> int:
+        return int(self._cpu_line("address sizes", "40 bits physical").split()[0])
+
+    def _cpu_line(self, key: str, default: str) -> str:
+        """What the kernel says of the CPU."""
+        for line in _read(f"{self._proc}/cpuinfo").splitlines():
+            name, _colon, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+        return default
+
+    @property
+    def memslot_limits(self) -> MemslotLimits:
+        return MemslotLimits()
+
+    def describe(self) -> HostDescription:
+        from .linux_facts import describe
+
+        return describe(self, self._sys, self._proc)
+
+    def residency(self, memories: Iterable[HostMemory]) -> list[dict[int, int]]:
+        from .linux_facts import residency
+
+        return residency(memories, self._proc)
+
+    def lock_memory(self) -> None:
+        mlockall(lib.MCL_CURRENT | lib.MCL_FUTURE)
+
+    def unlock_memory(self) -> None:
+        munlockall()
 
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
         flags = lib.MAP_ANONYMOUS
@@ -308,8 +349,7 @@ class LinuxHost(Host):
         except OSError:
             policy = ""  # an unreadable policy is for mmap to find out
         if policy == "2":
-            text = 'Skipping reservation of swap space is not supported: "/proc/sys/vm/overcommit_memory" is "2"'
-            raise OSError(errno.EOPNOTSUPP, text)
+            raise OSError(errno.EOPNOTSUPP, NO_RESERVE_REFUSED)
         return lib.MAP_NORESERVE  # type: ignore[no-any-return]  # cffi's constants are untyped
 
     def _map(
