@@ -23,7 +23,7 @@ def query_memslots(context: Context, _arguments: Arguments) -> dict[str, Any]:
             "as-id": memslot.as_id,
             "gpa": memslot.gpa,
             "size": memslot.size,
-            "ramblock": memslot.block.name,
+            "ramblock": memslot.block.name or memslot.block.region_name,
             "offset": memslot.offset,
             "readonly": memslot.readonly,
             "log-dirty": memslot.log_dirty,
