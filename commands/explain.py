@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..vm.errors import VMError
 from ..vm.memory.explain import explain
+from ..vm.memory.stream import stream_pieces
 from .hmp import HMPCommand, HMPError, Word
 
 TYPE_CHECKING = False
@@ -75,10 +76,11 @@ def _memory(vm: VirtualMachine, block: RAMBlock, offset: int) -> dict[str, Any]:
     node = block.host.page_nodes([offset])[0]
     if node is not None:
         host["node"] = node
-    described: dict[str, Any] = {
-        "ramblock": {"name": block.name, "offset": offset, "ram-address": block.offset + offset},
-        "host": host,
-    }
+    place: dict[str, Any] = {"name": block.name, "offset": offset, "ram-address": block.offset + offset}
+    for holder, start, _length in stream_pieces(block, offset, 1):
+        if holder is not block:
+            place["stream"] = {"name": holder.name, "offset": start}
+    described: dict[str, Any] = {"ramblock": place, "host": host}
     backend = backend_of(vm, block)
     if backend is not None:
         described["backend"] = {"path": backend.path, "type": backend.type_name}
@@ -175,7 +177,9 @@ def _place_lines(info: dict[str, Any]) -> list[str]:
     if "ramblock" in info:
         block = info["ramblock"]
         name = block["name"] or "(without a name)"
-        lines.append(f"RAMBlock:   {name} + {block['offset']:#x}, ram address {block['ram-address']:#x}")
+        stream = block.get("stream")
+        migrates = f", migrates as {stream['name']} + {stream['offset']:#x}" if stream is not None else ""
+        lines.append(f"RAMBlock:   {name} + {block['offset']:#x}, ram address {block['ram-address']:#x}{migrates}")
     if "memslot" in info:
         slot = info["memslot"]
         lines.append(f"memslot:    {slot['slot']} of address space {slot['as-id']}, + {slot['offset']:#x}")

@@ -50,7 +50,7 @@ def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
         "offset": flat_range.offset,
     }
     if region.ram_block is not None:
-        described["ramblock"] = region.ram_block.name
+        described["ramblock"] = region.ram_block.shown_name
         backend = backend_of(vm, region.ram_block)
         if backend is not None:
             described["backend"] = backend.name

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..vm.accel.memslots import MemslotTable
     from ..vm.memory.flatview import FlatRange
+    from ..vm.memory.ramblock import RAMBlock
     from ..vm.memory.region import MemoryRegion
     from . import Arguments, Context
 
@@ -27,21 +28,30 @@ def query_memory_size_summary(context: Context, _arguments: Arguments) -> dict[s
 
 def query_ramblocks(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The RAMBlock table."""
-    return [
-        {
-            "name": block.name,
-            "page-size": block.page_size,
-            "offset": block.offset,
-            "used-length": block.used_length,
-            "max-length": block.max_length,
-            "host-address": block.host.address,
-            "shared": block.shared,
-            "resizeable": block.resizeable,
-            "readonly": block.readonly,
-            "region": block.region_name,
+    return [_ramblock(block) for block in context.vm.topology.ram_blocks]
+
+
+def _ramblock(block: RAMBlock) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": block.name,
+        "page-size": block.page_size,
+        "offset": block.offset,
+        "used-length": block.used_length,
+        "max-length": block.max_length,
+        "host-address": block.host_address,
+        "shared": block.shared,
+        "resizeable": block.resizeable,
+        "readonly": block.readonly,
+        "region": block.region_name,
+        "migratable": block.migratable,
+    }
+    if block.aliased is not None:
+        described["aliases"] = {
+            "region": block.aliased.region_name,
+            "ramblock-offset": block.aliased.offset,
+            "offset": block.aliased_offset,
         }
-        for block in context.vm.topology.ram_blocks
-    ]
+    return described
 
 
 def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
@@ -147,9 +157,16 @@ def _render_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
     for block in result:
         lines.append(
             f"{block['name']:>24} {size_text(block['page-size']):>8}  0x{block['offset']:016x} "
-            f"0x{block['used-length']:016x} 0x{block['max-length']:016x}\n"
+            f"0x{block['used-length']:016x} 0x{block['max-length']:016x}{_aliased_text(block)}\n"
         )
     return "".join(lines)
+
+
+def _aliased_text(block: dict[str, Any]) -> str:
+    """What a block is an alias of, which QEMU's table has no column for."""
+    if "aliases" not in block:
+        return ""
+    return f"  alias of {block['aliases']['region']} @0x{block['aliases']['offset']:016x}"
 
 
 def size_text(size: int) -> str:

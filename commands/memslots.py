@@ -31,7 +31,7 @@ def query_memslots(context: Context, arguments: Arguments) -> dict[str, Any]:
             "as-id": memslot.as_id,
             "gpa": memslot.gpa,
             "size": memslot.size,
-            "ramblock": memslot.block.name,
+            "ramblock": memslot.block.shown_name,
             "offset": memslot.offset,
             "readonly": memslot.readonly,
             "log-dirty": memslot.log_dirty,
@@ -85,7 +85,7 @@ def query_memslots_cost(context: Context, _arguments: Arguments) -> dict[str, An
 
 
 def _user(context: Context, block: RAMBlock, shown: list[Memslot], cost: SlotCost) -> dict[str, Any]:
-    described: dict[str, Any] = {"ramblock": block.name}
+    described: dict[str, Any] = {"ramblock": block.shown_name}
     backend = backend_of(context.vm, block)
     if backend is not None:
         described["backend"] = backend.name

@@ -276,7 +276,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "[type=]name[,prop=value][,...]",
             "choose the kind of machine ('-machine help' for a list)\n"
             "accel=accel1[:accel2[:...]] names accelerators to try\n"
-            "memory-backend=id names the object that is the machine's RAM",
+            "memory-backend=id names the object that is the machine's RAM\n"
+            "ram-partition=id:size+id:size+... gives it to migration as these RAMBlocks",
             lambda parser, value: parser.machine.take_machine(value),
             alias="M",
         ),

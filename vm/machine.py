@@ -227,7 +227,10 @@ class VirtualMachine:
             if self.config.ram_size and backend.size != asked:
                 raise VMError("Machine memory size does not match the size of the memory backend")
             machine.ram_size = backend.size
-        elif asked and not numa.uses_backends:
+        parts = machine.plan_partition()
+        if parts and numa.uses_backends:
+            raise VMError("'-machine ram-partition' and '-numa memdev' properties are mutually exclusive")
+        if backend is None and asked and not numa.uses_backends:
             default_id = self.machine_type.default_ram_id
             if default_id in self.tree.objects.children:
                 raise VMError(RESERVED_ID.format(default_id))
@@ -236,8 +239,13 @@ class VirtualMachine:
         if backend is not None:
             machine.ram = self.use_backend(backend)
             machine.memory_backend = backend
+            if parts:
+                from .boards.partition import divide_ram
+
+                machine.ram = divide_ram(machine, machine.ram, parts)
         elif numa.uses_backends:
             machine.ram = self._join_nodes(machine.numa_nodes)
+        machine.ram_settled = True
 
     def _join_nodes(self, nodes: list[NumaNode]) -> MemoryRegion:
         """The machine's RAM as the nodes' memories, one after another."""

@@ -48,6 +48,8 @@ class QOMObject:
     """The id of a device that has one."""
     properties: tuple[Property, ...] = (Property("type", "string", lambda node: node.type_name),)
     """The properties that this class adds to its parents'."""
+    additions: tuple[Property, ...] = ()
+    """The properties of this class that QEMU's has not; they are listed after all others."""
     registered_names: tuple[str, ...] = ()
     """The names that QEMU's class registers, with those that are not modelled: they too decide the order."""
 
@@ -177,6 +179,8 @@ class QOMObject:
             for name in dict.fromkeys((*base.__dict__.get("registered_names", ()), *own)):
                 order.add(name)
             yield from (own[name] for name in order if name in own)
+        for base in reversed(cls.__mro__):
+            yield from base.__dict__.get("additions", ())
 
     def find_property(self, name: str) -> Property:
         """The property of that name; raises `VMError` if the type has none."""
@@ -195,7 +199,8 @@ def _properties_of(implementation: type[QOMObject]) -> dict[str, Property]:
     if known is None:
         known = {}
         for base in reversed(implementation.__mro__):
-            known.update((found.name, found) for found in base.__dict__.get("properties", ()))
+            declared = (*base.__dict__.get("properties", ()), *base.__dict__.get("additions", ()))
+            known.update((found.name, found) for found in declared)
         _known_properties[implementation] = known
     return known
 

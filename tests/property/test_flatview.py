@@ -147,7 +147,12 @@ class World:
 
     def log(self, number: int, _second: int, value: int) -> None:
         self.regions[number].set_dirty_log_mask(value % 4)
-        self.nodes[number].dirty_log_mask = value % 4
+        self.nodes[self.target(number)].dirty_log_mask = value % 4
+
+    def target(self, number: int) -> int:
+        """The region that an alias, or an alias of one, shows in the end; any other itself."""
+        node = self.nodes[number]
+        return self.target(node.target) if node.kind == "alias" else number
 
     # The painter
 
@@ -262,10 +267,10 @@ def check(world: World, replayers: dict[AddressSpace, Replayer]) -> None:
             assert explained(space.root, address) == looked_up(space, address), "explained"
         for other in replayers:
             assert (other.view is space.view) == (other.view.root is space.view.root), "views are shared by root"
-    for node, region in zip(world.nodes, world.regions, strict=True):
+    for number, (node, region) in enumerate(zip(world.nodes, world.regions, strict=True)):
         state = (region.size, region.enabled, region.readonly, region.romd_mode, region.dirty_log_mask)
-        size = node.size * world.scale
-        assert state == (size, node.enabled, node.readonly, node.romd_mode, node.dirty_log_mask)
+        size, mask = node.size * world.scale, world.nodes[world.target(number)].dirty_log_mask
+        assert state == (size, node.enabled, node.readonly, node.romd_mode, mask)
         assert [child.name for child in region.subregions] == [str(number) for _, number in visible_first(node)]
 
 

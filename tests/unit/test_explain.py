@@ -217,3 +217,14 @@ def test_who_uses_the_slots(make: Callable[..., Context]) -> None:
     assert "address space 0: " in hmp(context, "info slots-cost")
     emulator = make(accelerators=[("tcg", {})])
     assert ask(emulator, "query-memslots-cost")["users"] == []
+
+
+def test_as_what_a_byte_migrates(make: Callable[..., Context]) -> None:
+    context = make("none", GIB, machine_options={"ram-partition": "boot:256M+rest"})
+    place = ask(context, "query-address", address=300 * MIB)["ramblock"]
+    assert place["stream"] == {"name": "rest", "offset": 44 * MIB}
+    assert place["offset"] == 300 * MIB
+    assert "RAMBlock:   (without a name) + 0x12c00000, ram address 0x12c00000, migrates as rest + 0x2c00000" in hmp(
+        context, "why 300M"
+    )
+    assert "stream" not in ask(make("none", GIB), "query-address", address=0)["ramblock"]

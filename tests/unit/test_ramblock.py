@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from ramslot.vm.memory.ramblock import RAMBlock, RAMBlockTable
@@ -106,3 +108,70 @@ def test_names_come_and_go() -> None:
 
 def test_a_block_has_the_pages_of_its_host_memory() -> None:
     assert block("m", 4 * MIB).page_size == 2 * MIB
+
+
+class Mapping(Host):
+    """Host memory that counts how often it is unmapped, and cannot be while it is looked at."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.viewed = False
+
+    def close(self) -> None:
+        if self.viewed:
+            raise BufferError
+        self.closed += 1
+
+
+def divided(*sizes: int) -> tuple[Mapping, RAMBlock, list[RAMBlock]]:
+    """A block, and aliases of it one after another."""
+    mapping = Mapping()
+    below = RAMBlock("m", sum(sizes), sum(sizes), mapping, shared=True)  # type: ignore[arg-type]  # not looked at otherwise
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    aliases = [
+        RAMBlock.alias(str(number), below, start, size)
+        for number, (start, size) in enumerate(zip(starts, sizes, strict=True))
+    ]
+    return mapping, below, aliases
+
+
+def test_an_alias_has_ram_addresses_of_its_own_and_the_memory_of_the_block_below() -> None:
+    _, below, (first, second) = divided(1 * MIB, 3 * MIB)
+    table = table_of(below, first, second)
+    assert [(alias.offset, alias.max_length) for alias in table] == [(0, 4 * MIB), (5 * MIB, 3 * MIB), (4 * MIB, MIB)]
+    assert (second.aliased, second.aliased_offset, second.aliased_end) == (below, 1 * MIB, 4 * MIB)
+    assert [alias.host_address - Host.address for alias in (below, first, second)] == [0, 0, 1 * MIB]
+    assert (second.page_size, second.shared, second.readonly, second.resizeable) == (2 * MIB, True, False, False)
+    assert not second.migratable
+    table.rename(second, "ram")
+    assert (second.migratable, below.migratable) == (True, False)
+
+
+def test_every_byte_has_one_alias_at_most() -> None:
+    _, below, (first, _) = divided(1 * MIB, 1 * MIB)
+    for offset, length in ((0, 1), (MIB - 1, 2), (2 * MIB - 1, 1), (-1, 1), (0, 0), (2 * MIB, 1), (0, 2 * MIB)):
+        with pytest.raises(ValueError, match=r"overlaps|does not own"):
+            RAMBlock.alias("more", below, offset, length)
+    with pytest.raises(ValueError, match="does not own"):
+        RAMBlock.alias("of an alias", first, 0, 1)
+    assert len(below.aliases) == 2
+    first.close()
+    assert RAMBlock.alias("again", below, 4096, 4096).aliased_offset == 4096
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_memory_stays_until_the_last_of_a_block_and_its_aliases_is_closed(order: tuple[int, ...]) -> None:
+    mapping, below, aliases = divided(1 * MIB, 1 * MIB)
+    blocks = [below, *aliases]
+    for number in order[:-1]:
+        blocks[number].close()
+        blocks[number].close()
+        assert not mapping.closed
+    mapping.viewed = True
+    with pytest.raises(BufferError):
+        blocks[order[-1]].close()
+    mapping.viewed = False
+    blocks[order[-1]].close()
+    assert mapping.closed == 1
+    with pytest.raises(ValueError, match="does not own"):
+        RAMBlock.alias("late", below, 0, 1)

@@ -243,4 +243,4 @@ def test_page_size_of_a_board_decides_offsets() -> None:
 def test_closing_gives_all_memory_back() -> None:
     vm = start("sparc", "SS-5")
     vm.close()
-    assert not vm.machine.rom_blocks
+    assert not vm.machine.blocks

@@ -178,6 +178,8 @@ class Machine(QOMObject):
     implicit_node_with_slots = False
     implicit_node_with_max_ram = False
     """Whether there is a NUMA node when none is named and more RAM can come, in slots or at all."""
+    max_ram_block: int | None = None
+    """Bytes of RAM that the migration stream may have in one block, more being several; a setting of the version."""
 
     def __init__(self, machine_type: MachineType, board: Board) -> None:
         super().__init__()
@@ -190,6 +192,10 @@ class Machine(QOMObject):
         self.max_ram_size = 0
         self.ram_slots = 0
         self.ram: MemoryRegion | None = None
+        self.ram_settled = False
+        """Whether it is known by now what the RAM is."""
+        self.ram_partition = ""
+        """The blocks that the migration stream has the RAM as, `ID:SIZE+...`; empty where it is the backend's."""
         self.memory_backend: MemoryBackend | None = None
         self.memory_backend_id: str | None = None
         """The id or path that `memory-backend` names, until the backend is looked up."""
@@ -197,7 +203,8 @@ class Machine(QOMObject):
         self.switches = {"graphics": "on", "suppress-vmdesc": "off", "usb": "off"}
         self.numa_nodes: list[NumaNode] = []
         self.cpus: list[QOMObject] = []
-        self.rom_blocks: list[RAMBlock] = []
+        self.blocks: list[RAMBlock] = []
+        """The machine's own: ROMs, and aliases of its RAM."""
         self.add_child("peripheral", Container())
         self.add_child("peripheral-anon", Container())
         self.unattached = self.add_child("unattached", Container())
@@ -218,11 +225,11 @@ class Machine(QOMObject):
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""
 
     def release(self) -> None:
-        """Give the memory of ROMs back to the host."""
-        for block in self.rom_blocks:
+        """Take the machine's own blocks out of the table, and give the memory of ROMs back to the host."""
+        for block in self.blocks:
             self.topology.ram_blocks.remove(block)
-            block.host.close()
-        self.rom_blocks.clear()
+            block.close()
+        self.blocks.clear()
 
     def has_implicit_node(self) -> bool:
         """Whether there is a NUMA node although none was named."""
@@ -278,11 +285,35 @@ class Machine(QOMObject):
             memory = self.board.host.map_anonymous(length)
         except OSError as error:
             raise VMError(f"cannot set up guest memory '{name}': {error.strerror}") from None
-        block = RAMBlock(name, size, length, memory)
-        self.topology.ram_blocks.add(block)
-        self.topology.ram_blocks.rename(block, name)
-        self.rom_blocks.append(block)
+        return self.add_block(RAMBlock(name, size, length, memory))
+
+    def add_block(self, block: RAMBlock) -> RAMBlock:
+        """List a block of the machine's own, named as its region; raises `VMError`, and closes it, if it cannot be."""
+        ram_blocks, name = self.topology.ram_blocks, block.region_name
+        try:
+            ram_blocks.add(block)
+        except OverflowError as error:
+            block.close()
+            raise VMError(f"cannot set up guest memory '{name}': {error}") from None
+        try:
+            ram_blocks.rename(block, name)
+        except ValueError:
+            ram_blocks.remove(block)
+            block.close()
+            raise VMError(f'RAMBlock "{name}" already registered') from None
+        self.blocks.append(block)
         return block
+
+    def plan_partition(self) -> list[tuple[str, int]]:
+        """Names and sizes of the blocks that the migration stream has the RAM as; none where it is the backend's block.
+
+        Raises `VMError` if what was asked for does not fit the RAM.
+        """
+        if not self.ram_partition and (self.max_ram_block is None or self.ram_size <= self.max_ram_block):
+            return []
+        from .partition import plan
+
+        return plan(self)
 
     # Properties
 
@@ -294,6 +325,15 @@ class Machine(QOMObject):
 
     def _set_dump_guest_core(self, value: object) -> None:
         self.board.backend_defaults.dump = take_bool("dump-guest-core", value)
+
+    def _set_ram_partition(self, value: object) -> None:
+        from .partition import parse_partition
+
+        text = take_str("ram-partition", value)
+        parse_partition(text)
+        if self.ram_settled:
+            raise VMError("ram-partition cannot be changed once the machine has its RAM")
+        self.ram_partition = text
 
     def _memory(self) -> dict[str, Any]:
         memory = {"size": self.ram_size}
@@ -342,6 +382,15 @@ class Machine(QOMObject):
         switch("usb", "Set on/off to enable/disable usb", auto=False),
         switch("graphics", "Set on/off to enable/disable graphics emulation", auto=False),
         switch("suppress-vmdesc", "Set on to disable self-describing migration", auto=False),
+    )
+    additions: tuple[Property, ...] = (
+        Property(
+            "ram-partition",
+            "string",
+            lambda machine: machine.ram_partition,
+            _set_ram_partition,
+            "RAMBlocks to migrate the RAM as, ID:SIZE+ID:SIZE+... (the last size may be left out)",
+        ),
     )
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .targets import Target
 
 MIB = 1 << 20
+LEGACY_BLOCK = (8 << 40) - MIB
+"""Bytes in a RAMBlock where more RAM is several: these machines had one for each memslot, and a slot had to be smaller
+than 8 TiB."""
 MAX_INCREMENTS = 1020
 """How many storage increments the machines that round RAM down could describe."""
 
@@ -111,7 +114,7 @@ VERSIONS = version_settings(
         "5.1": {},
         "5.0": {},
         "4.2": {"rounds_ram_down": True},
-        "4.1": {},
+        "4.1": {"max_ram_block": LEGACY_BLOCK},
         "4.0": {},
         "3.1": {"canonical_ram_block_names": True},
         "3.0": {},

@@ -170,12 +170,11 @@ class MemoryBackend(QOMObject):
 
         Raises `BufferError`, nothing changed, while somebody holds a view of it.
         """
-        if self.memory is not None:
-            self.memory.close()
-            self.memory = None
-        if self.region is not None and self.region.ram_block is not None:
-            self.topology.ram_blocks.remove(self.region.ram_block)
-            self.region = None
+        block = self.region.ram_block if self.region is not None else None
+        if block is not None:
+            block.close()
+            self.topology.ram_blocks.remove(block)
+            self.memory = self.region = None
 
     @property
     def length(self) -> int:

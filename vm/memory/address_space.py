@@ -135,6 +135,15 @@ class MemoryTopology:
         region._alias_offset = offset
         return region
 
+    def ram_alias(self, name: str, target: MemoryRegion, offset: int, size: int, block: RAMBlock) -> MemoryRegion:
+        """A migratable alias: a window on RAM which `block`, an alias of the target's, gives to the migration stream.
+
+        The guest's memory is the target's, as through any alias.
+        """
+        region = self.alias(name, target, offset, size)
+        region.ram_block = block
+        return region
+
     def ram(self, name: str, size: int, block: RAMBlock) -> MemoryRegion:
         """Memory that the guest may write."""
         return self._memory(RAM, name, size, block)

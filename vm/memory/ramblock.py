@@ -21,9 +21,16 @@ class RAMBlock:
 
     `offset` is the block's ram address. `used_length` is what the guest sees, `max_length` what is reserved for it.
     The name is empty while nothing uses the block.
+
+    A block made by `alias` has no memory of its own: it is what `aliased` has from `aliased_offset` on, which migrates
+    by the alias's name in place of that block's. Otherwise `aliased` is None, and `host` begins with the block.
     """
 
     __slots__ = (
+        "_closed",
+        "aliased",
+        "aliased_offset",
+        "aliases",
         "host",
         "max_length",
         "name",
@@ -54,6 +61,61 @@ class RAMBlock:
         self.readonly = readonly
         self.resizeable = max_length != used_length
         self.offset = 0
+        self.aliased: RAMBlock | None = None
+        self.aliased_offset = 0
+        self.aliases: tuple[RAMBlock, ...] = ()
+        """The aliases of this block that have not been closed, by `aliased_offset`; they never overlap."""
+        self._closed = False
+
+    @classmethod
+    def alias(cls, region_name: str, target: RAMBlock, offset: int, length: int) -> RAMBlock:
+        """A block that is `length` bytes of `target` from `offset` on.
+
+        Raises `ValueError` for bytes that the target does not own, or that another alias is already.
+        """
+        end = offset + length
+        if target.aliased is not None or target._closed or not 0 <= offset < end <= target.max_length:
+            raise ValueError(f"{target!r} does not own [{offset:#x}, {end:#x})")
+        if any(offset < other.aliased_end and other.aliased_offset < end for other in target.aliases):
+            raise ValueError(f"[{offset:#x}, {end:#x}) of {target!r} overlaps another alias")
+        block = cls(region_name, length, length, target.host, shared=target.shared, readonly=target.readonly)
+        block.aliased = target
+        block.aliased_offset = offset
+        target.aliases = tuple(sorted((*target.aliases, block), key=lambda alias: alias.aliased_offset))
+        return block
+
+    def close(self) -> None:
+        """Let go of the host memory: it is unmapped when the block that owns it and all aliases of that are closed.
+
+        A second time does nothing. Raises `BufferError`, nothing changed, if it would be unmapped while somebody holds
+        a view of it.
+        """
+        below = self.aliased or self
+        aliases = tuple(alias for alias in below.aliases if alias is not self)
+        if not aliases and (below._closed or below is self):
+            self.host.close()
+        below.aliases = aliases
+        self._closed = True
+
+    @property
+    def shown_name(self) -> str:
+        """The name for people: the region's where the block has none."""
+        return self.name or self.region_name
+
+    @property
+    def migratable(self) -> bool:
+        """Whether the block is in the migration stream: named, and used by the machine."""
+        return self.name != ""
+
+    @property
+    def aliased_end(self) -> int:
+        """Where in `aliased` the block ends."""
+        return self.aliased_offset + self.max_length
+
+    @property
+    def host_address(self) -> int:
+        """Where the block begins in this process."""
+        return self.host.address + self.aliased_offset
 
     @property
     def page_size(self) -> int:

@@ -119,8 +119,8 @@ class MemoryRegion:
 
     @property
     def dirty_log_mask(self) -> int:
-        """The clients that want dirty logging; 0 means none."""
-        return self._dirty_log_mask
+        """The clients that want dirty logging; 0 means none. An alias has its target's."""
+        return self._dirty_log_mask if self.alias is None else self.alias.dirty_log_mask
 
     @property
     def terminates(self) -> bool:
@@ -206,8 +206,11 @@ class MemoryRegion:
         self._change("_romd_mode", romd_mode, self._size)
 
     def set_dirty_log_mask(self, mask: int) -> None:
-        """Name the clients (bits) that want dirty logging of this memory."""
-        self._change("_dirty_log_mask", mask, self._size)
+        """Name the clients (bits) that want dirty logging of this memory, whichever way it is seen."""
+        if self.alias is not None:
+            self.alias.set_dirty_log_mask(mask)
+        else:
+            self._change("_dirty_log_mask", mask, self._size)
 
     def _change(self, attribute: str, value: object, extent: int, *, placed: bool = False) -> None:
         """Set one attribute in a transaction; `placed` says that the region's place in an index depends on it."""

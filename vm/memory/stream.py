@@ -1,0 +1,63 @@
+"""Guest memory as the migration stream has it: which bytes of a RAMBlock migrate by which block's name.
+
+What is mapped, and what the kernel logs as dirty, is counted in blocks that own their memory. Where aliases divide such
+a block, the stream has the aliases in place of it; whoever migrates translates here, in either direction.
+"""
+
+from __future__ import annotations
+
+from .ramblock import RAMBlock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def stream_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[RAMBlock, int, int]]:
+    """The blocks of the stream that have `[offset, offset + length)` of `block`, which owns it.
+
+    Each is told as block, offset in it, and length, in ascending order. What does not migrate is left out.
+    """
+    end = offset + length
+    for start, limit, holder in _division(block):
+        first, last = max(start, offset), min(limit, end)
+        if first < last and holder.migratable:
+            yield holder, first - holder.aliased_offset, last - first
+
+
+def owned_pieces(block: RAMBlock) -> Iterator[tuple[RAMBlock, int, int, int]]:
+    """The memory that migrates as `block`, in ascending order.
+
+    Each piece is told as the block that owns it, the offset there, the offset in `block`, and the length.
+    """
+    owner = block.aliased or block
+    for start, limit, holder in _division(owner):
+        if holder is block and block.migratable:
+            yield owner, start, start - block.aliased_offset, limit - start
+
+
+def stream_bitmap(block: RAMBlock, dirty: bytes, page_size: int) -> bytes:
+    """The dirty bitmap of a block of the stream, of `dirty`, that of the block which owns its memory.
+
+    A bit is a page, the lowest first, as in `KVM_GET_DIRTY_LOG`. Pages that migrate by another name are clean here.
+    """
+    pages = -(-block.max_length // page_size)
+    bits = 0
+    for _owner, start, offset, length in owned_pieces(block):
+        first, count = start // page_size, -(-length // page_size)
+        covering = int.from_bytes(dirty[first // 8 : (first + count + 7) // 8], "little") >> first % 8
+        bits |= (covering & ((1 << count) - 1)) << offset // page_size
+    return bits.to_bytes(-(-pages // 8), "little")
+
+
+def _division(owner: RAMBlock) -> Iterator[tuple[int, int, RAMBlock]]:
+    """The parts of a block that owns its memory, `(start, end, block of the part)`; they leave nothing out."""
+    position = 0
+    for alias in owner.aliases:
+        if alias.migratable:
+            if position < alias.aliased_offset:
+                yield position, alias.aliased_offset, owner
+            yield alias.aliased_offset, alias.aliased_end, alias
+            position = alias.aliased_end
+    if position < owner.max_length:
+        yield position, owner.max_length, owner
