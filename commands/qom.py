@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..vm.errors import VMError
-from ..vm.qom import QOMObject, parse_switch
+from ..vm.qom import Property, QOMObject, parse_switch
 from .hmp import Flag, HMPCommand, HMPError, Word
 from .json_output import pretty
 
@@ -101,7 +101,7 @@ def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
         value = _json_value(text)
     else:
         node = vm.tree.resolve(path)
-        value = text if name in node.children else _typed(name, node.find_property(name).type_name, text)
+        value = text if name in node.children else _typed(node.find_property(name), text)
     return "qom-set", {"path": path, "property": name, "value": value}
 
 
@@ -114,14 +114,14 @@ def _json_value(text: str) -> Any:
         raise VMError(str(error)) from None
 
 
-def _typed(name: str, type_name: str, text: str) -> Any:
+def _typed(declared: Property, text: str) -> Any:
     """The value that a text stands for, by the property's type."""
-    if type_name == "bool":
-        return parse_switch(name, text)
-    if name == "host-nodes":
-        return _number_list(name, text)
-    if type_name == "int":
-        return _number(name, text)
+    if declared.type_name == "bool":
+        return parse_switch(declared.name, text)
+    if declared.is_list:
+        return _number_list(declared.name, text)
+    if declared.type_name == "int":
+        return _number(declared.name, text)
     return text
 
 

@@ -7,6 +7,8 @@ the plain strerror.
 
 from __future__ import annotations
 
+import errno
+import os
 from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
@@ -161,6 +163,18 @@ class Host(ABC):
     @abstractmethod
     def huge_pages(self, page_size: int, node: int | None = None) -> HugePages:
         """Return the pool of one size, of the whole host or of one node, as it is now; an absent pool is empty."""
+
+    def node_cpus(self, node: int) -> tuple[int, ...]:
+        """Return the CPUs of a node, ascending; none of a node that is not online."""
+        return ()
+
+    def affinity(self, thread_id: int) -> tuple[int, ...]:
+        """Return the CPUs that one of this process's threads may run on, ascending."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    def set_affinity(self, thread_id: int, cpus: Iterable[int]) -> None:
+        """Let a thread, and those it will start, run on these CPUs alone. EINVAL if there is none of them."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     @abstractmethod
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:

@@ -221,11 +221,21 @@ class LinuxHost(Host):
             text = _read(f"{self._sys}/devices/system/node/online")
         except FileNotFoundError:
             return (0,)
-        nodes: list[int] = []
-        for part in text.strip().split(","):
-            first, _, last = part.partition("-")
-            nodes.extend(range(int(first), int(last or first) + 1))
-        return tuple(nodes)
+        return _numbers(text)
+
+    def node_cpus(self, node: int) -> tuple[int, ...]:
+        try:
+            return _numbers(_read(f"{self._sys}/devices/system/node/node{node}/cpulist"))
+        except FileNotFoundError:
+            if node or os.path.exists(f"{self._sys}/devices/system/node"):
+                return ()
+            return _numbers(_read(f"{self._sys}/devices/system/cpu/online"))
+
+    def affinity(self, thread_id: int) -> tuple[int, ...]:
+        return tuple(sorted(os.sched_getaffinity(thread_id)))
+
+    def set_affinity(self, thread_id: int, cpus: Iterable[int]) -> None:
+        os.sched_setaffinity(thread_id, cpus)
 
     @property
     def huge_page_sizes(self) -> tuple[int, ...]:
@@ -340,3 +350,12 @@ class LinuxHost(Host):
 def _read(path: str) -> str:
     with open(path, encoding="ascii") as file:
         return file.read()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a list as /sys writes it, `0-3,5`."""
+    numbers: list[int] = []
+    for part in text.strip().split(","):
+        first, dash, last = part.partition("-")
+        numbers.extend(range(int(first), int(last if dash else first) + 1) if first else ())
+    return tuple(numbers)

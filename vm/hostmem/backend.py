@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..memory.ramblock import RAMBlock
-from ..qom import Property, QOMObject, take_bool, take_enum, take_int
+from ..objects import UserCreatable
+from ..qom import Property, take_bool, take_enum, take_int, take_str
 from ..steps import run_now
 
 TYPE_CHECKING = False
@@ -15,29 +16,15 @@ if TYPE_CHECKING:
     from ..host import Host, HostMemory
     from ..memory.address_space import MemoryTopology
     from ..memory.region import MemoryRegion
-    from ..steps import Cancellation, Task
+    from ..objects import ObjectDefaults
+    from ..steps import Cancellation, Step, Task
+    from .thread_context import ThreadContext
 
 POLICIES = ("default", "preferred", "bind", "interleave")
 MAX_NODES = 128
 """Host nodes that a backend can name, as observed: 128 and above are refused."""
 POPULATE_PORTION = 256 << 20
 """Bytes to preallocate between two looks at a cancellation: some 0.1 s of work."""
-
-
-class BackendDefaults:
-    """What a machine decides for all its backends."""
-
-    __slots__ = ("canonical_names", "dump", "length_unit", "merge", "prealloc", "warn")
-
-    def __init__(self) -> None:
-        self.merge = True
-        self.dump = True
-        self.prealloc = False
-        self.canonical_names = False
-        self.length_unit = 4096
-        """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
-        self.warn: Callable[[str], None] = lambda _text: None
-        """Told what people should know although it is no error."""
 
 
 def plain(
@@ -77,7 +64,7 @@ def _advise_merge(memory: HostMemory, merge: bool) -> None:
         pass
 
 
-class MemoryBackend(QOMObject):
+class MemoryBackend(UserCreatable):
     """Host memory for a guest. `size` is in bytes; `region` exists once `complete` has run."""
 
     type_name = "memory-backend"
@@ -85,12 +72,9 @@ class MemoryBackend(QOMObject):
     has_canonical_names = False
     """Whether machines 3.1 and older name the RAMBlock by the object's path."""
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
-        super().__init__()
-        self.host = host
-        self.topology = topology
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
+        super().__init__(host, topology, defaults)
         self.length_unit = defaults.length_unit
-        self.warn = defaults.warn
         self.size = 0
         self.share = False
         self.reserve = True
@@ -98,6 +82,7 @@ class MemoryBackend(QOMObject):
         self.dump = defaults.dump
         self.prealloc = defaults.prealloc
         self.prealloc_threads = 1
+        self.prealloc_context: ThreadContext | None = None
         self.policy = "default"
         self.host_nodes: list[int] = []
         self.x_use_canonical_path_for_ramblock_id = self.has_canonical_names and defaults.canonical_names
@@ -107,6 +92,11 @@ class MemoryBackend(QOMObject):
         """How many tasks are at work on the memory; it cannot be deleted then either."""
         self.in_use = False
         """Whether the machine has taken the region; it cannot be deleted then."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine has it, or its memory is being populated."""
+        return self.in_use or self.populating > 0
 
     def map_memory(self, name: str) -> HostMemory:
         """Map the memory; raises `VMError` with nothing left behind."""
@@ -134,7 +124,7 @@ class MemoryBackend(QOMObject):
                 memory.advise_dump(False)
             self._bind(memory)
             if self.prealloc:
-                yield self._populate_step(memory, self.length)
+                yield from self._in_context(self._populate_step(memory, self.length))
             self._publish(name, memory)
         except BaseException:
             memory.close()
@@ -159,6 +149,7 @@ class MemoryBackend(QOMObject):
         if self.memory is not None:
             self.memory.close()
             self.memory = None
+        self._link_context(None)
         if self.region is not None and self.region.ram_block is not None:
             self.topology.ram_blocks.remove(self.region.ram_block)
             self.region = None
@@ -196,6 +187,18 @@ class MemoryBackend(QOMObject):
             populate_memory(memory, length, threads, POPULATE_PORTION, cancellation)
 
         return populate
+
+    def _in_context(self, step: Step) -> Task[None]:
+        """Run a step, on the threads of the `prealloc-context` if there is one, which stays until the end."""
+        context = self.prealloc_context
+        if context is None:
+            yield step
+            return
+        context.hold()
+        try:
+            yield lambda cancellation: context.run(lambda: step(cancellation))
+        finally:
+            context.let_go()
 
     # Setters that do more than keep the value
 
@@ -241,7 +244,7 @@ class MemoryBackend(QOMObject):
     def _populate(self, memory: HostMemory) -> Task[None]:
         self.populating += 1
         try:
-            yield self._populate_step(memory, self.length)
+            yield from self._in_context(self._populate_step(memory, self.length))
         finally:
             self.populating -= 1
         self.prealloc = True
@@ -251,6 +254,26 @@ class MemoryBackend(QOMObject):
         if threads == 0:
             raise VMError(f"property 'prealloc-threads' of {self.type_name} doesn't take value '0'")
         self.prealloc_threads = threads
+
+    def _set_prealloc_context(self, value: object) -> None:
+        path = take_str("prealloc-context", value)
+        if not path:
+            return self._link_context(None)
+        from .thread_context import ThreadContext
+
+        return self._link_context(self.tree.find_linked("prealloc-context", path, ThreadContext))
+
+    def _link_context(self, context: ThreadContext | None) -> None:
+        """Hold `context`, whose thread lives as long as somebody does, and let go of the one before."""
+        if context is not None:
+            context.hold()
+        if self.prealloc_context is not None:
+            self.prealloc_context.let_go()
+        self.prealloc_context = context
+
+    def _context_path(self) -> str:
+        context = self.prealloc_context
+        return context.path if context is not None and context.parent is not None else ""
 
     def _set_host_nodes(self, value: object) -> None:
         if not isinstance(value, list):
@@ -273,6 +296,13 @@ class MemoryBackend(QOMObject):
             _set_prealloc_threads,
             "Number of CPU threads to use for prealloc",
         ),
+        Property(
+            "prealloc-context",
+            "link<thread-context>",
+            _context_path,
+            _set_prealloc_context,
+            "Context to use for creating CPU threads for preallocation",
+        ),
         Property("size", "int", lambda backend: backend.size, _set_size, "Size of the memory region (ex: 500M)"),
         Property(
             "host-nodes",
@@ -280,6 +310,7 @@ class MemoryBackend(QOMObject):
             lambda backend: list(backend.host_nodes),
             _set_host_nodes,
             "Binds memory to the list of NUMA host nodes",
+            is_list=True,
         ),
         any_time(
             "policy", "HostMemPolicy", "Set the NUMA policy", check=lambda name, value: take_enum(name, value, POLICIES)

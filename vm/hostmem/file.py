@@ -6,15 +6,16 @@ import os
 import sys
 
 from ..errors import VMError
-from ..qom import Property, take_bool, take_int, take_str
-from .backend import BackendDefaults, MemoryBackend, any_time
+from ..qom import Property, take_bool, take_enum, take_int, take_str
+from .backend import MemoryBackend, any_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostFile, HostMemory
     from ..memory.address_space import MemoryTopology
+    from ..objects import ObjectDefaults
 
-
+ON_OFF_AUTO = ("auto", "on", "off")
 PMEM_WARNING = (
     "Warning: requesting persistence across crashes for backend file {} failed. Proceeding without persistence, data "
     "might become corrupted in case of host crash."
@@ -27,11 +28,13 @@ class FileBackend(MemoryBackend):
     type_name = "memory-backend-file"
     has_canonical_names = True
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
         super().__init__(host, topology, defaults)
         self.mem_path: str | None = None
         self.align = 0
+        self.offset = 0
         self.readonly = False
+        self.rom = "auto"
         self.pmem = False
         self.discard_data = False
 
@@ -40,9 +43,10 @@ class FileBackend(MemoryBackend):
         path = self.mem_path
         if path is None:
             raise VMError("mem-path property not set")
+        self._resolve_rom()
         file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
         try:
-            memory = map_backing_store(self, file, readonly=self.readonly, align=self.align)
+            memory = map_backing_store(self, file, readonly=self.rom == "on", align=self.align, offset=self.offset)
         except VMError:
             if created:
                 self.host.unlink(path)
@@ -53,6 +57,15 @@ class FileBackend(MemoryBackend):
             print(PMEM_WARNING.format(os.path.realpath(path)), file=sys.stderr)
             self.warn("Using non DAX backing file with 'pmem=on' option is deprecated")
         return memory
+
+    def _resolve_rom(self) -> None:
+        """Decide whether the guest may write; a private mapping of a file opened for reading can be written."""
+        if self.rom == "auto":
+            self.rom = "on" if self.readonly else "off"
+        elif self.rom == "on" and not self.readonly:
+            raise VMError("property 'rom' = 'on' is not supported with 'readonly' = 'off'")
+        elif self.rom == "off" and self.readonly and self.share:
+            raise VMError("property 'rom' = 'off' is incompatible with 'readonly' = 'on' and 'share' = 'on'")
 
     def release(self) -> None:
         """Give the memory back; with `discard-data` the file's contents go too."""
@@ -65,9 +78,9 @@ class FileBackend(MemoryBackend):
 
     def frozen_text(self, name: str) -> str:
         """QEMU words these refusals differently from property to property."""
-        if name in ("mem-path", "align"):
+        if name in ("mem-path", "align", "offset"):
             return f"cannot change property '{name}' of {self.type_name}"
-        if name in ("readonly", "pmem"):
+        if name in ("readonly", "pmem", "rom"):
             return f"cannot change property '{name}' of {self.type_name}."
         return super().frozen_text(name)
 
@@ -84,6 +97,14 @@ class FileBackend(MemoryBackend):
         self._freezing("align")
         self.align = take_int("align", value, "uint64", 64)
 
+    def _set_offset(self, value: object) -> None:
+        self._freezing("offset")
+        self.offset = take_int("offset", value, "uint64", 64)
+
+    def _set_rom(self, value: object) -> None:
+        self._freezing("rom")
+        self.rom = take_enum("rom", value, ON_OFF_AUTO)
+
     def _set_readonly(self, value: object) -> None:
         readonly = take_bool("readonly", value)
         self._freezing("readonly")
@@ -98,6 +119,8 @@ class FileBackend(MemoryBackend):
         any_time("discard-data", "bool", check=take_bool),
         Property("mem-path", "string", lambda backend: backend.mem_path or "", _set_mem_path),
         Property("align", "int", lambda backend: backend.align, _set_align),
+        Property("offset", "int", lambda backend: backend.offset, _set_offset, "Offset into the target file (ex: 1G)"),
+        Property("rom", "OnOffAuto", lambda backend: backend.rom, _set_rom, "Whether to create Read Only Memory (ROM)"),
         Property("pmem", "bool", lambda backend: backend.pmem, _set_pmem),
         Property("readonly", "bool", lambda backend: backend.readonly, _set_readonly),
     )
@@ -119,27 +142,34 @@ def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> t
         raise VMError(f"can't open backing store {path} for guest RAM: {error.strerror}") from None
 
 
-def map_backing_store(backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0) -> HostMemory:
-    """Map all of a backend's size from `file`, giving an empty file that size first; raises `VMError`."""
+def map_backing_store(
+    backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0, offset: int = 0
+) -> HostMemory:
+    """Map all of a backend's size from `offset` of `file` on, giving an empty file its size first; raises `VMError`.
+
+    A file that ends before the offset is refused: QEMU 8.1 and newer map it, and die of SIGBUS when that is touched.
+    """
     page_size = file.page_size
+    length = backend.length
+    file_size = _size(file)
+    if 0 < file_size < offset + length:
+        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
     if align % page_size:
         raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")
     if align & (align - 1):
         raise VMError(f"alignment {align:#x} must be a power of two")
-    length = backend.length
-    file_size = _size(file)
-    if 0 < file_size < length:
-        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
+    if offset % page_size:
+        raise VMError(f"offset {offset:#x} must be multiples of page size {page_size:#x}")
     if length < page_size:
         raise VMError(f"memory size {length:#x} must be equal to or larger than page size {page_size:#x}")
     mapped = -(-length // page_size) * page_size
     if file_size == 0:
         try:
-            file.truncate(mapped)
+            file.truncate(offset + mapped)
         except OSError as error:
             print(f"ftruncate: {error.strerror}", file=sys.stderr)
     try:
-        return backend.host.map_file(file, mapped, 0, backend.share, readonly, backend.reserve, align)
+        return backend.host.map_file(file, mapped, offset, backend.share, readonly, backend.reserve, align)
     except OSError as error:
         raise VMError(f"unable to map backing store for guest RAM: {error.strerror}") from None
 

@@ -7,13 +7,14 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool, take_int
-from .backend import BackendDefaults, MemoryBackend, any_time
+from .backend import MemoryBackend, any_time
 from .file import map_backing_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostFile, HostMemory
     from ..memory.address_space import MemoryTopology
+    from ..objects import ObjectDefaults
 
 
 class MemfdBackend(MemoryBackend):
@@ -22,7 +23,7 @@ class MemfdBackend(MemoryBackend):
     type_name = "memory-backend-memfd"
     has_canonical_names = True
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
         super().__init__(host, topology, defaults)
         self.share = True
         self.hugetlb = False
