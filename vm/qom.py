@@ -350,6 +350,17 @@ def take_int(name: str, value: object, type_name: str, bits: int) -> int:
     return value
 
 
+def take_numbers(name: str, value: object) -> list[int]:
+    """`value` as a list of 16-bit numbers. QEMU has no name for an element when it looks at its range."""
+    if not isinstance(value, list):
+        raise VMError(f"Invalid parameter type for '{name}', expected: array")
+    numbers = []
+    for position, element in enumerate(value):
+        number = take_int(f"{name}[{position}]", element, "uint64", 64)
+        numbers.append(take_int("null", number, "uint16_t", 16))
+    return numbers
+
+
 def take_enum(name: str, value: object, values: tuple[str, ...]) -> str:
     """`value` as one of `values`."""
     text = take_str(name, value)

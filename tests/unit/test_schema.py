@@ -24,7 +24,7 @@ RAM: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": "m", "size": 4096
 
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "const", "deprecated", "description", "enum", "if", "items", "maximum",
-    "minimum", "properties", "required", "then", "type", "unevaluatedProperties",
+    "minimum", "properties", "required", "since", "then", "type", "unevaluatedProperties",
 }  # fmt: skip
 """The part of JSON Schema that `types` reads; another keyword would be checked by jsonschema alone."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..memory.ramblock import RAMBlock
 from ..objects import UserCreatable
-from ..qom import Property, take_bool, take_enum, take_int, take_str
+from ..qom import Property, take_bool, take_enum, take_int, take_numbers, take_str
 from ..steps import run_now
 
 TYPE_CHECKING = False
@@ -276,9 +276,7 @@ class MemoryBackend(UserCreatable):
         return context.path if context is not None and context.parent is not None else ""
 
     def _set_host_nodes(self, value: object) -> None:
-        if not isinstance(value, list):
-            raise VMError("Invalid parameter type for 'host-nodes', expected: array")
-        nodes = {take_int(f"host-nodes[{position}]", node, "uint16_t", 16) for position, node in enumerate(value)}
+        nodes = set(take_numbers("host-nodes", value))
         for node in sorted(nodes):
             if node >= MAX_NODES:
                 raise VMError(f"Invalid host-nodes value: {node}")

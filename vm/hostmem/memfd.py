@@ -40,7 +40,7 @@ class MemfdBackend(MemoryBackend):
 
     def _create(self, name: str) -> HostFile:
         page_size = None
-        if self.hugetlb and self._huge_page_shift and self.hugetlbsize & (self.hugetlbsize - 1):
+        if self._huge_page_shift and self.hugetlbsize & (self.hugetlbsize - 1):
             raise VMError("Hugepage size must be a power of 2")
         if self.hugetlb:
             page_size = 1 << self._huge_page_shift if self._huge_page_shift else self.host.default_huge_page_size

@@ -7,7 +7,7 @@ from _queue import SimpleQueue  # the module queue has it too, at the price of i
 
 from ..errors import VMError
 from ..objects import UserCreatable
-from ..qom import Property, take_int
+from ..qom import Property, take_numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class ThreadContext(UserCreatable):
         super().__init__(host, topology, defaults)
         self._thread: threading.Thread | None = None
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._wanted_cpus: tuple[int, ...] = ()
-        self._wanted_nodes: tuple[int, ...] = ()
+        self._wanted_cpus: list[int] = []
+        self._by_nodes = False
+        """Whether nodes were named rather than CPUs."""
         self._holders = 0
         self._released = False
 
@@ -43,8 +44,6 @@ class ThreadContext(UserCreatable):
         try:
             if self._wanted_cpus:
                 self._move(self._wanted_cpus)
-            if self._wanted_nodes:
-                self._move(self._cpus_of(self._wanted_nodes))
         except VMError:
             self.release()
             raise
@@ -107,48 +106,40 @@ class ThreadContext(UserCreatable):
         """The CPUs that the thread may run on, as the kernel has it."""
         return list(self.host.affinity(self.thread_id))
 
-    def _move(self, cpus: tuple[int, ...]) -> None:
+    def _move(self, cpus: list[int]) -> None:
+        if self._thread is None:
+            self._wanted_cpus = cpus
+            return
         try:
             self.host.set_affinity(self.thread_id, cpus)
         except OSError as error:
             raise VMError(f"Setting CPU affinity failed: {error.strerror}") from None
 
-    def _cpus_of(self, nodes: tuple[int, ...]) -> tuple[int, ...]:
-        cpus = tuple(cpu for node in nodes for cpu in self.host.node_cpus(node))
-        if not cpus:
-            raise VMError("The nodes select no CPUs")
-        return cpus
+    def _refuse_both(self, *, by_nodes: bool) -> None:
+        """At the start CPUs or nodes can be named; later each replaces the other."""
+        if self._thread is None and self._wanted_cpus and self._by_nodes != by_nodes:
+            raise VMError("Mixing CPU and node affinity not supported")
+        self._by_nodes = by_nodes
 
     def _set_cpu_affinity(self, value: object) -> None:
-        cpus = _numbers("cpu-affinity", value)
+        cpus = take_numbers("cpu-affinity", value)
+        self._refuse_both(by_nodes=False)
         if not cpus:
             raise VMError("CPU list is empty")
-        if self._thread is not None:
-            return self._move(cpus)
-        if self._wanted_nodes:
-            raise VMError("Mixing CPU and node affinity not supported")
-        self._wanted_cpus = cpus
-        return None
+        self._move(cpus)
 
     def _set_node_affinity(self, value: object) -> None:
-        nodes = _numbers("node-affinity", value)
+        nodes = take_numbers("node-affinity", value)
+        self._refuse_both(by_nodes=True)
         if not nodes:
             raise VMError("Node list is empty")
-        if self._thread is not None:
-            return self._move(self._cpus_of(nodes))
-        if self._wanted_cpus:
-            raise VMError("Mixing CPU and node affinity not supported")
-        self._wanted_nodes = nodes
-        return None
+        cpus = [cpu for node in nodes for cpu in self.host.node_cpus(node)]
+        if not cpus:
+            raise VMError("The nodes select no CPUs")
+        self._move(cpus)
 
     properties: tuple[Property, ...] = (
         Property("thread-id", "int", lambda context: context.thread_id),
         Property("node-affinity", "int", None, _set_node_affinity, is_list=True),
         Property("cpu-affinity", "int", lambda context: context.cpus, _set_cpu_affinity, is_list=True),
     )
-
-
-def _numbers(name: str, value: object) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise VMError(f"Invalid parameter type for '{name}', expected: array")
-    return tuple(take_int("null", number, "uint16_t", 16) for number in value)
