@@ -6,14 +6,16 @@ The command line, QMP and HMP read the same text differently and refuse it in di
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .oracle import compare
+from .oracle import compare, qemu
 from .test_objects import as_options
 
 FILES = {"small.img": 65536, "large.img": 16 << 20}
@@ -193,3 +195,40 @@ def test_several_properties_on_the_command_line(position: int, tmp_path: Path) -
     # Here a list is a key that is repeated.
     options = re.sub(r"\.\d+=", "=", as_options(arguments)) if position % 2 else json.dumps(arguments)
     compare("properties", "x86_64", f"{CONTEXT} -object '{options}'", ["info memdev", "info ramblock"], tmp_path, FILES)
+
+
+PATHS = ("dir", ".", "", "absent/file", "empty", "small.img", "large.img", "loop", "link", "socket", "/dev/null", "/dev/zero",
+         "/dev/full", "/dev/tty", "/proc/version", "/proc", "/proc/self/mem", "x" * 300, "a\nb", "a\0b", "é", "small.img/",
+         "small.img/x", "new/", "fifo")  # fmt: skip
+DEMANDS: tuple[dict[str, Any], ...] = (
+    {"size": 65536}, {"size": 1 << 20}, {"size": 2 << 20, "prealloc": True}, {"size": 65536, "reserve": False},
+    {"size": 65536, "share": True, "readonly": True}, {"size": 65536, "share": True, "discard-data": True},
+)  # fmt: skip
+
+
+SIDES = ("theirs", "ours")
+
+
+def furnish(folder: Path) -> None:
+    """Put something of every kind into a folder."""
+    (folder / "dir").mkdir(parents=True)
+    (folder / "empty").touch()
+    (folder / "loop").symlink_to("loop")
+    (folder / "link").symlink_to("small.img")
+    os.mkfifo(folder / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
+def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
+    for side in SIDES:
+        furnish(tmp_path / side)
+    questions = [
+        ask("object-add", **made("memory-backend-file") | {"mem-path": path} | demand)
+        for demand in DEMANDS
+        if path != "fifo" or not demand.get("readonly")  # QEMU waits for a writer
+    ]
+    compare("properties", "x86_64", "-M none", removed(questions), tmp_path, FILES)
+    left = [sorted(str(found.relative_to(tmp_path / side)) for found in (tmp_path / side).rglob("*")) for side in SIDES]
+    assert left[0] == left[1] or qemu("x86_64") is None

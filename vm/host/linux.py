@@ -317,7 +317,8 @@ class LinuxHost(Host):
         return LinuxMemory(address, size, guard, page_size, share, readonly)
 
     def open_file(self, path: str, readonly: bool = False) -> HostFile:
-        return self._open(path, os.O_RDONLY if readonly else os.O_RDWR)
+        # Without O_NONBLOCK, opening a FIFO for reading would wait for somebody to write.
+        return self._open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_NONBLOCK)
 
     def create_file(self, path: str) -> HostFile:
         return self._open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)

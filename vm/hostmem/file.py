@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..objects import ObjectDefaults
 
 ON_OFF_AUTO = ("auto", "on", "off")
+QEMU_NUL = "\udcc0\udc80"
+"""How the zero character gets into a path of QEMU's: by the bytes C0 80, as Python's file names spell them."""
 PMEM_WARNING = (
     "Warning: requesting persistence across crashes for backend file {} failed. Proceeding without persistence, data "
     "might become corrupted in case of host crash."
@@ -40,9 +42,9 @@ class FileBackend(MemoryBackend):
 
     def map_memory(self, name: str) -> HostMemory:
         """Open or create the file, make it large enough, map it."""
-        path = self.mem_path
-        if path is None:
+        if self.mem_path is None:
             raise VMError("mem-path property not set")
+        path = self.mem_path.replace("\0", QEMU_NUL)
         self._resolve_rom()
         file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
         try:
@@ -152,7 +154,7 @@ def map_backing_store(
     page_size = file.page_size
     length = backend.length
     file_size = _size(file)
-    if 0 < file_size < offset + length:
+    if file_size is not None and 0 < file_size < offset + length:
         raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
     if align % page_size:
         raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")
@@ -174,9 +176,9 @@ def map_backing_store(
         raise VMError(f"unable to map backing store for guest RAM: {error.strerror}") from None
 
 
-def _size(file: HostFile) -> int:
-    """Bytes in a file; 0 where it cannot tell, as a device's or /proc's."""
+def _size(file: HostFile) -> int | None:
+    """Bytes in a file, 0 for many a device; None where nothing has a size, as in a FIFO or in /proc."""
     try:
         return file.size
     except OSError:
-        return 0
+        return None
