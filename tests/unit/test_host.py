@@ -575,12 +575,14 @@ def test_pools_of_huge_pages(tmp_path: Path) -> None:
         (tmp_path / above).mkdir(parents=True)
         (tmp_path / above / "nr_hugepages").write_text(f"{total}\n")
         (tmp_path / above / "free_hugepages").write_text(f"{free}\n")
+        (tmp_path / above / "resv_hugepages").write_text("1\n")
     (tmp_path / "meminfo").write_text("HugePages_Total:      96\nHugepagesize:       2048 kB\n")
     host = LinuxHost(sys=str(tmp_path), proc=str(tmp_path))
     assert host.huge_page_sizes == (2 * MIB, GIB)
     assert host.default_huge_page_size == 2 * MIB
     pools = [host.huge_pages(2 * MIB), host.huge_pages(2 * MIB, 1), host.huge_pages(GIB), host.huge_pages(GIB, 1)]
-    assert [(pool.total, pool.free) for pool in pools] == [(96, 24), (32, 8), (2, 2), (0, 0)]
+    found = [(pool.total, pool.free, pool.reserved) for pool in pools]
+    assert found == [(96, 24, 1), (32, 8, 0), (2, 2, 1), (0, 0, 0)]
 
 
 def test_host_without_numa_and_huge_pages(tmp_path: Path) -> None:

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class HugePages:
-    """One pool of huge pages: how many it has and how many of them are free."""
+    """One pool of huge pages: how many it has, how many of them are free, and how many of these are promised.
 
-    __slots__ = ("free", "total")
+    A node's pool does not tell what is promised.
+    """
 
-    def __init__(self, total: int, free: int) -> None:
+    __slots__ = ("free", "reserved", "total")
+
+    def __init__(self, total: int, free: int, reserved: int = 0) -> None:
         self.total = total
         self.free = free
+        self.reserved = reserved
 
 
 class HostMemory(ABC):
@@ -163,6 +167,20 @@ class Host(ABC):
     @abstractmethod
     def huge_pages(self, page_size: int, node: int | None = None) -> HugePages:
         """Return the pool of one size, of the whole host or of one node, as it is now; an absent pool is empty."""
+
+    @property
+    def address_space_left(self) -> int | None:
+        """Bytes that this process may still map; None without a limit."""
+        return None
+
+    @property
+    def commit_left(self) -> int | None:
+        """Bytes that the host still promises to processes; None where it promises without counting."""
+        return None
+
+    def free_space(self, path: str) -> int | None:
+        """Return the free bytes of the file system that has `path`; None where that is not known."""
+        return None
 
     def node_cpus(self, node: int) -> tuple[int, ...]:
         """Return the CPUs of a node, ascending; none of a node that is not online."""

@@ -223,6 +223,29 @@ class LinuxHost(Host):
             return (0,)
         return _numbers(text)
 
+    @property
+    def address_space_left(self) -> int | None:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        return limit - int(_read(f"{self._proc}/self/statm").split()[0]) * self.page_size
+
+    @property
+    def commit_left(self) -> int | None:
+        limit, committed = self._meminfo("CommitLimit"), self._meminfo("Committed_AS")
+        if limit is None or committed is None or self._overcommit_policy() != "2":
+            return None
+        return limit - committed
+
+    def free_space(self, path: str) -> int | None:
+        try:
+            found = os.statvfs(path)
+        except OSError:
+            return None
+        return found.f_bavail * found.f_frsize
+
     def node_cpus(self, node: int) -> tuple[int, ...]:
         try:
             return _numbers(_read(f"{self._sys}/devices/system/node/node{node}/cpulist"))
@@ -265,9 +288,10 @@ class LinuxHost(Host):
         above = f"{self._sys}/kernel/mm" if node is None else f"{self._sys}/devices/system/node/node{node}"
         pool = f"{above}/hugepages/hugepages-{page_size >> 10}kB"
         try:
-            return HugePages(int(_read(f"{pool}/nr_hugepages")), int(_read(f"{pool}/free_hugepages")))
+            total, free = (int(_read(f"{pool}/{name}_hugepages")) for name in ("nr", "free"))
         except FileNotFoundError:
             return HugePages(0, 0)
+        return HugePages(total, free, 0 if node is not None else int(_read(f"{pool}/resv_hugepages")))
 
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
         flags = lib.MAP_ANONYMOUS
@@ -296,14 +320,16 @@ class LinuxHost(Host):
 
     def _no_reserve(self) -> int:
         """Return the flag, or refuse as QEMU does where the kernel counts every page whatever the flag says."""
-        try:
-            policy = _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
-        except OSError:
-            policy = ""  # an unreadable policy is for mmap to find out
-        if policy == "2":
+        if self._overcommit_policy() == "2":
             text = 'Skipping reservation of swap space is not supported: "/proc/sys/vm/overcommit_memory" is "2"'
             raise OSError(errno.EOPNOTSUPP, text)
         return lib.MAP_NORESERVE  # type: ignore[no-any-return]  # cffi's constants are untyped
+
+    def _overcommit_policy(self) -> str:
+        try:
+            return _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
+        except OSError:
+            return ""  # an unreadable policy is for mmap to find out
 
     def _map(
         self, size: int, flags: int, fd: int, offset: int, share: bool, readonly: bool, align: int, page_size: int

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from ..errors import VMError
 from ..memory.ramblock import RAMBlock
 from ..objects import UserCreatable
@@ -98,6 +101,11 @@ class MemoryBackend(UserCreatable):
         """Whether the machine has it, or its memory is being populated."""
         return self.in_use or self.populating > 0
 
+    @property
+    def backing_path(self) -> str | None:
+        """The file or folder whose file system has the memory; None without one."""
+        return None
+
     def map_memory(self, name: str) -> HostMemory:
         """Map the memory; raises `VMError` with nothing left behind."""
         raise NotImplementedError(f"{self.type_name} is abstract")
@@ -126,9 +134,17 @@ class MemoryBackend(UserCreatable):
             if self.prealloc:
                 yield from self._in_context(self._populate_step(memory, self.length))
             self._publish(name, memory)
-        except BaseException:
+        except BaseException as error:
             memory.close()
+            self._advise(error, memory)
             raise
+
+    def _advise(self, error: BaseException, memory: HostMemory) -> None:
+        """Add the remedy to an error of populating."""
+        if isinstance(error, VMError) and str(error).startswith("qemu_prealloc_mem: "):
+            from .hints import of_populating
+
+            error.hint = of_populating(self, memory.page_size)
 
     def _publish(self, name: str, memory: HostMemory) -> None:
         length = self.length
@@ -173,9 +189,14 @@ class MemoryBackend(UserCreatable):
         if not self.host_nodes:
             raise VMError(f"host-nodes must be set for policy {self.policy}")
         try:
+            if self.length % memory.page_size:  # QEMU binds the unrounded length, which the kernel refuses
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             memory.bind(self.policy, self.host_nodes)
         except OSError as error:
-            raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}") from None
+            from .hints import of_binding
+
+            hint = of_binding(self, error, memory.page_size)
+            raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}", hint=hint) from None
 
     def _populate_step(self, memory: HostMemory, length: int) -> Callable[[Cancellation], None]:
         """The step that touches all pages with `prealloc_threads` threads."""
@@ -245,6 +266,9 @@ class MemoryBackend(UserCreatable):
         self.populating += 1
         try:
             yield from self._in_context(self._populate_step(memory, self.length))
+        except VMError as error:
+            self._advise(error, memory)
+            raise
         finally:
             self.populating -= 1
         self.prealloc = True

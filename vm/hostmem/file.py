@@ -39,6 +39,13 @@ class FileBackend(MemoryBackend):
         self.rom = "auto"
         self.pmem = False
         self.discard_data = False
+        self._created: str | None = None
+        """The path of a file that was made for this."""
+
+    @property
+    def backing_path(self) -> str | None:
+        """The file, or the folder of the temporary one."""
+        return self.mem_path
 
     def map_memory(self, name: str) -> HostMemory:
         """Open or create the file, make it large enough, map it."""
@@ -46,13 +53,16 @@ class FileBackend(MemoryBackend):
             raise VMError("mem-path property not set")
         path = self.mem_path.replace("\0", QEMU_NUL)
         self._resolve_rom()
-        file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+        try:
+            file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+        except OSError as error:
+            from .hints import of_opening
+
+            text = f"can't open backing store {path} for guest RAM: {error.strerror}"
+            raise VMError(text, hint=of_opening(self, error)) from None
+        self._created = path if created else None
         try:
             memory = map_backing_store(self, file, readonly=self.rom == "on", align=self.align, offset=self.offset)
-        except VMError:
-            if created:
-                self.host.unlink(path)
-            raise
         finally:
             file.close()
         if self.pmem and self.share:
@@ -70,7 +80,13 @@ class FileBackend(MemoryBackend):
             raise VMError("property 'rom' = 'off' is incompatible with 'readonly' = 'on' and 'share' = 'on'")
 
     def release(self) -> None:
-        """Give the memory back; with `discard-data` the file's contents go too."""
+        """Give the memory back; with `discard-data` the file's contents go too, and a file made in vain goes wholly."""
+        created, self._created = self._created, None
+        if created is not None and self.region is None:
+            try:
+                self.host.unlink(created)
+            except OSError:
+                pass  # somebody was faster
         if self.memory is not None and self.discard_data:
             try:
                 self.memory.discard(0, self.length)
@@ -129,19 +145,16 @@ class FileBackend(MemoryBackend):
 
 
 def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> tuple[HostFile, bool]:
-    """The file at `path`, and whether it was created for this; raises `VMError`.
+    """The file at `path`, and whether it was created for this; raises `OSError`.
 
     As QEMU: a directory gets an unlinked temporary file, an absent file is created even when it is to be read only.
     """
     try:
-        try:
-            return host.open_file(path, readonly), False
-        except FileNotFoundError:
-            return host.create_file(path), True
-        except IsADirectoryError:
-            return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
-    except OSError as error:
-        raise VMError(f"can't open backing store {path} for guest RAM: {error.strerror}") from None
+        return host.open_file(path, readonly), False
+    except FileNotFoundError:
+        return host.create_file(path), True
+    except IsADirectoryError:
+        return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
 
 
 def map_backing_store(
@@ -173,7 +186,10 @@ def map_backing_store(
     try:
         return backend.host.map_file(file, mapped, offset, backend.share, readonly, backend.reserve, align)
     except OSError as error:
-        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}") from None
+        from .hints import of_mapping
+
+        hint = of_mapping(backend, error, page_size)
+        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}", hint=hint) from None
 
 
 def _size(file: HostFile) -> int | None:

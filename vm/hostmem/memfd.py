@@ -7,6 +7,7 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool, take_int
+from ..sizes import size_to_str
 from .backend import MemoryBackend, any_time
 from .file import map_backing_store
 
@@ -49,14 +50,22 @@ class MemfdBackend(MemoryBackend):
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
             file = self.host.create_memfd(name, page_size, self.seal)
         except OSError as error:
-            raise VMError(f"failed to create memfd with flags {self._flags():#x}: {error.strerror}") from None
+            from .hints import of_huge_page_size
+
+            hint = of_huge_page_size(self.host) if error.errno == errno.ENODEV else None
+            raise VMError(
+                f"failed to create memfd with flags {self._flags():#x}: {error.strerror}", hint=hint
+            ) from None
         try:
             file.truncate(self.size)
             if self.seal:
                 file.seal_size()
         except OSError as error:
+            hint = None
+            if self.size % file.page_size:
+                hint = f"the size must be a multiple of the page size, {size_to_str(file.page_size)}"
             file.close()
-            raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}") from None
+            raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}", hint=hint) from None
         return file
 
     @property

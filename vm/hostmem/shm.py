@@ -28,6 +28,11 @@ class ShmBackend(MemoryBackend):
         super().__init__(host, topology, defaults)
         self.share = True
 
+    @property
+    def backing_path(self) -> str:
+        """Where POSIX shared memory is kept."""
+        return FOLDER
+
     def map_memory(self, name: str) -> HostMemory:
         """Create the shared memory object, size it, map it."""
         if not self.share:
