@@ -82,4 +82,5 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
 
     yield mount
     for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
+        # The machine may still have memory of it, which keeps it until then.
+        subprocess.run(["umount", "--lazy", folder], check=True)

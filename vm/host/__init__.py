@@ -179,7 +179,7 @@ class Host(ABC):
         return None
 
     def free_space(self, path: str) -> int | None:
-        """Return the free bytes of the file system that has `path`; None where that is not known."""
+        """Return the free bytes of the file system that has, or would have, `path`; None where that is not known."""
         return None
 
     def node_cpus(self, node: int) -> tuple[int, ...]:

@@ -240,11 +240,13 @@ class LinuxHost(Host):
         return limit - committed
 
     def free_space(self, path: str) -> int | None:
-        try:
-            found = os.statvfs(path)
-        except OSError:
-            return None
-        return found.f_bavail * found.f_frsize
+        for place in (path, os.path.dirname(path) or "."):
+            try:
+                found = os.statvfs(place)
+            except OSError:
+                continue
+            return found.f_bavail * found.f_frsize
+        return None
 
     def node_cpus(self, node: int) -> tuple[int, ...]:
         try:

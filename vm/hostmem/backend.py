@@ -136,6 +136,7 @@ class MemoryBackend(UserCreatable):
             self._publish(name, memory)
         except BaseException as error:
             memory.close()
+            self.release()
             self._advise(error, memory)
             raise
 
