@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .. import schema
 from ..vm.errors import VMError
+from ..vm.objects import OBJECT_TYPES
 from .hmp import HMPCommand, Word, fixed
 
 TYPE_CHECKING = False
@@ -79,7 +81,6 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def _object_add_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    from .. import schema
     from ..vm.sizes import parse_size
     from .json_stream import parse_json
     from .keyval import OptionError, parse_keyval
@@ -101,6 +102,10 @@ def _object_add_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str
 
 def _help_request(type_name: str | None, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """`object_add help` asks for the types, `object_add TYPE,help` for a type's properties."""
+    from ..vm.types import all_types
+
+    if type_name not in all_types():
+        type_name = None
     words["help"] = type_name or "types"
     if type_name is None:
         return "qom-list-types", {"implements": "user-creatable"}
@@ -112,8 +117,14 @@ def _render_object_add(result: Any, words: dict[str, Any]) -> str:
         return ""
     if words["help"] == "types":
         return creatable_types_text(found["name"] for found in result) + "\n"
-    options = [(found["name"], found["type"], found.get("description")) for found in result if found["name"] != "type"]
-    return options_text(words["help"], options) + "\n"
+    type_name = words["help"]
+    read_only = {"type"}
+    if type_name in OBJECT_TYPES:
+        settable = {member.name for member in schema.properties("object-add", type_name)}
+        read_only = {each["name"] for each in result if each["name"] not in settable}
+    options = [(each["name"], each["type"], each.get("description")) for each in result]
+    options = [option for option in options if option[0] not in read_only]
+    return options_text(type_name, options) + "\n"
 
 
 def creatable_types_text(names: Iterable[str]) -> str:
@@ -123,8 +134,9 @@ def creatable_types_text(names: Iterable[str]) -> str:
 
 def options_text(title: str, options: Iterable[tuple[str, str, str | None]]) -> str:
     """Properties (name, type, description) as the `help` of an option prints them."""
-    lines = [f"{title} options:"]
-    for name, type_name, description in sorted(options, key=lambda option: f"{option[0]}="):
+    options = sorted(options, key=lambda option: f"{option[0]}=")
+    lines = [f"{title} options:" if options else f"There are no options for {title}."]
+    for name, type_name, description in options:
         lines.append(f"{f'  {name}=<{type_name}>':<24}{f' - {description}' if description else ''}".rstrip())
     return "\n".join(lines)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..schema.keyval import LONGEST_RANGE, leading_integer, whole_integer
 from ..vm.errors import VMError
-from ..vm.qom import QOMObject, parse_switch
+from ..vm.qom import Property, QOMObject, parse_switch
 from .hmp import Flag, HMPCommand, HMPError, Word
 from .json_output import pretty
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from ..vm.machine import VirtualMachine
     from . import Arguments, Context
+
+BAD_LIST = "Parameter 'null' expects list of uint64 values or ranges"
 
 
 def qom_list(context: Context, arguments: Arguments) -> list[dict[str, str]]:
@@ -101,7 +104,7 @@ def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
         value = _json_value(text)
     else:
         node = vm.tree.resolve(path)
-        value = text if name in node.children else _typed(name, node.find_property(name).type_name, text)
+        value = text if name in node.children else _typed(node.find_property(name), text)
     return "qom-set", {"path": path, "property": name, "value": value}
 
 
@@ -114,32 +117,40 @@ def _json_value(text: str) -> Any:
         raise VMError(str(error)) from None
 
 
-def _typed(name: str, type_name: str, text: str) -> Any:
+def _typed(declared: Property, text: str) -> Any:
     """The value that a text stands for, by the property's type."""
-    if type_name == "bool":
-        return parse_switch(name, text)
-    if name == "host-nodes":
-        return _number_list(name, text)
-    if type_name == "int":
-        return _number(name, text)
+    if declared.type_name == "bool":
+        return parse_switch(declared.name, text)
+    if declared.is_list:
+        return _number_list(text)
+    if declared.type_name == "int":
+        return _number(declared.name, text)
     return text
 
 
-def _number(name: str, text: str) -> int:
+def _number(name: str, text: str) -> int | str:
+    """The number that a text is. One that is none goes on as it is: QEMU looks first whether it could be set at all."""
     from ..vm.sizes import parse_integer, parse_size
 
     try:
-        return parse_size(text) if name == "size" else parse_integer(text)
+        number = parse_size(text) if name == "size" else parse_integer(text)
     except ValueError:
-        raise VMError(f"Parameter '{name}' expects uint64") from None
+        return text
+    return number if abs(number) < 2**64 else text
 
 
-def _number_list(name: str, text: str) -> list[int]:
-    """`0-2,5` as numbers."""
+def _number_list(text: str) -> list[int]:
+    """`0-2,5` as numbers; one comma may end it."""
     numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        numbers += range(_number(name, first), _number(name, last if dash else first) + 1)
+    for part in text.removesuffix(",").split(","):
+        first, rest = leading_integer(part)
+        last = whole_integer(rest[1:]) if rest.startswith("-") else None if rest else first
+        if first is None or last is None or max(abs(first), abs(last)) >= 2**64:
+            raise VMError(BAD_LIST)
+        first, last = first % 2**64, last % 2**64
+        if not first <= last < first + LONGEST_RANGE:
+            raise VMError(BAD_LIST)
+        numbers += range(first, last + 1)
     return numbers
 
 

@@ -62,11 +62,12 @@ def machine_text(name: str, target_name: str | None) -> str:
 def object_text(type_name: str) -> str:
     """The object types, or the properties of one."""
     from ..commands.backends import creatable_types_text
-    from ..vm.hostmem import BACKENDS, backend_class
+    from ..vm.objects import OBJECT_TYPES
+    from ..vm.types import all_types
 
     if not type_name:
-        return creatable_types_text(BACKENDS)
-    return _options_text(type_name, backend_class(type_name))
+        return creatable_types_text(OBJECT_TYPES)
+    return _options_text(type_name, all_types()[type_name].implementation)
 
 
 def _options_text(title: str, implementation: type[QOMObject]) -> str:

@@ -193,11 +193,21 @@ class _Parser:
                 pairs = self.context.read(options.OBJECT, value)
                 if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
                     subject = pairs.get("qom-type", [""])[-1]
-                    raise Answered(Question("object", "" if options.is_help(subject) else subject))
+                    raise Answered(Question("object", self._help_subject(subject)))
                 arguments = self._typed("object-add", pairs)
         except schema.ArgumentError as error:
             raise OptionError(str(error)) from None
         self.config.objects.append(arguments)
+
+    def _help_subject(self, type_name: str) -> str:
+        """The type that `-object TYPE,help` asks about, empty for `-object help`."""
+        from ..vm.types import all_types
+
+        if options.is_help(type_name):
+            return ""
+        if type_name and type_name not in all_types():
+            raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
+        return type_name
 
     def take_script(self, value: str) -> None:
         """Take `-script`, which goes only once."""

@@ -23,7 +23,7 @@ _BOOLEANS = {"on": True, "yes": True, "true": True, "y": True, "off": False, "no
 _WHITESPACE = " \t\n\v\f\r"
 _DIGITS = {8: "01234567", 10: "0123456789", 16: "0123456789abcdefABCDEF"}
 
-_LONGEST_RANGE = 65536
+LONGEST_RANGE = 65536
 """QEMU refuses longer ranges, lest a typing error fill the memory."""
 
 
@@ -165,7 +165,7 @@ class OptionReader(KeyvalReader):
         last = first
         if rest:
             last = whole_integer(rest[1:], signed=False) if rest.startswith("-") else None
-        if first is None or last is None or not first <= last < min(first + _LONGEST_RANGE, 2**64):
+        if first is None or last is None or not first <= last < min(first + LONGEST_RANGE, 2**64):
             self.refuse(path, "a uint64 value or range")
         return range(first, last + 1)
 

@@ -79,6 +79,8 @@ class Member:
         self.type = type_
         self.required = required
         self.description: str = schema.get("description", "")
+        if "since" in schema:
+            self.description += f"; since {schema['since']}"
         self.deprecated: bool = schema.get("deprecated", False)
 
     @property

@@ -8,11 +8,11 @@ from .boards import find_machine_type
 from .boards.machine import Board, set_from_text
 from .boards.smp import resolve_topology
 from .errors import VMError
-from .hostmem import BACKENDS, backend_class
-from .hostmem.backend import BackendDefaults, MemoryBackend
+from .hostmem.backend import MemoryBackend
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
+from .objects import EARLY_TYPES, OBJECT_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class
 from .qom import Container, ObjectTree
 from .sizes import check_ram_limits
 from .steps import run_now
@@ -58,7 +58,7 @@ class VirtualMachine:
         page_size = self.machine_type.setting("page_size") or self.target.page_size
         self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
         self.tree = ObjectTree()
-        self.backend_defaults = BackendDefaults()
+        self.backend_defaults = ObjectDefaults(self.tree)
         self.backend_defaults.prealloc = config.mem_prealloc
         self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)
         self.backend_defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
@@ -127,6 +127,9 @@ class VirtualMachine:
 
     def _make_objects(self) -> Task[None]:
         config, machine = self.config, self.machine
+        for arguments in config.objects:
+            if arguments["qom-type"] in EARLY_TYPES:
+                yield from self.add_object(arguments)
         for name, value in config.machine_options.items():
             if not isinstance(value, str):
                 raise VMError(f"Property '{machine.type_name}.{name}' not found")
@@ -148,7 +151,8 @@ class VirtualMachine:
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
         for arguments in config.objects:
-            yield from self.add_object(arguments)
+            if arguments["qom-type"] not in EARLY_TYPES:
+                yield from self.add_object(arguments)
         if machine.memory_backend_id is not None:
             self._find_backend(machine.memory_backend_id)
         for origin, options in config.numa:
@@ -234,7 +238,9 @@ class VirtualMachine:
             default_id = self.machine_type.default_ram_id
             if default_id in self.tree.objects.children:
                 raise VMError(RESERVED_ID.format(default_id))
-            backend = yield from self._make_default_backend(default_id, asked)
+            made = yield from self._make_default_backend(default_id, asked)
+            assert isinstance(made, MemoryBackend)
+            backend = made
         machine.numa_nodes = numa.finish()
         if backend is not None:
             machine.ram = self.use_backend(backend)
@@ -266,7 +272,7 @@ class VirtualMachine:
                 return found
         raise VMError(f"Memory backend '{name}' not found")
 
-    def _make_default_backend(self, name: str, size: int) -> Task[MemoryBackend]:
+    def _make_default_backend(self, name: str, size: int) -> Task[UserCreatable]:
         arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
         if self.config.mem_path is not None:
             arguments.update({"qom-type": "memory-backend-file", "mem-path": self.config.mem_path})
@@ -286,9 +292,8 @@ class VirtualMachine:
 
     # Objects
 
-    def add_object(self, arguments: dict[str, Any], *, canonical_name: bool | None = None) -> Task[MemoryBackend]:
-        """Create a memory backend from `object-add`'s arguments, which are of the right types; a task, for it may take
-        long.
+    def add_object(self, arguments: dict[str, Any], *, canonical_name: bool | None = None) -> Task[UserCreatable]:
+        """Create an object from `object-add`'s arguments, which are of the right types; a task, for it may take long.
 
         Raises `VMError`, with nothing left behind.
         """
@@ -296,33 +301,39 @@ class VirtualMachine:
         type_name, name = properties.pop("qom-type"), properties.pop("id")
         if not is_identifier(name):
             raise VMError("Parameter 'id' expects an identifier", details=IDENTIFIER_RULE)
-        backend = backend_class(type_name)(self.host, self.topology, self.backend_defaults)
+        made = object_class(type_name)(self.host, self.topology, self.backend_defaults)
         if canonical_name is not None:
-            backend.x_use_canonical_path_for_ramblock_id = canonical_name
-        for property_name, value in properties.items():
-            backend.set(property_name, value)
-        if name in self._pending_ids or self.tree.objects.has_property(name):
-            raise VMError(f"attempt to add duplicate property '{name}' to object (type 'container')")
+            made.set("x-use-canonical-path-for-ramblock-id", canonical_name)
+        try:
+            for property_name, value in in_setting_order(properties):
+                made.set(property_name, value)
+            if name in self._pending_ids or self.tree.objects.has_property(name):
+                raise VMError(f"attempt to add duplicate property '{name}' to object (type 'container')")
+            yield from self._complete(name, made)
+        except BaseException:
+            made.release()
+            raise
+        return made
+
+    def _complete(self, name: str, made: UserCreatable) -> Task[None]:
         self._pending_ids.add(name)
         try:
-            yield from backend.complete(name)
-            self.tree.objects.add_child(name, backend)
+            yield from made.complete(name)
+            self.tree.objects.add_child(name, made)
         except BaseException:
-            backend.release()
             self.tree.objects.fail_child(name)
             raise
         finally:
             self._pending_ids.discard(name)
-        return backend
 
     def delete_object(self, name: str) -> None:
-        """Delete a backend that nothing uses; raises `VMError` otherwise."""
-        backend = self.tree.objects.children.get(name)
-        if not isinstance(backend, MemoryBackend):
+        """Delete an object that nothing uses; raises `VMError` otherwise."""
+        found = self.tree.objects.children.get(name)
+        if not isinstance(found, UserCreatable):
             raise VMError(f"object '{name}' not found")
-        if backend.in_use or backend.populating:
+        if found.busy:
             raise VMError(f"object '{name}' is in use, can not be deleted")
-        backend.release()
+        found.release()
         self.tree.objects.remove_child(name)
 
     def backends(self) -> list[MemoryBackend]:
@@ -372,9 +383,10 @@ class VirtualMachine:
         self.accelerator.close()
         self.machine.release()
         failure = None
-        for backend in self.backends():
+        for made in self.tree.objects.listed_children():
             try:
-                backend.release()
+                if isinstance(made, UserCreatable):
+                    made.release()
             except BufferError as error:
                 failure = error
         if self._locks_memory:
@@ -391,4 +403,4 @@ def is_identifier(text: str) -> bool:
 
 def object_types() -> list[str]:
     """The types that `object-add` can make."""
-    return list(BACKENDS)
+    return list(OBJECT_TYPES)

@@ -12,26 +12,34 @@ from .hash_order import HashOrder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .memory.region import MemoryRegion
     from .steps import Task
 
+    T = TypeVar("T", bound="QOMObject")
+
 
 class Property:
-    """One property of a type: `type_name` is QOM's word for its type; without `setter` it cannot be written."""
+    """One property of a type: `type_name` is QOM's word for its type, which for a list of numbers is that of a number.
 
-    __slots__ = ("description", "getter", "name", "setter", "type_name")
+    Without `setter` it cannot be written, without `getter` not read.
+    """
+
+    __slots__ = ("description", "getter", "is_list", "name", "setter", "type_name")
 
     def __init__(
         self,
         name: str,
         type_name: str,
-        getter: Callable[[Any], Any],
+        getter: Callable[[Any], Any] | None,
         setter: Callable[[Any, Any], None] | None = None,
         description: str | None = None,
+        *,
+        is_list: bool = False,
     ) -> None:
         self.name = name
+        self.is_list = is_list
         self.type_name = type_name
         self.getter = getter
         self.setter = setter
@@ -149,7 +157,10 @@ class QOMObject:
         child = self.children.get(name)
         if child is not None:
             return child.path
-        return self.find_property(name).getter(self)
+        found = self.find_property(name)
+        if found.getter is None:
+            raise VMError(f"Property '{self.type_name}.{name}' is not readable")
+        return found.getter(self)
 
     def set(self, name: str, value: Any) -> None:
         """Set a property; raises `VMError` if that is not possible, which leaves everything as it was."""
@@ -262,6 +273,18 @@ class ObjectTree:
         starts: Iterable[QOMObject] = [self.root] if path.startswith("/") else self.root.walk()
         return [found for start in starts if (found := self._descend(start, parts)) is not None]
 
+    def find_linked(self, name: str, path: str, wanted: type[T]) -> T:
+        """The object that `path` names as the value of the link property `name`; raises `VMError` if there is none."""
+        found = self.find(path)
+        fitting = [each for each in found if isinstance(each, wanted)]
+        if len(fitting) > 1:
+            raise VMError(f"Path '{path}' does not uniquely identify an object")
+        if fitting:
+            return fitting[0]
+        if found:
+            raise VMError(f"Invalid parameter type for '{name}', expected: {wanted.type_name}")
+        raise VMError(f"Device '{path}' not found", "DeviceNotFound")
+
     def _descend(self, node: QOMObject, parts: list[str]) -> QOMObject | None:
         """Follow children and links."""
         for part in parts:
@@ -274,7 +297,7 @@ class ObjectTree:
     def _linked(self, node: QOMObject, name: str) -> QOMObject | None:
         for declared in node.class_properties():
             if declared.name == name and declared.type_name.startswith("link<"):
-                path = declared.getter(node)
+                path = node.get(name)
                 return self._descend(self.root, path.split("/")[1:]) if path else None
         return None
 
@@ -330,6 +353,17 @@ def take_int(name: str, value: object, type_name: str, bits: int) -> int:
     if not 0 <= value < 1 << bits:
         raise VMError(f"Parameter '{name}' expects {type_name}")
     return value
+
+
+def take_numbers(name: str, value: object) -> list[int]:
+    """`value` as a list of 16-bit numbers. QEMU has no name for an element when it looks at its range."""
+    if not isinstance(value, list):
+        raise VMError(f"Invalid parameter type for '{name}', expected: array")
+    numbers = []
+    for position, element in enumerate(value):
+        number = take_int(f"{name}[{position}]", element, "uint64", 64)
+        numbers.append(take_int("null", number, "uint16_t", 16))
+    return numbers
 
 
 def take_enum(name: str, value: object, values: tuple[str, ...]) -> str:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from .boards import machine_types
 from .boards.targets import TARGETS
-from .hostmem import BACKENDS, backend_class
-from .hostmem.backend import MemoryBackend
+from .objects import OBJECT_TYPES, object_class
 from .qom import Container, Device, MemoryRegionObject, QOMObject
 
 TYPE_CHECKING = False
@@ -80,9 +79,10 @@ def all_types(target: Target | None = None) -> dict[str, KnownType]:
     for implementation in (Container, MemoryRegionObject):
         types.add(implementation.type_name, types.root, implementation)
     types.add("device", types.root, Device, abstract=True)
-    backend = types.add(MemoryBackend.type_name, types.root, MemoryBackend, abstract=True)
-    for name in BACKENDS:
-        types.add(name, backend, backend_class(name), interfaces=("user-creatable",))
+    for name in OBJECT_TYPES:
+        creatable = object_class(name)
+        parent = types.add_ancestors(creatable.__mro__[1])
+        types.add(name, parent, creatable, interfaces=("user-creatable",))
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)

@@ -62,7 +62,7 @@ def test_every_query_without_arguments_answers_as_the_schema_says(launch: Launch
         names = [command["name"] for command in await ask(client, "query-commands")]
         assert set(names) == set(schema.commands())
         for name in names:
-            if name.startswith("query-"):
+            if name.startswith("query-") and not schema.commands()[name].arguments.get("required"):
                 schema.check_result(name, await client.execute(name))
 
     for machine in ("none", "pc", "s390-ccw-virtio"):

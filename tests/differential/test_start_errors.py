@@ -9,6 +9,7 @@ import pytest
 from .oracle import compare
 
 RAM = "-object memory-backend-ram,id=m,size="
+BAD_CONTEXT = "-object thread-context,id=tc,node-affinity=9"
 FILES = {"small.img": 65536, "empty.bin": 0, "odd.bin": 100000, "bios.bin": 65536, "huge.bin": 32 << 20}
 
 X86 = f"""
@@ -108,6 +109,36 @@ X86 = f"""
 -M pc -smp 3,cores=2 {RAM}0
 -M pc -m 2T -bios absent.bin
 -M pc,memory-backend=x -object memory-backend-ram,id=pc.ram,size=1M
+-M pc,foo=bar {BAD_CONTEXT}
+-M pc,max-ram-below-4g=5G {BAD_CONTEXT}
+-M pc -smp 3,cores=2 {BAD_CONTEXT}
+-M pc {RAM}0 {BAD_CONTEXT}
+-M pc -m 1X {BAD_CONTEXT}
+-M pc -object thread-context,id=pc.ram
+-M pc,memory-backend=t -object thread-context,id=t
+-M pc,memory-backend=m {RAM}128M,prealloc-context=t -object thread-context,id=t,cpu-affinity=0
+-M pc -object memory-backend-ram,id=m,size=1M,prealloc-context=n {RAM[:-7]},id=n,size=1M
+-M pc -object thread-context,id=t -object thread-context,id=t
+-M pc -numa node,memdev=t -object thread-context,id=t
+-M none -mem-path small.img
+-M none -m 64k -mem-path small.img
+-M none -m 8k -mem-path small.img -mem-prealloc
+-M none -m 64k -mem-path small.img/x
+-M none -m 64k -mem-path ''
+-M none -m 64k -mem-path . -mem-prealloc
+-M none -m 64k -mem-prealloc
+-M none -m 64k -mem-path . -mem-path absent/folder
+-M none,memory-backend=m -mem-prealloc {RAM}64k,reserve=off
+-M none,memory-backend=m -mem-prealloc {RAM}64k,prealloc=off
+-M none -mem-prealloc {RAM}64k,prealloc=off -m 8k
+-M none,memory.size=64k -mem-path small.img
+-M none,memory.size=64k -m 128k -mem-path small.img
+-M none,memory.size=64k,memory-backend=m {RAM}128k
+-M none,memory.size=x -mem-path absent/folder
+-M pc,memory.max-size=1G,memory.slots=2 -mem-path absent/folder
+-M pc,memory.max-size=1G -m 2G -mem-path absent/folder
+-M none -m 64T -mem-path .
+-M none -m 64T -mem-prealloc
 """.strip().splitlines()
 
 OTHERS = f"""

@@ -3,125 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
-from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.machine import VirtualMachine
-from ramslot.vm.steps import run_now
 
-MIB = 1 << 20
+from .kernel import HUGE, MIB, PAGE, Add, flags, mapping, overcommits, policy, resident, view
+
 TIB = 1 << 40
-PAGE = os.sysconf("SC_PAGE_SIZE")
-HUGE = 2 * MIB
-POOL = f"/sys/kernel/mm/hugepages/hugepages-{HUGE >> 10}kB/nr_hugepages"
-KINDS = ("ram", "memfd", "file")
-
-Add = Callable[..., MemoryBackend]
-
-with open("/proc/sys/vm/overcommit_memory") as overcommit_memory:
-    overcommits = pytest.mark.skipif(overcommit_memory.read() == "2\n", reason="this kernel counts every page")
+KINDS = ("ram", "memfd", "file", "shm")
+SHARING = [(kind, share) for kind in KINDS for share in (False, True) if share or kind != "shm"]
 
 
-@pytest.fixture
-def vm() -> Iterator[VirtualMachine]:
-    config = Config()
-    config.machine_type = "none"
-    before = guest_mappings(), sorted(os.listdir("/proc/self/fd"))
-    vm = VirtualMachine(config)
-    yield vm
-    vm.close()
-    assert (guest_mappings(), sorted(os.listdir("/proc/self/fd"))) == before
-
-
-@pytest.fixture
-def add(vm: VirtualMachine, tmp_path: Path) -> Add:
-    """Adds a backend of 6 MiB named `m`."""
-
-    def add(kind: str, size: int = 6 * MIB, **properties: object) -> MemoryBackend:
-        arguments: dict[str, Any] = {"qom-type": f"memory-backend-{kind}", "id": "m", "size": size}
-        arguments |= {name.replace("_", "-"): value for name, value in properties.items()}
-        if kind == "file":
-            arguments.setdefault("mem-path", str(tmp_path / "ram"))
-        return run_now(vm.add_object(arguments))
-
-    return add
-
-
-@pytest.fixture
-def huge_pages() -> Iterator[None]:
-    """Eight huge pages in the host's pool while a test runs."""
-    try:
-        with open(POOL, "r+") as pool:
-            before = pool.read()
-            pool.write(str(int(before) + 8))
-        with open(POOL) as pool:
-            got = int(pool.read())
-    except OSError as error:
-        pytest.skip(f"no huge pages can be had here: {error}")
-    try:
-        if got < int(before) + 8:
-            pytest.skip(f"the host has no room for huge pages: {got}")
-        yield
-    finally:
-        with open(POOL, "w") as pool:
-            pool.write(before)
-
-
-def guest_mappings() -> int:
-    """How many mappings are kept out of forks, which ours are."""
-    with open("/proc/self/smaps") as smaps:
-        return sum(line.startswith("VmFlags:") and " dc " in line for line in smaps)
-
-
-def mapping(backend: MemoryBackend) -> dict[str, str]:
-    """What /proc/self/smaps says of a backend's memory."""
-    assert backend.memory is not None
-    fields: dict[str, str] = {}
-    with open("/proc/self/smaps") as smaps:
-        for line in smaps:
-            if line.startswith(f"{backend.memory.address:x}-"):
-                span, access, *_, name = line.split(maxsplit=5) if line.count(" ") > 5 else [*line.split(), ""]
-                start, end = (int(bound, 16) for bound in span.split("-"))
-                fields = {"size": str(end - start), "access": access, "name": name.strip()}
-            elif fields and not line[0].isupper():
-                break
-            elif fields:
-                field, _, value = line.partition(":")
-                fields[field] = value.strip()
-    return fields
-
-
-def flags(backend: MemoryBackend) -> set[str]:
-    return set(mapping(backend)["VmFlags"].split())
-
-
-def resident(backend: MemoryBackend) -> int:
-    return int(mapping(backend)["Rss"].split()[0]) << 10
-
-
-def policy(backend: MemoryBackend) -> str:
-    assert backend.memory is not None
-    with open("/proc/self/numa_maps") as maps:
-        return next(line.split()[1] for line in maps if line.startswith(f"{backend.memory.address:x} "))
-
-
-def view(backend: MemoryBackend) -> memoryview:
-    assert backend.memory is not None
-    return backend.memory.view(0, backend.memory.size)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize(("kind", "share"), SHARING)
 def test_size_and_sharing(add: Add, kind: str, share: bool) -> None:
-    found = mapping(add(kind, share=share))
-    assert found["size"] == str(6 * MIB)
-    assert found["access"] == ("rw-s" if share else "rw-p")
+    backend = add(kind, share=share)
+    assert mapping(backend)["size"] == str(6 * MIB)
+    assert mapping(backend)["access"] == ("rw-s" if share else "rw-p")
+    assert ("sh" in flags(backend)) == share
 
 
 def test_a_memfd_is_named_and_a_file_is_where_it_was_asked_for(add: Add, vm: VirtualMachine, tmp_path: Path) -> None:
@@ -155,9 +57,10 @@ def test_preallocation_keeps_what_a_file_holds(add: Add, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) -> None:
-    backend = add(kind, share=False)
+    share = kind == "shm"
+    backend = add(kind, share=share)
     merges = "mg" in flags(backend)
-    if os.path.exists("/sys/kernel/mm/ksm"):
+    if os.path.exists("/sys/kernel/mm/ksm") and not share:
         assert merges, "on unless told otherwise"
     assert "dd" not in flags(backend)
     backend.set("dump", False)
@@ -169,7 +72,7 @@ def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) ->
     assert "dd" not in flags(backend)
     assert ("mg" in flags(backend)) == merges
     vm.delete_object("m")
-    assert flags(add(kind, share=False, dump=False, merge=False)) & {"dd", "mg"} == {"dd"}
+    assert flags(add(kind, share=share, dump=False, merge=False)) & {"dd", "mg"} == {"dd"}
 
 
 @overcommits

@@ -13,9 +13,9 @@ import pytest
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux import LinuxHost, LinuxMemory
-from ramslot.vm.hostmem import BACKENDS, backend_class
 from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.objects import OBJECT_TYPES, object_class
 from ramslot.vm.steps import Cancellation, run_now
 
 MIB = 1 << 20
@@ -30,6 +30,7 @@ COMMON: dict[str, object] = {
     "dump": True,
     "prealloc": False,
     "prealloc-threads": 1,
+    "prealloc-context": "",
     "policy": "default",
     "host-nodes": [],
     "x-use-canonical-path-for-ramblock-id": False,
@@ -37,7 +38,16 @@ COMMON: dict[str, object] = {
 DEFAULTS: dict[str, dict[str, object]] = {
     "ram": {},
     "memfd": {"share": True, "hugetlb": False, "hugetlbsize": 0, "seal": True},
-    "file": {"mem-path": None, "align": 0, "readonly": False, "pmem": False, "discard-data": False},
+    "file": {
+        "mem-path": None,
+        "align": 0,
+        "offset": 0,
+        "readonly": False,
+        "rom": "off",
+        "pmem": False,
+        "discard-data": False,
+    },
+    "shm": {"share": True},
 }
 
 
@@ -67,7 +77,9 @@ def arguments(kind: str, path: Path, **properties: object) -> dict[str, Any]:
 
 
 def add(vm: VirtualMachine, kind: str, path: Path, **properties: object) -> MemoryBackend:
-    return run_now(vm.add_object(arguments(kind, path, **properties)))
+    made = run_now(vm.add_object(arguments(kind, path, **properties)))
+    assert isinstance(made, MemoryBackend)
+    return made
 
 
 @pytest.mark.parametrize("kind", DEFAULTS)
@@ -81,9 +93,10 @@ def test_defaults(vm: VirtualMachine, tmp_path: Path, kind: str) -> None:
 
 
 def test_the_kinds_there_are() -> None:
-    assert {backend_class(name).type_name for name in BACKENDS} == set(BACKENDS)
+    assert {object_class(name).type_name for name in OBJECT_TYPES} == set(OBJECT_TYPES)
+    assert set(DEFAULTS) == {name.removeprefix("memory-backend-") for name in OBJECT_TYPES if "memory" in name}
     with pytest.raises(VMError, match=r"^Parameter 'qom-type' does not accept value 'memory-backend'$"):
-        backend_class("memory-backend")
+        object_class("memory-backend")
 
 
 NOT_NOW = "cannot change property value"

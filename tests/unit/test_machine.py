@@ -211,7 +211,8 @@ def test_the_300th_object_finds_the_place_of_the_first() -> None:
     before = footprint()
     offsets = set()
     for _ in range(300):
-        offsets.add(run_now(vm.add_object(backend("m", 64 * KIB))).region.ram_block.offset)  # type: ignore[union-attr]  # it is complete
+        run_now(vm.add_object(backend("m", 64 * KIB)))
+        offsets.add(next(block.offset for block in vm.topology.ram_blocks if block.region_name == "m"))
         vm.delete_object("m")
     assert offsets == {MIB}
     assert footprint() == before
@@ -243,7 +244,13 @@ def test_identifiers(text: str, valid: bool) -> None:
 
 
 def test_object_types() -> None:
-    assert object_types() == ["memory-backend-ram", "memory-backend-file", "memory-backend-memfd"]
+    assert object_types() == [
+        "memory-backend-file",
+        "memory-backend-memfd",
+        "memory-backend-ram",
+        "memory-backend-shm",
+        "thread-context",
+    ]
 
 
 @pytest.mark.parametrize("machine", ["pc-q35-7.2", "virt-7.2", "malta"])

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..host import Host
-    from ..hostmem.backend import BackendDefaults, MemoryBackend
+    from ..hostmem.backend import MemoryBackend
     from ..memory.address_space import AddressSpace, MemoryTopology
     from ..numa import NumaNode
+    from ..objects import ObjectDefaults
     from .targets import Target
 
 IO_SPACE_SIZE = 1 << 16
@@ -112,7 +113,7 @@ class Board:
         "warnings",
     )
 
-    def __init__(self, topology: MemoryTopology, host: Host, target: Target, backend_defaults: BackendDefaults) -> None:
+    def __init__(self, topology: MemoryTopology, host: Host, target: Target, backend_defaults: ObjectDefaults) -> None:
         self.topology = topology
         self.host = host
         self.target = target

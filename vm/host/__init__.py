@@ -224,6 +224,32 @@ class Host(ABC):
     def unlock_memory(self) -> None:
         """Undo `lock_memory`."""
 
+    @property
+    @abstractmethod
+    def address_space_left(self) -> int | None:
+        """Bytes that this process may still map; None without a limit."""
+
+    @property
+    @abstractmethod
+    def commit_left(self) -> int | None:
+        """Bytes that the host still promises to processes; None where it promises without counting."""
+
+    @abstractmethod
+    def free_space(self, path: str) -> int | None:
+        """Return the free bytes of the file system that has, or would have, `path`; None where that is not known."""
+
+    @abstractmethod
+    def node_cpus(self, node: int) -> tuple[int, ...]:
+        """Return the CPUs of a node, ascending; none of a node that is not online."""
+
+    @abstractmethod
+    def affinity(self, thread_id: int) -> tuple[int, ...]:
+        """Return the CPUs that one of this process's threads may run on, ascending."""
+
+    @abstractmethod
+    def set_affinity(self, thread_id: int, cpus: Iterable[int]) -> None:
+        """Let a thread, and those it will start, run on these CPUs alone. EINVAL if there is none of them."""
+
     @abstractmethod
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
         """Map memory that no file backs, at a multiple of `align` (at least of the page size, and as suits huge pages).

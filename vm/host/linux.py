@@ -242,11 +242,46 @@ class LinuxHost(Host):
             text = _read(f"{self._sys}/devices/system/node/online")
         except FileNotFoundError:
             return (0,)
-        nodes: list[int] = []
-        for part in text.strip().split(","):
-            first, _, last = part.partition("-")
-            nodes.extend(range(int(first), int(last or first) + 1))
-        return tuple(nodes)
+        return _numbers(text)
+
+    @property
+    def address_space_left(self) -> int | None:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        return limit - int(_read(f"{self._proc}/self/statm").split()[0]) * self.page_size
+
+    @property
+    def commit_left(self) -> int | None:
+        limit, committed = self._meminfo("CommitLimit"), self._meminfo("Committed_AS")
+        if limit is None or committed is None or self._overcommit_policy() != "2":
+            return None
+        return limit - committed
+
+    def free_space(self, path: str) -> int | None:
+        for place in (path, os.path.dirname(path) or "."):
+            try:
+                found = os.statvfs(place)
+            except OSError:
+                continue
+            return found.f_bavail * found.f_frsize
+        return None
+
+    def node_cpus(self, node: int) -> tuple[int, ...]:
+        try:
+            return _numbers(_read(f"{self._sys}/devices/system/node/node{node}/cpulist"))
+        except FileNotFoundError:
+            if node or os.path.exists(f"{self._sys}/devices/system/node"):
+                return ()
+            return _numbers(_read(f"{self._sys}/devices/system/cpu/online"))
+
+    def affinity(self, thread_id: int) -> tuple[int, ...]:
+        return tuple(sorted(os.sched_getaffinity(thread_id)))
+
+    def set_affinity(self, thread_id: int, cpus: Iterable[int]) -> None:
+        os.sched_setaffinity(thread_id, cpus)
 
     @property
     def huge_page_sizes(self) -> tuple[int, ...]:
@@ -276,10 +311,10 @@ class LinuxHost(Host):
         above = f"{self._sys}/kernel/mm" if node is None else f"{self._sys}/devices/system/node/node{node}"
         pool = f"{above}/hugepages/hugepages-{page_size >> 10}kB"
         try:
-            total, free = int(_read(f"{pool}/nr_hugepages")), int(_read(f"{pool}/free_hugepages"))
-            return HugePages(total, free, int(_read(f"{pool}/resv_hugepages")) if node is None else 0)
+            total, free = (int(_read(f"{pool}/{name}_hugepages")) for name in ("nr", "free"))
         except FileNotFoundError:
             return HugePages(0, 0)
+        return HugePages(total, free, 0 if node is not None else int(_read(f"{pool}/resv_hugepages")))
 
     @property
     def cpu_vendor(self) -> str:
@@ -344,13 +379,15 @@ class LinuxHost(Host):
 
     def _no_reserve(self) -> int:
         """Return the flag, or refuse as QEMU does where the kernel counts every page whatever the flag says."""
-        try:
-            policy = _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
-        except OSError:
-            policy = ""  # an unreadable policy is for mmap to find out
-        if policy == "2":
+        if self._overcommit_policy() == "2":
             raise OSError(errno.EOPNOTSUPP, NO_RESERVE_REFUSED)
         return lib.MAP_NORESERVE  # type: ignore[no-any-return]  # cffi's constants are untyped
+
+    def _overcommit_policy(self) -> str:
+        try:
+            return _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
+        except OSError:
+            return ""  # an unreadable policy is for mmap to find out
 
     def _map(
         self, size: int, flags: int, fd: int, offset: int, share: bool, readonly: bool, align: int, page_size: int
@@ -364,7 +401,8 @@ class LinuxHost(Host):
         return LinuxMemory(address, size, guard, page_size, share, readonly)
 
     def open_file(self, path: str, readonly: bool = False) -> HostFile:
-        return self._open(path, os.O_RDONLY if readonly else os.O_RDWR)
+        # Without O_NONBLOCK, opening a FIFO for reading would wait for somebody to write.
+        return self._open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_NONBLOCK)
 
     def create_file(self, path: str) -> HostFile:
         return self._open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
@@ -397,3 +435,12 @@ class LinuxHost(Host):
 def _read(path: str) -> str:
     with open(path, encoding="ascii") as file:
         return file.read()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a list as /sys writes it, `0-3,5`."""
+    numbers: list[int] = []
+    for part in text.strip().split(","):
+        first, dash, last = part.partition("-")
+        numbers.extend(range(int(first), int(last if dash else first) + 1) if first else ())
+    return tuple(numbers)

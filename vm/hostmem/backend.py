@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from ..errors import VMError
 from ..memory.ramblock import RAMBlock
-from ..qom import Property, QOMObject, take_bool, take_enum, take_int
+from ..objects import UserCreatable
+from ..qom import Property, take_bool, take_enum, take_int, take_numbers, take_str
 from ..steps import run_now
 
 TYPE_CHECKING = False
@@ -15,41 +19,13 @@ if TYPE_CHECKING:
     from ..host import Host, HostMemory
     from ..memory.address_space import MemoryTopology
     from ..memory.region import MemoryRegion
-    from ..steps import Task
-    from .prealloc import Preallocation
+    from ..objects import ObjectDefaults
+    from ..steps import Step, Task
+    from .thread_context import ThreadContext
 
 POLICIES = ("default", "preferred", "bind", "interleave")
 MAX_NODES = 128
 """Host nodes that a backend can name, as observed: 128 and above are refused."""
-
-
-class BackendDefaults:
-    """What a machine decides for all its backends, and where they tell what they are at."""
-
-    __slots__ = (
-        "canonical_names",
-        "dump",
-        "length_unit",
-        "merge",
-        "on_preallocation",
-        "prealloc",
-        "preallocations",
-        "warn",
-    )
-
-    def __init__(self) -> None:
-        self.merge = True
-        self.dump = True
-        self.prealloc = False
-        self.canonical_names = False
-        self.length_unit = 4096
-        """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
-        self.warn: Callable[[str], None] = lambda _text: None
-        """Told what people should know although it is no error."""
-        self.preallocations: list[Preallocation] = []
-        """Those under way."""
-        self.on_preallocation: Callable[[Preallocation], object] = lambda _preallocation: None
-        """Told when one begins, and again when it has ended."""
 
 
 def plain(
@@ -89,7 +65,7 @@ def _advise_merge(memory: HostMemory, merge: bool) -> None:
         pass
 
 
-class MemoryBackend(QOMObject):
+class MemoryBackend(UserCreatable):
     """Host memory for a guest. `size` is in bytes; `region` exists once `complete` has run."""
 
     type_name = "memory-backend"
@@ -97,13 +73,10 @@ class MemoryBackend(QOMObject):
     has_canonical_names = False
     """Whether machines 3.1 and older name the RAMBlock by the object's path."""
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
-        super().__init__()
-        self.host = host
-        self.topology = topology
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
+        super().__init__(host, topology, defaults)
         self.defaults = defaults
         self.length_unit = defaults.length_unit
-        self.warn = defaults.warn
         self.size = 0
         self.share = False
         self.reserve = True
@@ -111,6 +84,7 @@ class MemoryBackend(QOMObject):
         self.dump = defaults.dump
         self.prealloc = defaults.prealloc
         self.prealloc_threads = 1
+        self.prealloc_context: ThreadContext | None = None
         self.policy = "default"
         self.host_nodes: list[int] = []
         self.x_use_canonical_path_for_ramblock_id = self.has_canonical_names and defaults.canonical_names
@@ -120,6 +94,16 @@ class MemoryBackend(QOMObject):
         """How many tasks are at work on the memory; it cannot be deleted then either."""
         self.in_use = False
         """Whether the machine has taken the region; it cannot be deleted then."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine has it, or its memory is being populated."""
+        return self.in_use or self.populating > 0
+
+    @property
+    def backing_path(self) -> str | None:
+        """The file or folder whose file system has the memory; None without one."""
+        return None
 
     def map_memory(self, name: str) -> HostMemory:
         """Map the memory; raises `VMError` with nothing left behind."""
@@ -150,9 +134,18 @@ class MemoryBackend(QOMObject):
             if self.prealloc:
                 yield from self._preallocate(object_id, memory)
             self._publish(name, memory)
-        except BaseException:
+        except BaseException as error:
             memory.close()
+            self.release()
+            self._advise(error, memory)
             raise
+
+    def _advise(self, error: BaseException, memory: HostMemory) -> None:
+        """Add the remedy to an error of populating."""
+        if isinstance(error, VMError) and str(error).startswith("qemu_prealloc_mem: "):
+            from .hints import of_populating
+
+            error.hint = of_populating(self, memory.page_size)
 
     def _publish(self, name: str, memory: HostMemory) -> None:
         length = self.length
@@ -175,6 +168,7 @@ class MemoryBackend(QOMObject):
             block.close()
             self.topology.ram_blocks.remove(block)
             self.memory = self.region = None
+        self._link_context(None)
 
     @property
     def length(self) -> int:
@@ -195,9 +189,14 @@ class MemoryBackend(QOMObject):
         if not self.host_nodes:
             raise VMError(f"host-nodes must be set for policy {self.policy}")
         try:
+            if self.length % memory.page_size:  # QEMU binds the unrounded length, which the kernel refuses
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             memory.bind(self.policy, self.host_nodes)
         except OSError as error:
-            raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}") from None
+            from .hints import of_binding
+
+            hint = of_binding(self, error, memory.page_size)
+            raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}", hint=hint) from None
 
     def _preallocate(self, name: str, memory: HostMemory) -> Task[None]:
         """Touch all pages with `prealloc_threads` threads."""
@@ -208,10 +207,22 @@ class MemoryBackend(QOMObject):
         defaults.preallocations.append(preallocation)
         defaults.on_preallocation(preallocation)
         try:
-            yield preallocation.run
+            yield from self._in_context(preallocation.run)
         finally:
             defaults.preallocations.remove(preallocation)
             defaults.on_preallocation(preallocation)
+
+    def _in_context(self, step: Step) -> Task[None]:
+        """Run a step, on the threads of the `prealloc-context` if there is one, which stays until the end."""
+        context = self.prealloc_context
+        if context is None:
+            yield step
+            return
+        context.hold()
+        try:
+            yield lambda cancellation: context.run(lambda: step(cancellation))
+        finally:
+            context.let_go()
 
     # Setters that do more than keep the value
 
@@ -258,6 +269,9 @@ class MemoryBackend(QOMObject):
         self.populating += 1
         try:
             yield from self._preallocate(self.name, memory)
+        except VMError as error:
+            self._advise(error, memory)
+            raise
         finally:
             self.populating -= 1
         self.prealloc = True
@@ -268,10 +282,28 @@ class MemoryBackend(QOMObject):
             raise VMError(f"property 'prealloc-threads' of {self.type_name} doesn't take value '0'")
         self.prealloc_threads = threads
 
+    def _set_prealloc_context(self, value: object) -> None:
+        path = take_str("prealloc-context", value)
+        if not path:
+            return self._link_context(None)
+        from .thread_context import ThreadContext
+
+        return self._link_context(self.tree.find_linked("prealloc-context", path, ThreadContext))
+
+    def _link_context(self, context: ThreadContext | None) -> None:
+        """Hold `context`, whose thread lives as long as somebody does, and let go of the one before."""
+        if context is not None:
+            context.hold()
+        if self.prealloc_context is not None:
+            self.prealloc_context.let_go()
+        self.prealloc_context = context
+
+    def _context_path(self) -> str:
+        context = self.prealloc_context
+        return context.path if context is not None and context.parent is not None else ""
+
     def _set_host_nodes(self, value: object) -> None:
-        if not isinstance(value, list):
-            raise VMError("Invalid parameter type for 'host-nodes', expected: array")
-        nodes = {take_int(f"host-nodes[{position}]", node, "uint16_t", 16) for position, node in enumerate(value)}
+        nodes = set(take_numbers("host-nodes", value))
         for node in sorted(nodes):
             if node >= MAX_NODES:
                 raise VMError(f"Invalid host-nodes value: {node}")
@@ -289,6 +321,13 @@ class MemoryBackend(QOMObject):
             _set_prealloc_threads,
             "Number of CPU threads to use for prealloc",
         ),
+        Property(
+            "prealloc-context",
+            "link<thread-context>",
+            _context_path,
+            _set_prealloc_context,
+            "Context to use for creating CPU threads for preallocation",
+        ),
         Property("size", "int", lambda backend: backend.size, _set_size, "Size of the memory region (ex: 500M)"),
         Property(
             "host-nodes",
@@ -296,6 +335,7 @@ class MemoryBackend(QOMObject):
             lambda backend: list(backend.host_nodes),
             _set_host_nodes,
             "Binds memory to the list of NUMA host nodes",
+            is_list=True,
         ),
         any_time(
             "policy", "HostMemPolicy", "Set the NUMA policy", check=lambda name, value: take_enum(name, value, POLICIES)

@@ -6,15 +6,18 @@ import os
 import sys
 
 from ..errors import VMError
-from ..qom import Property, take_bool, take_int, take_str
-from .backend import BackendDefaults, MemoryBackend, any_time
+from ..qom import Property, take_bool, take_enum, take_int, take_str
+from .backend import MemoryBackend, any_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostFile, HostMemory
     from ..memory.address_space import MemoryTopology
+    from ..objects import ObjectDefaults
 
-
+ON_OFF_AUTO = ("auto", "on", "off")
+QEMU_NUL = "\udcc0\udc80"
+"""How the zero character gets into a path of QEMU's: by the bytes C0 80, as Python's file names spell them."""
 PMEM_WARNING = (
     "Warning: requesting persistence across crashes for backend file {} failed. Proceeding without persistence, data "
     "might become corrupted in case of host crash."
@@ -27,26 +30,39 @@ class FileBackend(MemoryBackend):
     type_name = "memory-backend-file"
     has_canonical_names = True
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
         super().__init__(host, topology, defaults)
         self.mem_path: str | None = None
         self.align = 0
+        self.offset = 0
         self.readonly = False
+        self.rom = "auto"
         self.pmem = False
         self.discard_data = False
+        self._created: str | None = None
+        """The path of a file that was made for this."""
+
+    @property
+    def backing_path(self) -> str | None:
+        """The file, or the folder of the temporary one."""
+        return self.mem_path
 
     def map_memory(self, name: str) -> HostMemory:
         """Open or create the file, make it large enough, map it."""
-        path = self.mem_path
-        if path is None:
+        if self.mem_path is None:
             raise VMError("mem-path property not set")
-        file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+        path = self.mem_path.replace("\0", QEMU_NUL)
+        self._resolve_rom()
         try:
-            memory = map_backing_store(self, file, readonly=self.readonly, align=self.align)
-        except VMError:
-            if created:
-                self.host.unlink(path)
-            raise
+            file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+        except OSError as error:
+            from .hints import of_opening
+
+            text = f"can't open backing store {path} for guest RAM: {error.strerror}"
+            raise VMError(text, hint=of_opening(self, error)) from None
+        self._created = path if created else None
+        try:
+            memory = map_backing_store(self, file, readonly=self.rom == "on", align=self.align, offset=self.offset)
         finally:
             file.close()
         if self.pmem and self.share:
@@ -54,8 +70,23 @@ class FileBackend(MemoryBackend):
             self.warn("Using non DAX backing file with 'pmem=on' option is deprecated")
         return memory
 
+    def _resolve_rom(self) -> None:
+        """Decide whether the guest may write; a private mapping of a file opened for reading can be written."""
+        if self.rom == "auto":
+            self.rom = "on" if self.readonly else "off"
+        elif self.rom == "on" and not self.readonly:
+            raise VMError("property 'rom' = 'on' is not supported with 'readonly' = 'off'")
+        elif self.rom == "off" and self.readonly and self.share:
+            raise VMError("property 'rom' = 'off' is incompatible with 'readonly' = 'on' and 'share' = 'on'")
+
     def release(self) -> None:
-        """Give the memory back; with `discard-data` the file's contents go too."""
+        """Give the memory back; with `discard-data` the file's contents go too, and a file made in vain goes wholly."""
+        created, self._created = self._created, None
+        if created is not None and self.region is None:
+            try:
+                self.host.unlink(created)
+            except OSError:
+                pass  # somebody was faster
         if self.memory is not None and self.discard_data:
             try:
                 self.memory.discard(0, self.length)
@@ -65,9 +96,9 @@ class FileBackend(MemoryBackend):
 
     def frozen_text(self, name: str) -> str:
         """QEMU words these refusals differently from property to property."""
-        if name in ("mem-path", "align"):
+        if name in ("mem-path", "align", "offset"):
             return f"cannot change property '{name}' of {self.type_name}"
-        if name in ("readonly", "pmem"):
+        if name in ("readonly", "pmem", "rom"):
             return f"cannot change property '{name}' of {self.type_name}."
         return super().frozen_text(name)
 
@@ -84,6 +115,14 @@ class FileBackend(MemoryBackend):
         self._freezing("align")
         self.align = take_int("align", value, "uint64", 64)
 
+    def _set_offset(self, value: object) -> None:
+        self._freezing("offset")
+        self.offset = take_int("offset", value, "uint64", 64)
+
+    def _set_rom(self, value: object) -> None:
+        self._freezing("rom")
+        self.rom = take_enum("rom", value, ON_OFF_AUTO)
+
     def _set_readonly(self, value: object) -> None:
         readonly = take_bool("readonly", value)
         self._freezing("readonly")
@@ -98,55 +137,64 @@ class FileBackend(MemoryBackend):
         any_time("discard-data", "bool", check=take_bool),
         Property("mem-path", "string", lambda backend: backend.mem_path or "", _set_mem_path),
         Property("align", "int", lambda backend: backend.align, _set_align),
+        Property("offset", "int", lambda backend: backend.offset, _set_offset, "Offset into the target file (ex: 1G)"),
+        Property("rom", "OnOffAuto", lambda backend: backend.rom, _set_rom, "Whether to create Read Only Memory (ROM)"),
         Property("pmem", "bool", lambda backend: backend.pmem, _set_pmem),
         Property("readonly", "bool", lambda backend: backend.readonly, _set_readonly),
     )
 
 
 def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> tuple[HostFile, bool]:
-    """The file at `path`, and whether it was created for this; raises `VMError`.
+    """The file at `path`, and whether it was created for this; raises `OSError`.
 
     As QEMU: a directory gets an unlinked temporary file, an absent file is created even when it is to be read only.
     """
     try:
-        try:
-            return host.open_file(path, readonly), False
-        except FileNotFoundError:
-            return host.create_file(path), True
-        except IsADirectoryError:
-            return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
-    except OSError as error:
-        raise VMError(f"can't open backing store {path} for guest RAM: {error.strerror}") from None
+        return host.open_file(path, readonly), False
+    except FileNotFoundError:
+        return host.create_file(path), True
+    except IsADirectoryError:
+        return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
 
 
-def map_backing_store(backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0) -> HostMemory:
-    """Map all of a backend's size from `file`, giving an empty file that size first; raises `VMError`."""
+def map_backing_store(
+    backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0, offset: int = 0
+) -> HostMemory:
+    """Map all of a backend's size from `offset` of `file` on, giving an empty file its size first; raises `VMError`.
+
+    A file that ends before the offset is refused: QEMU 8.1 and newer map it, and die of SIGBUS when that is touched.
+    """
     page_size = file.page_size
+    length = backend.length
+    file_size = _size(file)
+    if file_size is not None and 0 < file_size < offset + length:
+        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
     if align % page_size:
         raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")
     if align & (align - 1):
         raise VMError(f"alignment {align:#x} must be a power of two")
-    length = backend.length
-    file_size = _size(file)
-    if 0 < file_size < length:
-        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
+    if offset % page_size:
+        raise VMError(f"offset {offset:#x} must be multiples of page size {page_size:#x}")
     if length < page_size:
         raise VMError(f"memory size {length:#x} must be equal to or larger than page size {page_size:#x}")
     mapped = -(-length // page_size) * page_size
     if file_size == 0:
         try:
-            file.truncate(mapped)
+            file.truncate(offset + mapped)
         except OSError as error:
             print(f"ftruncate: {error.strerror}", file=sys.stderr)
     try:
-        return backend.host.map_file(file, mapped, 0, backend.share, readonly, backend.reserve, align)
+        return backend.host.map_file(file, mapped, offset, backend.share, readonly, backend.reserve, align)
     except OSError as error:
-        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}") from None
+        from .hints import of_mapping
+
+        hint = of_mapping(backend, error, page_size)
+        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}", hint=hint) from None
 
 
-def _size(file: HostFile) -> int:
-    """Bytes in a file; 0 where it cannot tell, as a device's or /proc's."""
+def _size(file: HostFile) -> int | None:
+    """Bytes in a file, 0 for many a device; None where nothing has a size, as in a FIFO or in /proc."""
     try:
         return file.size
     except OSError:
-        return 0
+        return None

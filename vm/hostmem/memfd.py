@@ -7,13 +7,15 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool, take_int
-from .backend import BackendDefaults, MemoryBackend, any_time
+from ..sizes import size_to_str
+from .backend import MemoryBackend, any_time
 from .file import map_backing_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostFile, HostMemory
     from ..memory.address_space import MemoryTopology
+    from ..objects import ObjectDefaults
 
 
 class MemfdBackend(MemoryBackend):
@@ -22,7 +24,7 @@ class MemfdBackend(MemoryBackend):
     type_name = "memory-backend-memfd"
     has_canonical_names = True
 
-    def __init__(self, host: Host, topology: MemoryTopology, defaults: BackendDefaults) -> None:
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
         super().__init__(host, topology, defaults)
         self.share = True
         self.hugetlb = False
@@ -39,7 +41,7 @@ class MemfdBackend(MemoryBackend):
 
     def _create(self, name: str) -> HostFile:
         page_size = None
-        if self.hugetlb and self._huge_page_shift and self.hugetlbsize & (self.hugetlbsize - 1):
+        if self._huge_page_shift and self.hugetlbsize & (self.hugetlbsize - 1):
             raise VMError("Hugepage size must be a power of 2")
         if self.hugetlb:
             page_size = 1 << self._huge_page_shift if self._huge_page_shift else self.host.default_huge_page_size
@@ -48,14 +50,22 @@ class MemfdBackend(MemoryBackend):
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
             file = self.host.create_memfd(name, page_size, self.seal)
         except OSError as error:
-            raise VMError(f"failed to create memfd with flags {self._flags():#x}: {error.strerror}") from None
+            from .hints import of_huge_page_size
+
+            hint = of_huge_page_size(self.host) if error.errno == errno.ENODEV else None
+            raise VMError(
+                f"failed to create memfd with flags {self._flags():#x}: {error.strerror}", hint=hint
+            ) from None
         try:
             file.truncate(self.size)
             if self.seal:
                 file.seal_size()
         except OSError as error:
+            hint = None
+            if self.size % file.page_size:
+                hint = f"the size must be a multiple of the page size, {size_to_str(file.page_size)}"
             file.close()
-            raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}") from None
+            raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}", hint=hint) from None
         return file
 
     @property

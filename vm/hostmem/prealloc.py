@@ -44,8 +44,7 @@ class Preallocation:
         """The backend's id."""
         self.memory = memory
         self.length = length
-        self.threads = min(threads, len(os.sched_getaffinity(0)))
-        """More threads than CPUs would only stand in each other's way; QEMU has the same limit."""
+        self.threads = threads
         self.status = "running"
         """`running`, and in the end `completed`, `failed` or `cancelled`."""
         self._done = [0]
@@ -80,7 +79,8 @@ class Preallocation:
             cancellation.requested = True
         portion = max(PORTION, self.memory.page_size)
         starts = iter(range(0, self.length, portion))
-        count = min(self.threads, -(-self.length // portion))
+        # More threads than CPUs would only stand in each other's way; QEMU has the same limit.
+        count = min(self.threads, len(os.sched_getaffinity(0)), -(-self.length // portion))
         self._done = [0] * count
 
         def work(number: int) -> None:

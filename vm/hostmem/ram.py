@@ -20,5 +20,7 @@ class RAMBackend(MemoryBackend):
         try:
             return self.host.map_anonymous(self.length, share=self.share, reserve=self.reserve)
         except OSError as error:
-            hint = None if not self.reserve else "reserve=off maps memory that the host need not have"
+            from .hints import of_mapping
+
+            hint = of_mapping(self, error, self.host.page_size)
             raise VMError(f"cannot set up guest memory '{name}': {error.strerror}", hint=hint) from None

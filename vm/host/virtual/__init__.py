@@ -41,6 +41,7 @@ class VirtualHost(Host):
 
     __slots__ = (
         "_addresses",
+        "_affinities",
         "_commit",
         "_description",
         "_disk",
@@ -70,6 +71,8 @@ class VirtualHost(Host):
         self._files = FileTree([self._mount(number) for number in range(len(description.mounts))], self._disk)
         self._memories: dict[int, VirtualMemory] = {}
         self._locks = False
+        self._affinities: dict[int, tuple[int, ...]] = {}
+        """By thread. They are told and no more: pages without a policy come from the description's local node."""
 
     def _promises(self, pool: Pool) -> tuple[Quota, ...]:
         """Pages of files in ordinary memory count as promised when they come into being."""
@@ -127,6 +130,38 @@ class VirtualHost(Host):
             if node is None:
                 return HugePages(sum(pool.total.values()), sum(pool.free.values()), pool.reserved)
             return HugePages(pool.total.get(node, 0), pool.free.get(node, 0))
+
+    @property
+    def address_space_left(self) -> int | None:
+        return None
+
+    @property
+    def commit_left(self) -> int | None:
+        return self._commit.room
+
+    def free_space(self, path: str) -> int | None:
+        with self.lock:
+            try:
+                rooms = [quota.room for quota in self._files.system(path).quotas]
+            except OSError:
+                return None
+            return min((room for room in rooms if room is not None), default=None)
+
+    def node_cpus(self, node: int) -> tuple[int, ...]:
+        return tuple(cpu for found in self._description.nodes if found.node == node for cpu in sorted(found.cpus))
+
+    def affinity(self, thread_id: int) -> tuple[int, ...]:
+        return self._affinities.get(thread_id) or self._cpus
+
+    def set_affinity(self, thread_id: int, cpus: Iterable[int]) -> None:
+        there = tuple(sorted(set(cpus).intersection(self._cpus)))
+        if not there:
+            raise refusal(errno.EINVAL)
+        self._affinities[thread_id] = there
+
+    @property
+    def _cpus(self) -> tuple[int, ...]:
+        return tuple(sorted(cpu for node in self._description.nodes for cpu in node.cpus))
 
     def describe(self) -> HostDescription:
         from copy import deepcopy

@@ -1,0 +1,108 @@
+"""Objects that users make (`-object`, `object-add`): what they have in common, and the one table of their types."""
+
+from __future__ import annotations
+
+from .errors import VMError
+from .qom import QOMObject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .host import Host
+    from .hostmem.prealloc import Preallocation
+    from .memory.address_space import MemoryTopology
+    from .qom import ObjectTree
+    from .steps import Task
+
+OBJECT_TYPES = {
+    "memory-backend-file": ("file", "FileBackend"),
+    "memory-backend-memfd": ("memfd", "MemfdBackend"),
+    "memory-backend-ram": ("ram", "RAMBackend"),
+    "memory-backend-shm": ("shm", "ShmBackend"),
+    "thread-context": ("thread_context", "ThreadContext"),
+}
+"""QOM type to the module in `hostmem` and the class that implement it."""
+
+EARLY_TYPES = ("thread-context",)
+"""Types whose objects the command line makes before all others, and before it looks at the machine's options."""
+
+SETTING_ORDER = (
+    "share", "prealloc-context", "reserve", "prealloc", "cpu-affinity", "offset",
+    "x-use-canonical-path-for-ramblock-id", "hugetlbsize", "readonly", "rom", "host-nodes", "prealloc-threads", "size",
+    "hugetlb", "merge", "dump", "pmem", "policy", "seal", "node-affinity", "discard-data", "mem-path", "align",
+)  # fmt: skip
+"""The order in which properties are set, which decides what is said when several are wrong: that of QEMU's hash table
+of arguments, whatever order they came in."""
+
+
+class ObjectDefaults:
+    """What a machine decides for all its objects, and where they tell what they are at."""
+
+    __slots__ = (
+        "canonical_names",
+        "dump",
+        "length_unit",
+        "merge",
+        "on_preallocation",
+        "prealloc",
+        "preallocations",
+        "tree",
+        "warn",
+    )
+
+    def __init__(self, tree: ObjectTree) -> None:
+        self.tree = tree
+        """Where the objects that properties name are looked for."""
+        self.merge = True
+        self.dump = True
+        self.prealloc = False
+        self.canonical_names = False
+        self.length_unit = 4096
+        """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
+        self.warn: Callable[[str], None] = lambda _text: None
+        """Told what people should know although it is no error."""
+        self.preallocations: list[Preallocation] = []
+        """Those under way."""
+        self.on_preallocation: Callable[[Preallocation], object] = lambda _preallocation: None
+        """Told when one begins, and again when it has ended."""
+
+
+class UserCreatable(QOMObject):
+    """An object that a user made. Once its properties are set, `complete` brings it to life and `release` ends that."""
+
+    def __init__(self, host: Host, topology: MemoryTopology, defaults: ObjectDefaults) -> None:
+        super().__init__()
+        self.host = host
+        self.topology = topology
+        self.tree = defaults.tree
+        self.warn = defaults.warn
+
+    @property
+    def busy(self) -> bool:
+        """Whether something uses it, so that it cannot be deleted."""
+        return False
+
+    def complete(self, name: str) -> Task[None]:
+        """Bring it to life; `name` is its id. Raises `VMError` with nothing left behind."""
+        raise NotImplementedError(f"{self.type_name} is abstract")
+
+    def release(self) -> None:
+        """Give back what it holds; harmless where that is nothing. Raises `BufferError`, nothing changed, if used."""
+
+
+def object_class(type_name: str) -> type[UserCreatable]:
+    """The class of a QOM type; raises `VMError` if users cannot make objects of it."""
+    if type_name not in OBJECT_TYPES:
+        raise VMError(f"Parameter 'qom-type' does not accept value '{type_name}'")
+    from importlib import import_module
+
+    module, name = OBJECT_TYPES[type_name]
+    return getattr(import_module(f"{__package__}.hostmem.{module}"), name)  # type: ignore[no-any-return]  # the table above
+
+
+def in_setting_order(properties: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Properties with their values in the order in which they are to be set; unknown ones first."""
+    known = [(name, properties[name]) for name in SETTING_ORDER if name in properties]
+    return [item for item in properties.items() if item[0] not in SETTING_ORDER] + known
