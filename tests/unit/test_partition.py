@@ -18,7 +18,7 @@ from ramslot import schema
 from ramslot.commands import Context
 from ramslot.commands.memory import query_ramblocks
 from ramslot.vm.boards import machine_types
-from ramslot.vm.boards.partition import equal_partition, fit_partition, parse_partition
+from ramslot.vm.boards.partition import divide_ram, equal_partition, fit_partition, parse_partition
 from ramslot.vm.boards.targets import TARGETS
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
@@ -204,6 +204,18 @@ def test_ram_that_is_no_whole_pages_ends_in_the_last_block() -> None:
     vm = on_backend("none", 1000001, "a:4k+b:995905", reserve=True)
     assert stream(vm) == [("b", 4096, 0xF4000), ("a", 0, 4096)]
     assert vm.machine.memory_space.view.ranges[-1].end == 1000001
+    vm.close()
+
+
+def test_a_block_begins_with_a_page_of_what_is_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = start("none", ram_size=4 * MIB)
+    ram = vm.machine.ram
+    assert ram is not None
+    assert ram.ram_block is not None
+    monkeypatch.setattr(ram.ram_block.host, "page_size", 2 * MIB)
+    with pytest.raises(VMError, match="block 'b' begins at 0x100000, not at a multiple of 0x200000"):
+        divide_ram(vm.machine, ram, [("a", MIB), ("b", 3 * MIB)])
+    monkeypatch.undo()
     vm.close()
 
 

@@ -20,7 +20,7 @@ class RAMBlock:
     """One piece of guest memory: its name in the migration stream, its place, its host memory.
 
     `offset` is the block's ram address. `used_length` is what the guest sees, `max_length` what is reserved for it.
-    The name is empty while nothing uses the block.
+    The name is empty while nothing uses the block, or aliases migrate in place of it.
 
     A block made by `alias` has no memory of its own: it is what `aliased` has from `aliased_offset` on, which migrates
     by the alias's name in place of that block's. Otherwise `aliased` is None, and `host` begins with the block.
@@ -104,7 +104,7 @@ class RAMBlock:
 
     @property
     def migratable(self) -> bool:
-        """Whether the block is in the migration stream: named, and used by the machine."""
+        """Whether the block is in the migration stream, which is when it has a name."""
         return self.name != ""
 
     @property
