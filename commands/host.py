@@ -90,12 +90,12 @@ def _whole_pools(described: HostDescription) -> list[dict[str, int]]:
 def _users(vm: VirtualMachine) -> list[tuple[HostMemory, dict[str, Any]]]:
     """Every mapping that is in the RAMBlock table, with what is known of it without asking the host."""
     backends = {id(backend.memory): backend for backend in vm.backends() if backend.memory is not None}
-    blocks = list({id(block.host): block for block in vm.topology.ram_blocks}.values())
+    blocks = [block for block in vm.topology.ram_blocks if block.aliased is None]
     users = []
     for block in blocks:
         backend = backends.get(id(block.host))
         user: dict[str, Any] = {"id": backend.name} if backend is not None else {}
-        user["ramblock"] = block.name
+        user["ramblock"] = block.shown_name
         user["size"] = block.host.size
         user["page-size"] = block.host.page_size
         user["policy"] = backend.policy if backend is not None else "default"
