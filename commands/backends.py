@@ -23,9 +23,9 @@ def object_add(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
     return {}
 
 
-def object_del(context: Context, arguments: Arguments) -> dict[str, Any]:
-    """Delete an object that is not in use."""
-    context.vm.delete_object(arguments["id"])
+def object_del(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
+    """Delete an object that is not in use; a task, since giving back its memory may take long."""
+    yield from context.vm.delete_object(arguments["id"])
     return {}
 
 

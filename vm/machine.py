@@ -326,14 +326,17 @@ class VirtualMachine:
         finally:
             self._pending_ids.discard(name)
 
-    def delete_object(self, name: str) -> None:
-        """Delete an object that nothing uses; raises `VMError` otherwise."""
+    def delete_object(self, name: str) -> Task[None]:
+        """Delete an object that nothing uses; a task, for it may take long. Raises `VMError`."""
         found = self.tree.objects.children.get(name)
         if not isinstance(found, UserCreatable):
             raise VMError(f"object '{name}' not found")
         if found.busy:
             raise VMError(f"object '{name}' is in use, can not be deleted")
-        found.release()
+        try:
+            yield from found.release_task()
+        except BufferError:  # somebody looks at its memory
+            raise VMError(f"object '{name}' is in use, can not be deleted") from None
         self.tree.objects.remove_child(name)
 
     def backends(self) -> list[MemoryBackend]:

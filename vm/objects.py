@@ -91,6 +91,11 @@ class UserCreatable(QOMObject):
     def release(self) -> None:
         """Give back what it holds; harmless where that is nothing. Raises `BufferError`, nothing changed, if used."""
 
+    def release_task(self) -> Task[None]:
+        """`release` for one where that may take long."""
+        self.release()
+        yield from ()
+
 
 def object_class(type_name: str) -> type[UserCreatable]:
     """The class of a QOM type; raises `VMError` if users cannot make objects of it."""

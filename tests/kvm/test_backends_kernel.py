@@ -10,6 +10,7 @@ import pytest
 
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.steps import run_now
 
 from .kernel import HUGE, MIB, PAGE, Add, flags, mapping, overcommits, policy, resident, view
 
@@ -28,7 +29,7 @@ def test_size_and_sharing(add: Add, kind: str, share: bool) -> None:
 
 def test_a_memfd_is_named_and_a_file_is_where_it_was_asked_for(add: Add, vm: VirtualMachine, tmp_path: Path) -> None:
     assert mapping(add("memfd"))["name"].startswith("/memfd:memory-backend-memfd")
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert mapping(add("file"))["name"] == str(tmp_path / "ram")
 
 
@@ -38,7 +39,7 @@ def test_nothing_is_resident_until_it_is_touched_or_preallocated(add: Add, vm: V
     assert resident(backend) == 0
     backend.set("prealloc", True)
     assert resident(backend) == 6 * MIB
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert resident(add(kind, prealloc=True)) == 6 * MIB
 
 
@@ -71,7 +72,7 @@ def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) ->
     backend.set("merge", True)
     assert "dd" not in flags(backend)
     assert ("mg" in flags(backend)) == merges
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert flags(add(kind, share=share, dump=False, merge=False)) & {"dd", "mg"} == {"dd"}
 
 
@@ -79,7 +80,7 @@ def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_without_reservation(add: Add, vm: VirtualMachine, kind: str) -> None:
     assert "nr" not in flags(add(kind))
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert "nr" in flags(add(kind, reserve=False))
 
 
@@ -122,7 +123,7 @@ def test_writes_reach_the_file_only_when_shared(add: Add, tmp_path: Path, share:
 def test_discarded_data_is_gone_from_the_file(add: Add, vm: VirtualMachine, tmp_path: Path, discard: bool) -> None:
     backend = add("file", share=True, discard_data=discard)
     view(backend)[:5] = b"hello"
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert (tmp_path / "ram").read_bytes()[:5] == (bytes(5) if discard else b"hello")
     assert (tmp_path / "ram").stat().st_size == 6 * MIB
 
@@ -134,7 +135,7 @@ def test_read_only_files(add: Add, vm: VirtualMachine, tmp_path: Path, share: bo
     assert mapping(backend)["access"] == ("r--s" if share else "r--p")
     assert view(backend).readonly
     backend.set("prealloc", True)
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert (tmp_path / "ram").read_bytes() == b"x" * 6 * MIB
 
 
@@ -182,7 +183,7 @@ def test_huge_pages_come_from_the_pool(add: Add, vm: VirtualMachine, huge_pages:
     )
     assert [block.page_size for block in vm.topology.ram_blocks] == [HUGE]
     view(backend)[-1] = 1
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
 
 
 def test_more_huge_pages_than_there_are(add: Add, vm: VirtualMachine, huge_pages: None) -> None:

@@ -115,7 +115,7 @@ def test_a_context_is_a_living_thread_on_its_cpus(vm: VirtualMachine) -> None:
     assert allowed_cpus(context.thread_id) == str(ONE_CPU)
     context.set("node-affinity", [0])
     assert context.get("cpu-affinity") == list(vm.host.node_cpus(0))
-    vm.delete_object("tc")
+    run_now(vm.delete_object("tc"))
     wait_for_threads(before)
 
 
@@ -142,11 +142,11 @@ def test_a_deleted_context_lives_as_long_as_a_backend_holds_it(add: Add, vm: Vir
     before = threads_here()
     make_context(vm, cpu_affinity=[ONE_CPU])
     backend = add("ram", prealloc_context="tc")
-    vm.delete_object("tc")
+    run_now(vm.delete_object("tc"))
     assert backend.get("prealloc-context") == ""
     backend.set("prealloc", True)
     assert resident(backend) == 6 * MIB
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     wait_for_threads(before)
 
 
@@ -171,7 +171,7 @@ def test_huge_pages_of_hugetlbfs(add: Add, vm: VirtualMachine, huge_pages: None,
     assert "ht" in flags(backend)
     assert "kernelpagesize_kB=2048" in numa(backend)
     assert pool("free") == pool("nr") - 4
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert pool("free") == pool("nr")
     assert list(folder.iterdir()) == []
 
@@ -208,7 +208,7 @@ def test_missing_huge_pages_are_counted(add: Add, vm: VirtualMachine, huge_pages
     ).hint
     assert hint == "1 more huge pages of 2 MiB are needed: 6, and 5 are free; reserve=off maps it all the same"
     assert (held.get("size"), pool("resv")) == (3 * HUGE, 3)
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert (pool("free"), pool("resv")) == (pool("nr"), 0)
 
 
@@ -223,7 +223,7 @@ def test_populating_without_huge_pages_is_an_error_and_not_a_signal(
     assert caught.value.hint is not None
     assert "more huge pages of 2 MiB are needed" in caught.value.hint
     assert backend.get("prealloc") is False
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert (pool("free"), pool("resv")) == (pool("nr"), 0)
 
 
@@ -296,7 +296,7 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
     assert bytes(view(backend)[:1]) == b"b"
     view(backend)[:1] = b"c"
     assert (tmp_path / "ram").read_bytes()[4 * MIB - 1 : 4 * MIB + 2] == b"acb"
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     for size, offset, text in (
         (4 * MIB, 4 * MIB + PAGE, "backing store size 0x800000 does not match 'size' option 0x400000"),
         (4 * MIB, 8 * MIB, "backing store size 0x800000 does not match 'size' option 0x400000"),
@@ -350,7 +350,7 @@ def test_shared_memory_has_no_name(add: Add, vm: VirtualMachine) -> None:
     found = mapping(add("shm"))
     assert re.fullmatch(r"/dev/shm/ramslot-shm\.\w+ \(deleted\)", found["name"])
     assert sorted(os.listdir("/dev/shm")) == before
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert str(refused(add, "shm", share=False)) == "can't create shm backend with `share=off`"
     assert str(refused(add, "shm", 1000001)) == "backing store size 0xf4241 does not match 'size' option 0xf5000"
     assert str(refused(add, "shm", 1 << 63)) == f"failed to resize POSIX shared memory to {1 << 63}: Invalid argument"
@@ -452,7 +452,7 @@ def test_ten_thousand_objects_leave_nothing(vm: VirtualMachine, tmp_path: Path) 
         except VMError as error:
             assert str(error) == "host-nodes must be set for policy bind"
         else:
-            vm.delete_object(f"m{number % 7}")
+            run_now(vm.delete_object(f"m{number % 7}"))
 
     for number in range(1000):
         round_(number)

@@ -155,7 +155,7 @@ def perform(host: Host, steps: list[Step], places: dict[str, str]) -> list[Any]:
                 elif what == "prealloc":
                     next(backend for backend in vm.backends() if backend.name == argument).set("prealloc", True)
                 else:
-                    vm.delete_object(argument)
+                    run_now(vm.delete_object(argument))
                 said = None
             except VMError as error:
                 said = str(error)

@@ -304,7 +304,7 @@ def test_a_block_lives_as_long_as_its_backend(vm: VirtualMachine, tmp_path: Path
     assert (block.name, block.region_name, block.used_length) == ("", "m", 5 * PAGE)
     assert backend.region is not None
     assert (backend.region.size, backend.region.ram_block) == (5 * PAGE, block)
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     backend.release()
     assert footprint() == before
     assert list(vm.topology.ram_blocks) == []
@@ -348,3 +348,33 @@ def test_no_huge_pages_at_all(tmp_path: Path) -> None:
     with pytest.raises(VMError, match=r"^failed to create memfd with flags 0x7: No such device$"):
         add(vm, "memfd", tmp_path, hugetlb=True)
     vm.close()
+
+
+def test_large_memory_is_given_back_by_another_thread(vm: VirtualMachine, tmp_path: Path) -> None:
+    before = footprint()
+    backend = add(vm, "ram", tmp_path, size=1 << 30)
+    task = vm.delete_object("m")
+    step = next(task)
+    assert vm.backends() == [backend], "what is not done is not told"
+    with pytest.raises(VMError, match=r"^object 'm' is in use, can not be deleted$"):
+        run_now(vm.delete_object("m"))
+    step(Cancellation())
+    with pytest.raises(StopIteration):
+        task.send(None)
+    assert vm.backends() == []
+    assert footprint() == before
+
+
+def test_memory_that_somebody_looks_at_stays(vm: VirtualMachine, tmp_path: Path) -> None:
+    for size in (MIB, 1 << 30):
+        backend = add(vm, "ram", tmp_path, size=size)
+        assert backend.memory is not None
+        view = backend.memory.view(0, 1)
+        with pytest.raises(VMError, match=r"^object 'm' is in use, can not be deleted$"):
+            run_now(vm.delete_object("m"))
+        assert vm.backends() == [backend]
+        assert len(list(vm.topology.ram_blocks)) == 1
+        view.release()
+        del view
+        run_now(vm.delete_object("m"))
+        assert vm.backends() == []

@@ -198,8 +198,8 @@ def test_objects_that_are_used_stay() -> None:
     vm = VirtualMachine(config)
     for name, text in (("m", "object 'm' is in use, can not be deleted"), ("x", "object 'x' not found")):
         with pytest.raises(VMError, match=f"^{text}$"):
-            vm.delete_object(name)
-    vm.delete_object("idle")
+            run_now(vm.delete_object(name))
+    run_now(vm.delete_object("idle"))
     assert [found.name for found in vm.backends()] == ["m"]
     with pytest.raises(VMError, match=r"^can't use already busy memdev: m$"):
         vm.use_backend(vm.backends()[0])
@@ -213,7 +213,7 @@ def test_the_300th_object_finds_the_place_of_the_first() -> None:
     for _ in range(300):
         run_now(vm.add_object(backend("m", 64 * KIB)))
         offsets.add(next(block.offset for block in vm.topology.ram_blocks if block.region_name == "m"))
-        vm.delete_object("m")
+        run_now(vm.delete_object("m"))
     assert offsets == {MIB}
     assert footprint() == before
     vm.close()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .thread_context import ThreadContext
 
 POLICIES = ("default", "preferred", "bind", "interleave")
+LARGE = 256 << 20
+"""Bytes that take the kernel long enough to free, some 0.3 ms, that others should not wait for it."""
 MAX_NODES = 128
 """Host nodes that a backend can name, as observed: 128 and above are refused."""
 
@@ -90,15 +92,15 @@ class MemoryBackend(UserCreatable):
         self.x_use_canonical_path_for_ramblock_id = self.has_canonical_names and defaults.canonical_names
         self.region: MemoryRegion | None = None
         self.memory: HostMemory | None = None
-        self.populating = 0
+        self.working = 0
         """How many tasks are at work on the memory; it cannot be deleted then either."""
         self.in_use = False
         """Whether the machine has taken the region; it cannot be deleted then."""
 
     @property
     def busy(self) -> bool:
-        """Whether the machine has it, or its memory is being populated."""
-        return self.in_use or self.populating > 0
+        """Whether the machine has it, or a task is at work on its memory."""
+        return self.in_use or self.working > 0
 
     @property
     def backing_path(self) -> str | None:
@@ -134,15 +136,21 @@ class MemoryBackend(UserCreatable):
             if self.prealloc:
                 yield from self._preallocate(object_id, memory)
             self._publish(name, memory)
-        except BaseException as error:
+        except VMError as error:
+            if self.length >= LARGE:
+                yield lambda _cancellation: memory.close()
             memory.close()
             self.release()
             self._advise(error, memory)
             raise
+        except BaseException:
+            memory.close()
+            self.release()
+            raise
 
-    def _advise(self, error: BaseException, memory: HostMemory) -> None:
+    def _advise(self, error: VMError, memory: HostMemory) -> None:
         """Add the remedy to an error of populating."""
-        if isinstance(error, VMError) and str(error).startswith("qemu_prealloc_mem: "):
+        if str(error).startswith("qemu_prealloc_mem: "):
             from .hints import of_populating
 
             error.hint = of_populating(self, memory.page_size)
@@ -165,10 +173,25 @@ class MemoryBackend(UserCreatable):
         """
         block = self.region.ram_block if self.region is not None else None
         if block is not None:
-            block.close()
+            self._unmap(block)
             self.topology.ram_blocks.remove(block)
             self.memory = self.region = None
         self._link_context(None)
+
+    def release_task(self) -> Task[None]:
+        """Give the memory back; where it is large another thread does it, for the kernel frees page by page."""
+        block = self.region.ram_block if self.region is not None else None
+        if block is not None and self.length >= LARGE:
+            self.working += 1
+            try:
+                yield lambda _cancellation: self._unmap(block)
+            finally:
+                self.working -= 1
+        self.release()
+
+    def _unmap(self, block: RAMBlock) -> None:
+        """Let go of the host memory; a second time does nothing."""
+        block.close()
 
     @property
     def length(self) -> int:
@@ -266,14 +289,14 @@ class MemoryBackend(UserCreatable):
         return None
 
     def _populate(self, memory: HostMemory) -> Task[None]:
-        self.populating += 1
+        self.working += 1
         try:
             yield from self._preallocate(self.name, memory)
         except VMError as error:
             self._advise(error, memory)
             raise
         finally:
-            self.populating -= 1
+            self.working -= 1
         self.prealloc = True
 
     def _set_prealloc_threads(self, value: object) -> None:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostFile, HostMemory
     from ..memory.address_space import MemoryTopology
+    from ..memory.ramblock import RAMBlock
     from ..objects import ObjectDefaults
 
 ON_OFF_AUTO = ("auto", "on", "off")
@@ -87,12 +88,15 @@ class FileBackend(MemoryBackend):
                 self.host.unlink(created)
             except OSError:
                 pass  # somebody was faster
-        if self.memory is not None and self.discard_data:
+        super().release()
+
+    def _unmap(self, block: RAMBlock) -> None:
+        if self.discard_data and not block.closed:
             try:
-                self.memory.discard(0, self.length)
+                block.host.discard(0, self.length)
             except OSError:
                 pass  # a file that may only be read keeps its contents, as with QEMU
-        super().release()
+        super()._unmap(block)
 
     def frozen_text(self, name: str) -> str:
         """QEMU words these refusals differently from property to property."""

@@ -27,10 +27,10 @@ class RAMBlock:
     """
 
     __slots__ = (
-        "_closed",
         "aliased",
         "aliased_offset",
         "aliases",
+        "closed",
         "host",
         "max_length",
         "name",
@@ -65,7 +65,7 @@ class RAMBlock:
         self.aliased_offset = 0
         self.aliases: tuple[RAMBlock, ...] = ()
         """The aliases of this block that have not been closed, by `aliased_offset`; they never overlap."""
-        self._closed = False
+        self.closed = False
 
     @classmethod
     def alias(cls, region_name: str, target: RAMBlock, offset: int, length: int) -> RAMBlock:
@@ -74,7 +74,7 @@ class RAMBlock:
         Raises `ValueError` for bytes that the target does not own, or that another alias is already.
         """
         end = offset + length
-        if target.aliased is not None or target._closed or not 0 <= offset < end <= target.max_length:
+        if target.aliased is not None or target.closed or not 0 <= offset < end <= target.max_length:
             raise ValueError(f"{target!r} does not own [{offset:#x}, {end:#x})")
         if any(offset < other.aliased_end and other.aliased_offset < end for other in target.aliases):
             raise ValueError(f"[{offset:#x}, {end:#x}) of {target!r} overlaps another alias")
@@ -92,10 +92,10 @@ class RAMBlock:
         """
         below = self.aliased or self
         aliases = tuple(alias for alias in below.aliases if alias is not self)
-        if not aliases and (below._closed or below is self):
+        if not aliases and (below.closed or below is self):
             self.host.close()
         below.aliases = aliases
-        self._closed = True
+        self.closed = True
 
     @property
     def shown_name(self) -> str:
