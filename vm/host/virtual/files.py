@@ -68,9 +68,14 @@ class Inode:
         if self.users:
             return
         self.pages.cut(0)
+        self._close_contents()
+
+    def _close_contents(self) -> None:
         if self._contents is not None:
             self._contents.close()
             self._contents = None
+
+    __del__ = _close_contents  # a file that keeps its name goes only with its host
 
     def contents(self) -> HostFile:
         """A real file with the bytes, made now."""
