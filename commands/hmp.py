@@ -35,14 +35,18 @@ class Flag:
 class Word:
     """A word, in double quotes if it has blanks; `kind` says what completes it."""
 
-    __slots__ = ("kind", "name", "optional", "rest")
+    __slots__ = ("kind", "name", "option", "optional", "rest")
 
-    def __init__(self, name: str, kind: str = "", *, optional: bool = False, rest: bool = False) -> None:
+    def __init__(
+        self, name: str, kind: str = "", *, optional: bool = False, rest: bool = False, option: str = ""
+    ) -> None:
         self.name = name
         self.kind = kind
         self.optional = optional
         self.rest = rest
         """Whether it takes all that is left of the line."""
+        self.option = option
+        """What has to stand before it, such as `--output`; the word may then be left out with it."""
 
 
 class HMPCommand:
@@ -91,6 +95,8 @@ class HMPCommand:
                     rest = rest[2:].lstrip()
                 elif letter is not None and letter not in _letters(self.parameters[position:]):
                     raise HMPError(f"{label}: unsupported option -{letter}{hint if letter else hint[1:]}")
+            elif parameter.option:
+                rest = self._take_option(parameter, rest, words, f"{label}: string expected{hint}")
             elif not rest:
                 if not parameter.optional:
                     raise HMPError(f"{label}: string expected{hint}")
@@ -101,6 +107,16 @@ class HMPCommand:
         if rest.strip():
             raise HMPError(f"{label}: extraneous characters at the end of line{hint}")
         return words
+
+    def _take_option(self, parameter: Word, rest: str, words: Words, missing: str) -> str:
+        """Take a word that follows its option, if that stands here; returns what is left of the line."""
+        first, after = take_word(rest) if rest else ("", "")
+        if first != parameter.option:
+            return rest
+        if not after:
+            raise HMPError(missing)
+        words[parameter.name], after = take_word(after)
+        return after
 
 
 def _letters(parameters: tuple[Flag | Word, ...]) -> list[str]:

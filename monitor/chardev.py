@@ -52,6 +52,9 @@ class FrontEnd:
     def on_drain(self) -> None:
         """Go on: the device was `congested` and is no more."""
 
+    def on_hangup(self) -> None:
+        """The client has gone while reading was paused; what it sent before is still there to be read."""
+
     def on_close(self) -> None:
         """Forget the client; what is written from here on is discarded."""
 
@@ -131,6 +134,7 @@ class Chardev:
     __slots__ = (
         "_ended",
         "_front_end",
+        "_gone",
         "_in",
         "_loop",
         "_mute",
@@ -155,6 +159,8 @@ class Chardev:
         self._paused = False
         self._ended = False
         """The client sends no more."""
+        self._gone = False
+        """The client was found gone while reading was paused."""
         self._mute = False
         """The client receives no more; what it sent before may still have to be read."""
 
@@ -224,6 +230,7 @@ class Chardev:
         self._loop.unwatch(self._in)
         self._loop.unwatch(self._out)
         self.connected = self.congested = self._paused = self._ended = self._mute = False
+        self._gone = False
         self._unsent.clear()
         self._release()
         if self._front_end is not None:
@@ -248,7 +255,9 @@ class Chardev:
         on_readable = self._on_readable if wanted else None
         on_writable = self._on_writable if self._unsent else None
         if self._in == self._out:
-            self._loop.watch(self._in, on_readable, on_writable)
+            # A pipe that has ended may be all that a script had to say; a socket without its client answers nobody.
+            on_hangup = self._on_hangup if self._paused and not self._gone else None
+            self._loop.watch(self._in, on_readable, on_writable, on_hangup)
         else:
             self._loop.watch(self._in, on_readable)
             self._loop.watch(self._out, None, on_writable)
@@ -265,6 +274,12 @@ class Chardev:
             self._end_of_input()
         elif self._front_end is not None:
             self._front_end.on_data(data)
+
+    def _on_hangup(self) -> None:
+        self._gone = True
+        self._update()
+        if self._front_end is not None:
+            self._front_end.on_hangup()
 
     def _on_writable(self) -> None:
         with memoryview(self._unsent) as unsent:

@@ -69,6 +69,10 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
 def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: str) -> Candidates:
     if kind == "object-id":
         return [(child.name, child.type_name) for child in vm.tree.objects.listed_children()]
+    if kind == "address-space":
+        return [(name, "address space") for name in dict.fromkeys(space.name for space in vm.topology.spaces)]
+    if kind == "preallocation-id":
+        return [(preallocation.name, preallocation.status) for preallocation in vm.preallocations]
     if kind == "machine-name":
         types = list(machine_types(vm.target))
         return [(found.name, found.description) for found in types] + [

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+_GONE = select.EPOLLHUP | select.EPOLLERR
+_UNWATCHED = (None, None, None)
 
 
 def print_error(error: Exception) -> None:
@@ -72,7 +74,7 @@ class Loop:
         self.stopping = False
         """True from the first `stop` on; whoever waits inside a callback looks at it."""
         self._epoll = select.epoll()
-        self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
+        self._watched: dict[int, tuple[Callback | None, Callback | None, Callback | None]] = {}
         self._files: set[int] = set()
         """Watched descriptors that epoll refuses (regular files, /dev/null): as for poll(2), they are always ready."""
         self._ready: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
@@ -83,7 +85,7 @@ class Loop:
         # A pipe and no eventfd: the C signal handler writes single bytes, which an eventfd refuses.
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll.register(self._wakeup[0], select.EPOLLIN)
-        self._watched[self._wakeup[0]] = (self._on_wakeup, None)
+        self._watched[self._wakeup[0]] = (self._on_wakeup, None, None)
         self._old_handlers: dict[int, Any] = {}
         self._old_wakeup_fd: int | None = None
 
@@ -91,14 +93,20 @@ class Loop:
         """Return the descriptor that becomes readable when `run_once(0)` has something to do; see also `timeout`."""
         return self._epoll.fileno()
 
-    def watch(self, fd: int, on_readable: Callback | None = None, on_writable: Callback | None = None) -> None:
-        """Call back while `fd` is readable or writable, in place of what was asked for `fd` before.
+    def watch(
+        self,
+        fd: int,
+        on_readable: Callback | None = None,
+        on_writable: Callback | None = None,
+        on_hangup: Callback | None = None,
+    ) -> None:
+        """Call back while `fd` is readable, writable, or of no more use, in place of what was asked for `fd` before.
 
-        End of file, hang-up and errors count as both. `unwatch` a descriptor before closing it.
+        End of file, hang-up and errors count as both of the first. `unwatch` a descriptor before closing it.
 
         :raise OSError: `fd` is not open.
         """
-        if on_readable is None and on_writable is None:
+        if on_readable is None and on_writable is None and on_hangup is None:
             self.unwatch(fd)
             return
         mask = (select.EPOLLIN if on_readable else 0) | (select.EPOLLOUT if on_writable else 0)
@@ -110,7 +118,7 @@ class Loop:
                 self._files.add(fd)
         elif fd not in self._files and (bool(before[0]), bool(before[1])) != (bool(on_readable), bool(on_writable)):
             self._epoll.modify(fd, mask)
-        self._watched[fd] = (on_readable, on_writable)
+        self._watched[fd] = (on_readable, on_writable, on_hangup)
         if fd in self._files:
             self._wake_host()
 
@@ -132,6 +140,7 @@ class Loop:
         """Call back once, after `seconds`."""
         timer = Timer(time.monotonic() + seconds, callback, arguments)
         self._timers.append(timer)
+        self._wake_host()
         return timer
 
     def call_threadsafe(self, callback: Callable[..., object], *arguments: Any) -> None:
@@ -211,13 +220,11 @@ class Loop:
         self._watched.clear()
 
     def _dispatch(self, fd: int, mask: int) -> None:
-        callback = self._watched.get(fd, (None, None))[0]
-        if callback is not None and mask & _READABLE:
-            self._call(callback)
-        # Asked again: the first callback may have unwatched the descriptor.
-        callback = self._watched.get(fd, (None, None))[1]
-        if callback is not None and mask & _WRITABLE:
-            self._call(callback)
+        for which, condition in enumerate((_READABLE, _WRITABLE, _GONE)):
+            # Asked each time: a callback may have unwatched the descriptor.
+            callback = self._watched.get(fd, _UNWATCHED)[which]
+            if callback is not None and mask & condition:
+                self._call(callback)
 
     def _call(self, callback: Callable[..., object], *arguments: Any) -> None:
         try:

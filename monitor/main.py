@@ -101,6 +101,8 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
             report_started()
         return _serve(program)
     except VMError as error:
+        if program.ending:  # told to end while the machine was being made
+            return 0
         reason = getattr(error, "reason", None)
         if reason is not None:
             print(reason, file=sys.stderr)

@@ -11,11 +11,14 @@ from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ..vm.hostmem.prealloc import Preallocation
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .chardev import Chardev
+    from .progress import ProgressReporter
     from .sessions import HMPMonitor, QMPMonitor
     from .settings import Settings
 
@@ -35,6 +38,9 @@ class Program:
         self.vm: VirtualMachine | None = None
         self.ending = False
         """Whether the program was told to end."""
+        self.show_progress: Callable[[str], object] | None = None
+        """Where the progress of slow work is shown, as a line that is overwritten; None is on stderr."""
+        self._progress: ProgressReporter | None = None
 
     # Start
 
@@ -63,19 +69,22 @@ class Program:
         """Make the machine; raises `VMError`. From now on commands are answered."""
         from ..vm.machine import VirtualMachine
 
+        vm = VirtualMachine(self.settings.config, deferred=True)
+        vm.observers.append(self._on_event)
+        vm.backend_defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
         try:
-            self.vm = VirtualMachine(self.settings.config)
+            self.worker.wait(vm.start())
         except VMError as error:
             for warning in error.warnings:
                 self.warn(warning)
             raise
-        self.vm.on_warning = self.warn
-        for notice in self.vm.notices:
+        self.vm = vm
+        vm.on_warning = self.warn
+        for notice in vm.notices:
             print(notice, flush=True)
-        for warning in self.vm.warnings:
-            self.vm.on_warning(warning)
-        self.vm.observers.append(self._on_event)
-        self.context = Context(self.vm, self)
+        for warning in vm.warnings:
+            vm.on_warning(warning)
+        self.context = Context(vm, self)
         self.loop.call_soon(self._serve_early_clients)
 
     def _serve_early_clients(self) -> None:
@@ -137,6 +146,13 @@ class Program:
         seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
         for monitor in self.monitors:
             monitor.send_event(name, data, seconds, nanoseconds // 1000)
+
+    def _on_preallocation(self, vm: VirtualMachine, preallocation: Preallocation) -> None:
+        from .progress import ProgressReporter, show_on_stderr
+
+        if self._progress is None:
+            self._progress = ProgressReporter(self.loop, vm, lambda text: (self.show_progress or show_on_stderr)(text))
+        self._progress.on_change(preallocation)
 
     # End
 

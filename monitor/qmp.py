@@ -113,6 +113,11 @@ class QMPSession:
         self._stream.feed(data)
 
     @property
+    def busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        return self._open is not None
+
+    @property
     def wants_data(self) -> bool:
         """Whether to read from the client; while false, what it sends should stay in its socket."""
         return self._open is None or (self.oob_enabled and len(self._waiting) < MAX_WAITING)

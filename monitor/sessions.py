@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..vm.steps import Cancellation
     from .chardev import Chardev
     from .program import Program
 
@@ -26,6 +27,7 @@ class QMPMonitor(FrontEnd):
         self._pretty = pretty
         self._session = self._new_session()
         self._pumping = False
+        self._cancellation: Cancellation | None = None
 
     def _new_session(self) -> QMPSession:
         from ..commands.status import PACKAGE, QEMU_VERSION
@@ -51,8 +53,14 @@ class QMPMonitor(FrontEnd):
         """The client has read what made us wait."""
         self.pump()
 
+    def on_hangup(self) -> None:
+        """Nobody waits for the command that runs: stop it."""
+        if self._cancellation is not None:
+            self._cancellation.requested = True
+
     def on_close(self) -> None:
         """Forget the client; answers that are still to come go nowhere."""
+        self.on_hangup()
         self._session = self._new_session()
 
     def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
@@ -96,11 +104,16 @@ class QMPMonitor(FrontEnd):
             self._answer(session, request, None, error)
             return
         if is_task(result):
-            self._program.worker.start(result, lambda value, error: self._finish(session, request, value, error))
+            running = self._program.worker.start(
+                result, lambda value, error: self._finish(session, request, value, error)
+            )
+            self._cancellation = running if session.busy else None
         else:
             self._chardev.write(session.reply(request, result))
 
     def _finish(self, session: QMPSession, request: Request, value: Any, error: Exception | None) -> None:
+        if session is self._session:
+            self._cancellation = None
         self._answer(session, request, value, error)
         self.pump()
 
@@ -124,6 +137,7 @@ class HMPMonitor(FrontEnd):
         self._chardev = chardev
         self._readline = Readline(complete=program.complete)
         self._running = False
+        self._cancellation: Cancellation | None = None
 
     @property
     def connected(self) -> bool:
@@ -148,6 +162,15 @@ class HMPMonitor(FrontEnd):
         """The client has read what made us wait."""
         self.pump()
 
+    def on_hangup(self) -> None:
+        """Nobody waits for the command that runs: stop it."""
+        if self._running and self._cancellation is not None:
+            self._cancellation.requested = True
+
+    def on_close(self) -> None:
+        """Forget the client."""
+        self.on_hangup()
+
     def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
         """Events are for QMP."""
 
@@ -166,7 +189,7 @@ class HMPMonitor(FrontEnd):
     def _run(self, line: str) -> None:
         self._running = True
         task = run_hmp_line(self._program.context, line)
-        self._program.worker.start(task, self._finish)
+        self._cancellation = self._program.worker.start(task, self._finish)
 
     def _finish(self, text: str | None, error: Exception | None) -> None:
         from .readline import to_terminal

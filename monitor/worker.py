@@ -31,7 +31,7 @@ class Worker:
     def start(self, task: Task[Any], on_done: OnDone) -> Cancellation:
         """Start a task; `on_done(result, error)` follows, before this returns if the task never yields.
 
-        Setting `requested` on what is returned cancels: a running step sees it, a further step is not begun.
+        Setting `requested` on what is returned cancels: it is for the steps to look at.
         """
         cancellation = Cancellation()
         self._running.add(cancellation)
@@ -102,7 +102,6 @@ class Worker:
 
 def _outcome(step: Step, cancellation: Cancellation) -> tuple[Any, BaseException | None]:
     try:
-        cancellation.check()
         return step(cancellation), None
     except BaseException as error:  # a thread must hand over whatever happened, or the task would never end
         return None, error

@@ -14,7 +14,21 @@ if TYPE_CHECKING:
 
     Schema: TypeAlias = dict[str, Any]
 
-SUBJECTS = ("builtin", "status", "backends", "qom", "memory", "memslots", "numa", "host", "machines", "introspect")
+SUBJECTS = (
+    "builtin",
+    "status",
+    "backends",
+    "prealloc",
+    "qom",
+    "memory",
+    "memslots",
+    "explain",
+    "map",
+    "numa",
+    "host",
+    "machines",
+    "introspect",
+)
 """The documents in the order in which their commands are listed."""
 
 

@@ -28,6 +28,7 @@ class Config:
         "numa",
         "objects",
         "paused",
+        "preconfig",
         "program",
         "ram_size",
         "ram_slots",
@@ -71,3 +72,5 @@ class Config:
         self.uuid: str | None = None
         self.paused = False
         """`-S`: do not run until `cont`."""
+        self.preconfig = False
+        """`-preconfig`: make no board until `x-exit-preconfig`."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .host import Host
+    from .hostmem.prealloc import Preallocation
     from .memory.region import MemoryRegion
     from .numa import NumaNode
     from .steps import Task
@@ -42,10 +43,11 @@ IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starti
 class VirtualMachine:
     """The memory of a virtual machine, alive. `close`, or the end of a `with`, releases everything.
 
-    Raises `VMError` if the configuration is refused; nothing is left behind then.
+    Raises `VMError` if the configuration is refused; nothing is left behind then. Starting may take long (preallocated
+    memory): a `deferred` machine is started by running the task `start`, before anything else is asked of it.
     """
 
-    def __init__(self, config: Config, host: Host | None = None) -> None:
+    def __init__(self, config: Config, host: Host | None = None, *, deferred: bool = False) -> None:
         if host is None:
             from .host import open_host
 
@@ -71,6 +73,8 @@ class VirtualMachine:
         self.on_warning: Callable[[str], None] = self.warnings.append
         """Told of such things, later on too."""
         self.run_state = "prelaunch"
+        self.initialized = False
+        """Whether the board stands; until then (`-preconfig`) its NUMA nodes can still be named."""
         self._locks_memory = False
         self._pending_ids: set[str] = set()
         board = Board(self.topology, host, self.target, self.backend_defaults)
@@ -82,15 +86,9 @@ class VirtualMachine:
         self.tree.root.add_child("machine", self.machine)
         self.tree.root.add_child("chardevs", Container())
         self.accelerator = Accelerator("none", MemslotTable(host.page_size, 0, 0), in_kernel=False, follows=False)
-        try:
-            self._start()
-        except BaseException as error:
-            if isinstance(error, VMError):
-                error.warnings = self.warnings
-            self.close()
-            raise
-        if not config.paused:
-            self.run_state = "running"
+        self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
+        if not deferred:
+            run_now(self.start())
 
     def __enter__(self) -> VirtualMachine:
         return self
@@ -100,7 +98,34 @@ class VirtualMachine:
 
     # Start: the order of the checks is QEMU's
 
-    def _start(self) -> None:
+    def start(self) -> Task[None]:
+        """Make the objects, and the board unless the configuration wants to name NUMA nodes first (`preconfig`).
+
+        Raises `VMError`; everything is released then.
+        """
+        try:
+            yield from self._make_objects()
+            if not self.config.preconfig:
+                yield from self._make_board()
+        except BaseException as error:
+            if isinstance(error, VMError):
+                error.warnings = self.warnings
+            self.close()
+            raise
+
+    def exit_preconfig(self) -> Task[None]:
+        """Make the board of a machine that was started with `preconfig`.
+
+        Raises `VMError`; the machine is of no more use after one, as QEMU's, which ends.
+        """
+        if self.initialized:
+            raise VMError("The command is permitted only before machine initialization")
+        self.warnings.clear()
+        yield from self._make_board()
+        for warning in self.warnings:
+            self.on_warning(warning)
+
+    def _make_objects(self) -> Task[None]:
         config, machine = self.config, self.machine
         for name, value in config.machine_options.items():
             if not isinstance(value, str):
@@ -111,8 +136,10 @@ class VirtualMachine:
         asked = self.machine_type.default_ram_size if config.ram_size is None else config.ram_size
         if not asked and self.machine_type.default_ram_size and not machine.starts_without_ram:
             raise VMError(f"Machine type '{self.machine_type.name}' cannot start without RAM")
-        self._asked_ram_size = machine.fit_ram_size(asked)
-        check_ram_limits(self._asked_ram_size, config.max_ram_size, config.ram_slots)
+        machine.ram_size = machine.fit_ram_size(asked)
+        machine.ram_slots = config.ram_slots or 0
+        machine.max_ram_size = config.max_ram_size or machine.ram_size
+        check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots)
         self._resolve_cpus()
         self.accelerator = self._open_accelerator()
         if self.machine_type.deprecated is not None:
@@ -121,11 +148,20 @@ class VirtualMachine:
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
         for arguments in config.objects:
-            run_now(self.add_object(arguments))
-        self._prepare_ram()
-        machine.check_ram()
-        machine.build()
-        if config.lock_memory:
+            yield from self.add_object(arguments)
+        if machine.memory_backend_id is not None:
+            self._find_backend(machine.memory_backend_id)
+        for origin, options in config.numa:
+            self.numa.add(origin, options)
+
+    def _make_board(self) -> Task[None]:
+        yield from self._prepare_ram()
+        self.machine.check_ram()
+        self.machine.build()
+        self.initialized = True
+        if not self.config.paused:
+            self.run_state = "running"
+        if self.config.lock_memory:
             self._lock_memory()
 
     def _lock_memory(self) -> None:
@@ -181,28 +217,21 @@ class VirtualMachine:
             int(count) if count is not None else None,
         )
 
-    def _prepare_ram(self) -> None:
+    def _prepare_ram(self) -> Task[None]:
         """Find or make what is the machine's RAM, and its NUMA nodes."""
-        config, machine = self.config, self.machine
-        asked = self._asked_ram_size
-        machine.ram_size = asked
-        machine.ram_slots = config.ram_slots or 0
-        machine.max_ram_size = config.max_ram_size or asked
+        machine, numa = self.machine, self.numa
+        asked = machine.ram_size
         backend = None
         if machine.memory_backend_id is not None:
             backend = self._find_backend(machine.memory_backend_id)
-        numa = NumaConfiguration(machine, self.tree, self.warnings)
-        for origin, options in config.numa:
-            numa.add(origin, options)
-        if backend is not None:
-            if config.ram_size and backend.size != asked:
+            if self.config.ram_size and backend.size != asked:
                 raise VMError("Machine memory size does not match the size of the memory backend")
             machine.ram_size = backend.size
         elif asked and not numa.uses_backends:
             default_id = self.machine_type.default_ram_id
             if default_id in self.tree.objects.children:
                 raise VMError(RESERVED_ID.format(default_id))
-            backend = self._make_default_backend(default_id, asked)
+            backend = yield from self._make_default_backend(default_id, asked)
         machine.numa_nodes = numa.finish()
         if backend is not None:
             machine.ram = self.use_backend(backend)
@@ -229,11 +258,11 @@ class VirtualMachine:
                 return found
         raise VMError(f"Memory backend '{name}' not found")
 
-    def _make_default_backend(self, name: str, size: int) -> MemoryBackend:
+    def _make_default_backend(self, name: str, size: int) -> Task[MemoryBackend]:
         arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
         if self.config.mem_path is not None:
             arguments.update({"qom-type": "memory-backend-file", "mem-path": self.config.mem_path})
-        return run_now(self.add_object(arguments, canonical_name=False))
+        return self.add_object(arguments, canonical_name=False)
 
     def use_backend(self, backend: MemoryBackend) -> MemoryRegion:
         """Take a backend's region for the machine: its block gets its name and it can no longer be deleted."""
@@ -291,6 +320,11 @@ class VirtualMachine:
     def backends(self) -> list[MemoryBackend]:
         """All memory backends, in QEMU's order."""
         return [child for child in self.tree.objects.listed_children() if isinstance(child, MemoryBackend)]
+
+    @property
+    def preallocations(self) -> list[Preallocation]:
+        """The memory that is being preallocated now."""
+        return self.backend_defaults.preallocations
 
     # Running
 

@@ -202,9 +202,48 @@ class MemslotLexer(RegexLexer):
             ),
             (r"rw[-d](?= )", Memory.RAM),
             (r"r-[-d](?= )", Memory.ROM),
-            (r"( +)(.+?)( )([0-9a-f]{16})$", _groups(Text, Name, Text, Dim)),
+            (r"( +)(.+?)( )([0-9a-f]{16})(?=$| 0x)", _groups(Text, Name, Text, Dim)),
+            (r"( )(0x[0-9a-f]{16})( +[0-9.]+ [KMG]?i?B)(.*)$", _groups(Text, Address, Number, Text)),
             (r"\n", Text),
             (r".", Text),
+        ]
+    }
+
+
+class AddressLexer(RegexLexer):
+    """`why`: what an address is, and the way to it."""
+
+    name = "why"
+    flags = re.MULTILINE
+    tokens = {
+        "root": [
+            (r"^(0x[0-9a-f]+)( is )(.*)$", _groups(Address, Text, Heading)),
+            (r"^(shadowed: +)(.*)(: )(.*)$", _groups(Label, Dim, Label, Text)),
+            (r"^(?:region|flat range|RAMBlock|memslot|host|backend): +", Label),
+            (r"[0-9a-f]{16}-[0-9a-f]{16}|0x[0-9a-f]+", Address),
+            (r"\n", Text),
+            (r"[^\n0-9a-f]+|.", Text),
+        ]
+    }
+
+
+class MapLexer(RegexLexer):
+    """`info map`: bars in the colours of what they stand for."""
+
+    name = "info map"
+    flags = re.MULTILINE
+    tokens = {
+        "root": [
+            (r"^[0-9a-f]{16}", Address),
+            (r"█+", Memory.RAM),
+            (r"▓+", Memory.ROM),
+            (r"▒+", Memory.ROMD),
+            (r"░+", Memory.IO),
+            (r"┊.*", Dim),
+            (r"(?:\d+ )?slots? [\d, -]+|\d+ slots", Keyword),
+            (r"backend .*$", Name.Object),
+            (r"\n", Text),
+            (r"[^\n█▓▒░┊]", Text),
         ]
     }
 
@@ -270,6 +309,7 @@ _LEXERS: dict[str, type[Lexer]] = {
     "help": HelpLexer,
     "info": HelpLexer,
     "info kvm": PropertyListLexer,
+    "info map": MapLexer,
     "info memdev": PropertyListLexer,
     "info memory_size_summary": PropertyListLexer,
     "info memslots": MemslotLexer,
@@ -279,6 +319,7 @@ _LEXERS: dict[str, type[Lexer]] = {
     "info status": PropertyListLexer,
     "qom-get": JSONLexer,
     "qom-list": ObjectTreeLexer,
+    "why": AddressLexer,
 }
 
 

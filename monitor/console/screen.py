@@ -6,6 +6,7 @@ import os
 
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.application.current import get_app_session
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.renderer import print_formatted_text
 
 TYPE_CHECKING = False
@@ -21,6 +22,8 @@ class Screen:
     def __init__(self, style: BaseStyle) -> None:
         self._session = get_app_session()
         self._style = style
+        self.progress = ""
+        """The line of progress that stands where the next text goes."""
 
     @property
     def prompting(self) -> Application[str] | None:
@@ -28,8 +31,24 @@ class Screen:
         app = self._session.app
         return app if app is not None and app.is_running else None
 
+    def show_progress(self, text: str) -> None:
+        """Overwrite the line of progress, or wipe it out with an empty one; none is shown below a prompt."""
+        from ..progress import fitted
+
+        output = self._session.output
+        if self.prompting is not None or isinstance(output, PlainTextOutput) or not (text or self.progress):
+            return
+        self.progress = text
+        try:
+            output.write_raw("\r" + (fitted(text, output.fileno())))
+            output.erase_end_of_line()
+            output.flush()
+        except OSError:
+            self.give_up()
+
     def write(self, fragments: StyleAndTextTuples) -> None:
         """Print fragments; they bring their own line ends."""
+        self.show_progress("")
         if self.prompting is None:
             self._print(fragments)
         else:

@@ -53,7 +53,7 @@ class ConsoleSession:
         self._program = program
         style = make_style()
         self._screen = Screen(style)
-        self._executor = Executor(program, lambda: self._screen.write_line(WAITING, "dim"))
+        self._executor = Executor(program, self._on_wait)
         self._stopped = asyncio.Event()
         self._farewell: str | None = None
         self._bar: StyleAndTextTuples = []
@@ -78,6 +78,7 @@ class ConsoleSession:
         assert program.vm is not None
         program.loop.on_signal(signal.SIGINT, self._interrupt)
         program.vm.observers.append(self._on_event)
+        program.show_progress = self._show_progress
         stderr = sys.stderr
         with patch_stdout(raw=True), LoopHost(program.loop, self._on_round):
             if not stderr.isatty():
@@ -92,6 +93,7 @@ class ConsoleSession:
         if self._farewell is not None:
             self._screen.write_line(self._farewell, "dim")
         program.vm.observers.remove(self._on_event)
+        program.show_progress = None
 
     async def _read(self) -> str | None:
         """What the user types; None if nothing will come any more."""
@@ -149,7 +151,16 @@ class ConsoleSession:
         self._bar = status_bar(self._program)
         return self._bar
 
+    def _on_wait(self) -> None:
+        if not self._screen.progress:
+            self._screen.write_line(WAITING, "dim")
+
+    def _show_progress(self, text: str) -> None:
+        self._screen.show_progress(f"{text}; Ctrl-C cancels" if text else "")
+
     def _on_event(self, name: str, data: dict[str, Any] | None) -> None:
+        if name == "PREALLOC_PROGRESS":
+            return  # there is a bar for it
         line = f"event: {name}" + (f" {json.dumps(data)}" if data else "")
         if name == "SHUTDOWN":
             # The prompt is about to be left, and our own user knows why: told when it is gone, and to others only.

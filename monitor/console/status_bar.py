@@ -15,7 +15,7 @@ SEPARATOR = ("", " │ ")
 
 
 def status_bar(program: Program) -> StyleAndTextTuples:
-    """The bar as fragments: machine type, run state, RAM, memslots, clients."""
+    """The bar as fragments: machine type, run state, RAM, memslots, clients, and what is being preallocated."""
     vm = program.vm
     assert vm is not None
     state = "running" if vm.running else "paused"
@@ -26,6 +26,7 @@ def status_bar(program: Program) -> StyleAndTextTuples:
         ("", _memslots(vm)),
         ("", _clients(sum(monitor.connected for monitor in program.monitors))),
     ]
+    parts += [("", f"{each.name} {each.done * 100 // each.length}%") for each in vm.preallocations[:1]]
     if vm.config.name:
         parts.insert(0, ("", vm.config.name))
     fragments: StyleAndTextTuples = [("", " ")]

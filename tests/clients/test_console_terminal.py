@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -110,10 +111,11 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Start programs on terminals, at the prompt; they are gone at the end."""
     terminals: list[Terminal] = []
 
-    def start(*arguments: str, **environment: str) -> Terminal:
+    def start(*arguments: str, prompt: bool = True, **environment: str) -> Terminal:
         started = Terminal(*(arguments or ("-M", "none")), XDG_STATE_HOME=str(tmp_path), **environment)
         terminals.append(started)
-        started.until_prompt()
+        if prompt:
+            started.until_prompt()
         return started
 
     yield start
@@ -259,12 +261,22 @@ def test_ctrl_c_cancels_a_long_command(terminal: Callable[..., Terminal]) -> Non
     before = resident_memory(console.pid)
     console.type("object_add memory-backend-ram,id=big,size=4G,prealloc=on,prealloc-threads=1\r")
     console.until(lambda: resident_memory(console.pid) > before + (32 << 20))
+    console.until_shown("; Ctrl-C cancels")
+    assert re.fullmatch(r"big \[#*\.*\] +\d+%  .* of 4 GiB, .* GiB/s, .* s left; Ctrl-C cancels", console.line)
     console.type("\x03")
     console.until_shown("Error: Operation cancelled")
+    assert "big [" not in console.text
     console.until_prompt()
     console.run("info memdev")
     assert "memory backend" not in console.text
     assert resident_memory(console.pid) < before + (32 << 20)
+
+
+def test_a_bar_is_shown_while_the_machine_is_being_made(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "none", "-m", "4G", "-mem-prealloc", "-c", "info status", prompt=False)
+    console.until_shown("ram [#")
+    console.until_shown("VM status: running")
+    assert "ram [" not in console.text
 
 
 def test_resizing_the_window_redraws_the_prompt(terminal: Callable[..., Terminal]) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ramslot import schema
+
 from .program import Client, Program, QMPError, wait_for
 
 Launch = Callable[..., Program]
@@ -286,11 +288,55 @@ def test_a_client_dies_while_its_memory_is_populated(launch: Launch) -> None:
     client = program.client()
     request = {"qom-type": "memory-backend-memfd", "id": "m", "size": 1 << 30, "prealloc": True}
     client.send(json.dumps({"execute": "object-add", "arguments": request}).encode())
+    wait_for(lambda: other.call("query-prealloc"), "preallocation")
     client.close()
-    wait_for(lambda: [memdev["prealloc"] for memdev in other.call("query-memdev")] == [True], "backend")
-    other.call("object-del", id="m")
+    wait_for(lambda: not other.call("query-prealloc"), "end of it")
     wait_for(lambda: settle(program) == before, "end of what the client left")
     assert program.client().call("query-memdev") == []
+
+
+def test_what_a_client_asked_before_it_died_is_done_all_the_same(launch: Launch) -> None:
+    program = launch("-qmp", "unix:b.sock,server=on,wait=off")
+    other, client = program.client("b.sock"), program.client()
+    slow = {"qom-type": "memory-backend-memfd", "id": "m", "size": 4 << 30, "prealloc": True}
+    quick = {"qom-type": "memory-backend-ram", "id": "n", "size": MIB}
+    for request in (slow, quick):
+        client.send(json.dumps({"execute": "object-add", "arguments": request}).encode())
+    wait_for(lambda: other.call("query-prealloc"), "preallocation")
+    client.close()
+    wait_for(lambda: [memdev["id"] for memdev in other.call("query-memdev")] == ["n"], "second object")
+
+
+def test_progress_is_told_and_a_preallocation_can_be_cancelled(launch: Launch) -> None:
+    program = launch("-qmp", "unix:b.sock,server=on,wait=off")
+    slow, other = program.client(), program.client("b.sock")
+    before = settle(program)
+    request = {"qom-type": "memory-backend-ram", "id": "m", "size": 16 << 30, "prealloc": True}
+    slow.send(json.dumps({"execute": "object-add", "arguments": request}).encode())
+    running = other.event("PREALLOC_PROGRESS")["data"]
+    assert (running["id"], running["status"], running["total"]) == ("m", "running", 16 << 30)
+    assert 0 < running["done"] < running["total"]
+    schema.check_event("PREALLOC_PROGRESS", running)
+    shown = other.call("query-prealloc")
+    assert [each["done"] >= running["done"] for each in shown] == [True]
+    assert other.hmp("info prealloc").startswith("m: ")
+    other.call("prealloc-cancel", id="m")
+    with pytest.raises(QMPError, match=r"^Operation cancelled$"):
+        slow.answer("object-add")
+    last = slow.events[-1]["data"]
+    assert (last["id"], last["status"], "remaining" in last) == ("m", "cancelled", False)
+    assert other.call("query-memdev") == [] == other.call("query-prealloc")
+    assert settle(program) == before
+    with pytest.raises(QMPError, match=r"^no memory is being preallocated for object 'm'$"):
+        other.call("prealloc-cancel", id="m")
+    assert other.hmp("info prealloc") == "no memory is being preallocated\r\n"
+
+
+def test_what_is_quickly_done_is_told_to_nobody(launch: Launch) -> None:
+    client = launch().client()
+    client.call("object-add", qom_type="memory-backend-ram", id="m", size=MIB, prealloc=True)
+    client.call("query-status")
+    assert client.events == []
 
 
 def test_the_program_ends_while_memory_is_populated(launch: Launch) -> None:
@@ -331,3 +377,10 @@ def test_two_clients_add_the_same_id_at_once(launch: Launch) -> None:
             results.append(str(error))
     assert sorted(results) == ["added", "attempt to add duplicate property 'm' to object (type 'container')"]
     assert len(Client.call(clients[0], "query-memdev")) == 1
+
+
+def test_sigterm_while_the_machine_is_being_made_ends_it_cleanly(launch: Launch) -> None:
+    program = launch("-m", "4G", "-mem-prealloc", "-object", "memory-backend-ram,id=m,size=2G,prealloc=on")
+    program.connect().recv(16)  # the greeting comes before the machine
+    wait_for(lambda: program.resident() > 200 * MIB, "memory")
+    assert program.end(signal.SIGTERM) == (0, "", "")

@@ -141,7 +141,7 @@ def test_nothing_is_resident_until_it_is_touched_or_preallocated(add: Add, vm: V
 
 
 def test_several_threads_preallocate_every_page(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ramslot.vm.hostmem.backend.POPULATE_PORTION", MIB)
+    monkeypatch.setattr("ramslot.vm.hostmem.prealloc.PORTION", MIB)
     backend = add("ram", 33 * MIB + PAGE, prealloc=True, prealloc_threads=4)
     assert resident(backend) == 33 * MIB + PAGE
 

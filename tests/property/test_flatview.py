@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramslot.vm.memory.address_space import MemoryTopology
+from ramslot.vm.memory.explain import explain
 from ramslot.vm.memory.flatview import FlatRange, render
 from ramslot.vm.memory.ramblock import RAMBlock
 
@@ -225,6 +226,28 @@ def same(left: list[FlatRange], right: list[FlatRange]) -> bool:
     return list(map(values, left)) == list(map(values, right))
 
 
+def explained(root: MemoryRegion, address: int) -> tuple[MemoryRegion, int, bool] | None:
+    """What `explain` says of an address; each way that it says is shadowed has to have lost to what it says."""
+    way, shadowed = explain(root, address)
+    for each in shadowed:
+        if each.reason == "disabled":
+            assert not each.by.enabled
+            continue
+        assert way is not None and each.by in [step.region for step in way.steps]
+        assert each.loser in [step.region for step in each.way.steps]
+        if each.reason == "subregion":
+            assert each.by.container is each.loser is each.way.region
+        else:
+            assert each.by.container is each.loser.container
+            assert (each.by.priority > each.loser.priority) == (each.reason == "priority")
+    return None if way is None else (way.region, way.offset, way.readonly is not None)
+
+
+def looked_up(space: AddressSpace, address: int) -> tuple[MemoryRegion, int, bool] | None:
+    found = space.view.find(address)
+    return None if found is None else (found.region, found.offset + address - found.start, found.readonly)
+
+
 def check(world: World, replayers: dict[AddressSpace, Replayer]) -> None:
     for space, replayer in replayers.items():
         ranges = space.view.ranges
@@ -235,6 +258,8 @@ def check(world: World, replayers: dict[AddressSpace, Replayer]) -> None:
         assert space.view.root is root
         assert same(ranges, render(root, 0, 1 << 64) if root is not None else []), "rendered from nothing"
         assert same(replayer.ranges, ranges), "replayed from what the listener was told"
+        for address in range(0, SPACE * world.scale, world.scale):
+            assert explained(space.root, address) == looked_up(space, address), "explained"
         for other in replayers:
             assert (other.view is space.view) == (other.view.root is space.view.root), "views are shared by root"
     for node, region in zip(world.nodes, world.regions, strict=True):

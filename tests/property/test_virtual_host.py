@@ -348,6 +348,10 @@ class VirtualHostMachine(RuleBasedStateMachine):
             for node in area.nodes.values():
                 counts[node] = counts.get(node, 0) + area.size
             assert resident == counts
+            memory: Any = mapping.memory
+            first, offsets = memory._layers()[-1][1], range(0, memory.size, area.size)
+            nodes = [area.nodes.get(first + offset // area.size) for offset in offsets]
+            assert memory.page_nodes(offsets) == nodes
 
 
 TestVirtualHost = VirtualHostMachine.TestCase

@@ -243,7 +243,7 @@ def test_preallocation_is_done_in_portions_by_threads(
 ) -> None:
     portions: list[tuple[int, int]] = []
     monkeypatch.setattr(LinuxMemory, "populate", lambda _memory, start, length: portions.append((start, length)))
-    monkeypatch.setattr("ramslot.vm.hostmem.backend.POPULATE_PORTION", MIB)
+    monkeypatch.setattr("ramslot.vm.hostmem.prealloc.PORTION", MIB)
     add(vm, "ram", tmp_path, size=4 * MIB + PAGE, prealloc=True, prealloc_threads=threads)
     assert sorted(portions) == [(number * MIB, MIB) for number in range(4)] + [(4 * MIB, PAGE)]
 
@@ -259,7 +259,7 @@ def test_cancelled_preallocation_leaves_nothing(
         cancellation.requested = True
 
     monkeypatch.setattr(LinuxMemory, "populate", populate)
-    monkeypatch.setattr("ramslot.vm.hostmem.backend.POPULATE_PORTION", MIB)
+    monkeypatch.setattr("ramslot.vm.hostmem.prealloc.PORTION", MIB)
     task = vm.add_object(arguments("ram", tmp_path, size=64 * MIB, prealloc=True))
     step = next(task)
     with pytest.raises(VMError, match=r"^attempt to add duplicate property 'm' to object"):

@@ -59,6 +59,9 @@ class Recorder(FrontEnd):
     def on_drain(self) -> None:
         self.events.append("drain")
 
+    def on_hangup(self) -> None:
+        self.events.append("hangup")
+
     def on_close(self) -> None:
         self.events.append("close")
 
@@ -277,10 +280,13 @@ def test_reading_can_be_paused(loop: Loop, tmp_path: Path) -> None:
         device.resume_reading()
         run_until(loop, lambda: "one" in front_end.events)
         device.pause_reading()
+        peer.sendall(b"last\n")
         peer.close()
-        settle(loop)  # would never settle if the hang-up were watched
+        settle(loop)  # would never settle if the hang-up were told again and again
+        assert front_end.events == ["open", "one", "hangup"]
         assert device.connected
         device.resume_reading()
+        run_until(loop, lambda: "last" in front_end.events)
         run_until(loop, lambda: not device.connected)
     with client(tmp_path / "s") as peer:
         peer.sendall(b"two\n")

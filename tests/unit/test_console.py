@@ -34,11 +34,14 @@ from ramslot.monitor.console.highlighting import ConsoleLexer
 from ramslot.monitor.console.history import history_path, open_history
 from ramslot.monitor.console.lexers import (
     Address,
+    AddressLexer,
     Dim,
     Heading,
     HelpLexer,
     HMPLexer,
     JSONLexer,
+    Label,
+    MapLexer,
     Memory,
     MemoryTreeLexer,
     MemslotLexer,
@@ -145,9 +148,11 @@ def test_only_unfinished_json_goes_on_in_the_next_line(text: str, unfinished: bo
 # Colours
 
 LEXERS = [
+    AddressLexer(),
     HelpLexer(),
     HMPLexer(commands=["stop", "info mtree"]),
     JSONLexer(),
+    MapLexer(),
     MemoryTreeLexer(),
     MemslotLexer(),
     ObjectTreeLexer(),
@@ -249,6 +254,9 @@ def test_every_table_of_a_machine_is_understood(start: Callable[..., Program]) -
     assert {Address, Memory.RAM, Memory.ROM, Memory.IO, Heading} <= found("info mtree -f")
     assert {Address, Name, Number} <= found("info ramblock")
     assert {Address, Name, Memory.RAM, Memory.ROM} <= found("info memslots")
+    assert {Address, Name, Number, Memory.RAM, Memory.ROM} <= found("info memslots -v")
+    assert {Address, Keyword, Memory.RAM, Memory.ROM, Memory.IO, Dim} <= found("info map")
+    assert {Address, Label, Heading, Dim} <= found("why 0xc0000")
     assert {Heading, Number, Keyword.Constant} <= found("info memdev")
     assert Name.Object in found("info qom-tree")
     assert {Name.Attribute, Name.Object} <= found("qom-list /machine")
@@ -293,7 +301,7 @@ def completions(program: Program, text: str) -> dict[str, str]:
     [
         ("", "stop"),
         ("inf", "info "),
-        ("info mem", "info memslots"),
+        ("info mem", "info memslots "),
         ("info mtree -", "info mtree -f"),
         ("help in", "help info"),
         ("object_add memory-backend-m", "object_add memory-backend-memfd"),

@@ -122,7 +122,7 @@ def compiled(tmp_path: Path) -> dict[str, dict[str, object]]:
         pytest.skip(f"headers are missing: {error.stderr.splitlines()[0]}")
     if subprocess.run([sys.executable, "-c", "import setuptools, cffi.setuptools_ext"], capture_output=True).returncode:
         pytest.skip("cffi compiles only with setuptools")
-    declarations = generate.declarations() + "\n#define SYS_mbind 0\n"
+    declarations = generate.declarations() + "\n#define SYS_mbind 0\n#define SYS_move_pages 0\n"
     command = [sys.executable, "-W", "ignore", "-c", COMPILE, declarations, " ".join(HEADERS), str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -133,6 +133,7 @@ def compiled(tmp_path: Path) -> dict[str, dict[str, object]]:
 def test_declarations_equal_the_kernel_headers(tmp_path: Path) -> None:
     real = compiled(tmp_path)
     assert libc.MBIND_NUMBERS[os.uname().machine] == real["constants"].pop("SYS_mbind")
+    assert libc.MOVE_PAGES_NUMBERS[os.uname().machine] == real["constants"].pop("SYS_move_pages")
     assert {name: getattr(libc.lib, name) for name in real["constants"]} == real["constants"]
     layouts = {}
     for name in real["layouts"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -84,6 +85,26 @@ def test_watching_for_nothing_is_unwatching(loop: Loop, pipe: tuple[int, int]) -
     loop.watch(pipe[0], lambda: pytest.fail("was unwatched"))
     loop.watch(pipe[0])
     loop.run_once(0)
+
+
+def test_a_hang_up_is_told_where_nothing_else_is_watched(loop: Loop) -> None:
+    ours, theirs = socket.socketpair()
+    calls: list[str] = []
+
+    def gone() -> None:
+        calls.append("gone")
+        loop.unwatch(ours.fileno())
+
+    with ours:
+        loop.watch(ours.fileno(), on_hangup=gone)
+        theirs.send(b"x")
+        theirs.shutdown(socket.SHUT_WR)
+        loop.run_once(0)
+        assert calls == []
+        theirs.close()
+        loop.run_once(1)
+        loop.run_once(0)
+        assert calls == ["gone"]
 
 
 def test_one_callback_may_unwatch_another_that_is_ready(loop: Loop) -> None:
@@ -362,20 +383,23 @@ def test_the_loop_serves_others_during_a_step_which_can_be_cancelled(loop: Loop)
     assert str(done[0][1]) == "Operation cancelled"
 
 
-def test_a_cancelled_task_begins_no_further_step(loop: Loop) -> None:
-    ran: list[int] = []
+def test_a_cancelled_task_may_still_clean_up_in_a_step(loop: Loop) -> None:
+    cleaned: list[bool] = []
 
     def task() -> Generator[Any, Any, None]:
-        yield ran.append
-        yield ran.append
+        try:
+            yield from slow(threading.Event())
+        except VMError:
+            yield lambda cancellation: cleaned.append(cancellation.requested)
+            raise
 
     done: list[Any] = []
     cancellation = Worker(loop).start(task(), lambda *outcome: done.append(outcome))
     cancellation.requested = True
     while not done:
         loop.run_once(20)
-    assert len(ran) <= 1
-    assert isinstance(done[0][1], VMError)
+    assert cleaned == [True]
+    assert str(done[0][1]) == "Operation cancelled"
 
 
 def test_stopping_the_loop_cancels_what_is_waited_for(loop: Loop) -> None:

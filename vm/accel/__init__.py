@@ -36,6 +36,15 @@ class Accelerator:
         self.in_kernel = in_kernel
         self.follows = follows
 
+    @property
+    def shadow_paging(self) -> bool:
+        """Whether KVM keeps an entry for every page of a slot; a simulated one is of a host that does not."""
+        if not self.in_kernel:
+            return False
+        from ..host.kvm import uses_shadow_paging
+
+        return uses_shadow_paging()
+
     def close(self) -> None:
         """Give back what the kernel holds for the slots."""
         self.slots.close()

@@ -106,11 +106,25 @@ class MemslotTable:
     def __len__(self) -> int:
         return sum(len(slots) for slots in self._spaces.values())
 
+    @property
+    def address_spaces(self) -> list[int]:
+        """The ids of the address spaces that are followed."""
+        return sorted(self._spaces)
+
     def follower(self, as_id: int) -> SlotListener:
         """The listener to be added to the address space that has this id for the accelerator."""
         self._spaces.setdefault(as_id, {})
         self._numbers.setdefault(as_id, _SlotNumbers())
         return SlotListener(self, as_id)
+
+    def find(self, as_id: int, address: int) -> Memslot | None:
+        """The slot that has an address, if one has."""
+        return next(iter(self.within(as_id, address, address + 1)), None)
+
+    def within(self, as_id: int, start: int, end: int) -> list[Memslot]:
+        """The slots that have an address in `[start, end)`."""
+        slots = self._spaces.get(as_id, {}).values()
+        return [memslot for memslot in slots if memslot.gpa < end and memslot.gpa + memslot.size > start]
 
     def covers(self, as_id: int, gpa: int, size: int) -> bool:
         """Whether a section of the address space is in slots from its first byte on, whole pages as it is."""

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .description import HostDescription
 
@@ -98,6 +98,10 @@ class HostMemory(ABC):
         Anonymous or shared memory then reads as zeros, and a shared file has a hole there; a private mapping of a file
         shows the file again (`HostFile.punch_hole` frees what the file holds).
         """
+
+    @abstractmethod
+    def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
+        """Return the NUMA node that holds the page at each offset; None for one that is not there yet."""
 
     @abstractmethod
     def close(self) -> None:

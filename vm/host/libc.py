@@ -23,6 +23,8 @@ lib: Any = ffi.dlopen(None)
 _MACHINE = os.uname().machine
 MBIND_NUMBERS = {"x86_64": 237, "aarch64": 235, "riscv64": 235, "loongarch64": 235, "s390x": 268}
 """The number of the `mbind` system call, which libc does not wrap. Source: the kernel's tables of system calls."""
+MOVE_PAGES_NUMBERS = {"x86_64": 279, "aarch64": 239, "riscv64": 239, "loongarch64": 239, "s390x": 310}
+"""The same of `move_pages`."""
 
 
 def _check(result: int, call: str, *arguments: int | str) -> int:
@@ -88,6 +90,28 @@ def mbind(address: int, length: int, mode: int, nodes: Iterable[int], flags: int
         ffi.cast("unsigned long", flags),
     )
     _check(result, "mbind", address, length, mode, mask, bits, flags)
+
+
+def page_nodes(addresses: list[int]) -> list[int]:
+    """Return for each page that begins at an address its NUMA node, or a negative errno: ENOENT when it is not there.
+
+    Asks `move_pages` without moving anything. Raises ENOSYS where its number is not known here.
+    """
+    count = len(addresses)
+    pages = ffi.new("void *[]", [_pointer(address) for address in addresses])
+    status = ffi.new("int[]", count)
+    number = MOVE_PAGES_NUMBERS.get(_MACHINE, -1)
+    result = lib.syscall(
+        number,
+        ffi.cast("long", 0),
+        ffi.cast("unsigned long", count),
+        pages,
+        ffi.NULL,
+        status,
+        ffi.cast("long", 0),
+    )
+    _check(result, "move_pages", 0, count)
+    return list(status)
 
 
 def memfd_create(name: str, flags: int) -> int:

@@ -35,11 +35,12 @@ from .libc import (
     mmap,
     munlockall,
     munmap,
+    page_nodes,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from .description import HostDescription
@@ -161,6 +162,10 @@ class LinuxMemory(HostMemory):
 
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
+
+    def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
+        addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]
+        return [node if node >= 0 else None for node in page_nodes(addresses)]
 
     def close(self) -> None:
         if self._exporter() is not None:

@@ -15,19 +15,27 @@ if TYPE_CHECKING:
     from ..host import Host, HostMemory
     from ..memory.address_space import MemoryTopology
     from ..memory.region import MemoryRegion
-    from ..steps import Cancellation, Task
+    from ..steps import Task
+    from .prealloc import Preallocation
 
 POLICIES = ("default", "preferred", "bind", "interleave")
 MAX_NODES = 128
 """Host nodes that a backend can name, as observed: 128 and above are refused."""
-POPULATE_PORTION = 256 << 20
-"""Bytes to preallocate between two looks at a cancellation: some 0.1 s of work."""
 
 
 class BackendDefaults:
-    """What a machine decides for all its backends."""
+    """What a machine decides for all its backends, and where they tell what they are at."""
 
-    __slots__ = ("canonical_names", "dump", "length_unit", "merge", "prealloc", "warn")
+    __slots__ = (
+        "canonical_names",
+        "dump",
+        "length_unit",
+        "merge",
+        "on_preallocation",
+        "prealloc",
+        "preallocations",
+        "warn",
+    )
 
     def __init__(self) -> None:
         self.merge = True
@@ -38,6 +46,10 @@ class BackendDefaults:
         """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
         self.warn: Callable[[str], None] = lambda _text: None
         """Told what people should know although it is no error."""
+        self.preallocations: list[Preallocation] = []
+        """Those under way."""
+        self.on_preallocation: Callable[[Preallocation], object] = lambda _preallocation: None
+        """Told when one begins, and again when it has ended."""
 
 
 def plain(
@@ -89,6 +101,7 @@ class MemoryBackend(QOMObject):
         super().__init__()
         self.host = host
         self.topology = topology
+        self.defaults = defaults
         self.length_unit = defaults.length_unit
         self.warn = defaults.warn
         self.size = 0
@@ -124,6 +137,7 @@ class MemoryBackend(QOMObject):
         """Make the memory exist; `name` is the object's id. Raises `VMError` with nothing left behind."""
         if self.prealloc and not self.reserve:
             raise VMError("'prealloc=on' and 'reserve=off' are incompatible")
+        object_id = name
         if self.x_use_canonical_path_for_ramblock_id:
             name = f"/objects/{name}"
         memory = self.map_memory(name)
@@ -134,7 +148,7 @@ class MemoryBackend(QOMObject):
                 memory.advise_dump(False)
             self._bind(memory)
             if self.prealloc:
-                yield self._populate_step(memory, self.length)
+                yield from self._preallocate(object_id, memory)
             self._publish(name, memory)
         except BaseException:
             memory.close()
@@ -186,16 +200,19 @@ class MemoryBackend(QOMObject):
         except OSError as error:
             raise VMError(f"cannot bind memory to host NUMA nodes: {error.strerror}") from None
 
-    def _populate_step(self, memory: HostMemory, length: int) -> Callable[[Cancellation], None]:
-        """The step that touches all pages with `prealloc_threads` threads."""
-        threads = self.prealloc_threads
+    def _preallocate(self, name: str, memory: HostMemory) -> Task[None]:
+        """Touch all pages with `prealloc_threads` threads."""
+        from .prealloc import Preallocation
 
-        def populate(cancellation: Cancellation) -> None:
-            from .prealloc import populate_memory
-
-            populate_memory(memory, length, threads, POPULATE_PORTION, cancellation)
-
-        return populate
+        defaults = self.defaults
+        preallocation = Preallocation(name, memory, self.length, self.prealloc_threads)
+        defaults.preallocations.append(preallocation)
+        defaults.on_preallocation(preallocation)
+        try:
+            yield preallocation.run
+        finally:
+            defaults.preallocations.remove(preallocation)
+            defaults.on_preallocation(preallocation)
 
     # Setters that do more than keep the value
 
@@ -241,7 +258,7 @@ class MemoryBackend(QOMObject):
     def _populate(self, memory: HostMemory) -> Task[None]:
         self.populating += 1
         try:
-            yield self._populate_step(memory, self.length)
+            yield from self._preallocate(self.name, memory)
         finally:
             self.populating -= 1
         self.prealloc = True

@@ -1,40 +1,133 @@
-"""Touching all pages of a mapping, with several threads, in portions, so that it can be cancelled."""
+"""Touching all pages of a mapping, on several threads, in portions, so that it can be watched and cancelled."""
 
 from __future__ import annotations
 
-import threading
+# Not `threading`, which takes 2 ms to import and has nothing more that is needed here.
+import _thread
+import os
+from time import monotonic
 
 from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..host import HostMemory
     from ..steps import Cancellation
 
+PORTION = 64 << 20
+"""Bytes that a thread takes at a time, unless a page is larger: at most some 0.05 s of work."""
 
-def populate_memory(memory: HostMemory, length: int, threads: int, portion: int, cancellation: Cancellation) -> None:
-    """Populate the first `length` bytes of `memory`; each of the threads takes the next portion that is free.
 
-    Raises `VMError` when the host has no memory (left), or when cancelled.
+class Preallocation:
+    """The memory of one backend on its way to being there.
+
+    `run` is a step for a worker thread; everything else may be read from any thread meanwhile. Sizes are in bytes.
     """
-    starts = iter(range(0, length, portion))
-    failures: list[OSError] = []
 
-    def work() -> None:
-        for start in starts:
-            if failures or cancellation.requested:
-                return
-            try:
-                memory.populate(start, min(portion, length - start))
-            except OSError as error:
-                failures.append(error)
+    __slots__ = (
+        "_cancellation",
+        "_cancelled",
+        "_done",
+        "_failures",
+        "_started",
+        "length",
+        "memory",
+        "name",
+        "status",
+        "threads",
+    )
 
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(threads, -(-length // portion)) - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-    if failures:
-        raise VMError(f"qemu_prealloc_mem: preallocating memory failed: {failures[0].strerror}")
-    cancellation.check()
+    def __init__(self, name: str, memory: HostMemory, length: int, threads: int) -> None:
+        self.name = name
+        """The backend's id."""
+        self.memory = memory
+        self.length = length
+        self.threads = min(threads, len(os.sched_getaffinity(0)))
+        """More threads than CPUs would only stand in each other's way; QEMU has the same limit."""
+        self.status = "running"
+        """`running`, and in the end `completed`, `failed` or `cancelled`."""
+        self._done = [0]
+        self._failures: list[OSError] = []
+        self._cancelled = False
+        self._cancellation: Cancellation | None = None
+        self._started = monotonic()
+
+    @property
+    def done(self) -> int:
+        """How much is there by now."""
+        return sum(self._done)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return monotonic() - self._started
+
+    def cancel(self) -> None:
+        """Stop at the next portion; `run` then raises."""
+        self._cancelled = True
+        if self._cancellation is not None:
+            self._cancellation.requested = True
+
+    def run(self, cancellation: Cancellation) -> None:
+        """Populate the memory; each thread takes the next portion that is free.
+
+        Raises `VMError` when the host has no memory (left), or when cancelled.
+        """
+        self._cancellation = cancellation
+        if self._cancelled:
+            cancellation.requested = True
+        portion = max(PORTION, self.memory.page_size)
+        starts = iter(range(0, self.length, portion))
+        count = min(self.threads, -(-self.length // portion))
+        self._done = [0] * count
+
+        def work(number: int) -> None:
+            for start in starts:
+                if self._failures or cancellation.requested:
+                    return
+                length = min(portion, self.length - start)
+                try:
+                    self.memory.populate(start, length)
+                except OSError as error:
+                    self._failures.append(error)
+                else:
+                    self._done[number] += length
+
+        _run_together(work, count)
+        self._check(cancellation)
+
+    def _check(self, cancellation: Cancellation) -> None:
+        if self._failures:
+            self.status = "failed"
+            raise VMError(f"qemu_prealloc_mem: preallocating memory failed: {self._failures[0].strerror}")
+        if cancellation.requested:
+            self.status = "cancelled"
+        cancellation.check()
+        self.status = "completed"
+
+
+def _run_together(work: Callable[[int], None], count: int) -> None:
+    """Call `work` with the numbers below `count`, 0 on this thread; one for which there is no thread is left out."""
+    ended = []
+
+    def run(number: int, end: _thread.LockType) -> None:
+        try:
+            work(number)
+        finally:
+            end.release()
+
+    for number in range(1, count):
+        end = _thread.allocate_lock()
+        end.acquire()
+        try:
+            _thread.start_new_thread(run, (number, end))
+        except RuntimeError:  # no more threads: the others do its share
+            break
+        ended.append(end)
+    try:
+        work(0)
+    finally:
+        for end in ended:
+            end.acquire()

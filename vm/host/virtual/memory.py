@@ -12,7 +12,7 @@ from .pages import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from . import VirtualHost
     from .files import Inode
@@ -138,6 +138,12 @@ class VirtualMemory(HostMemory):
             for node, size in pages.residency(first, first + self.size // self._unit).items():
                 found[node] = found.get(node, 0) + size
         return found
+
+    def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
+        pages, first = self._layers()[-1]
+        with self._host.lock:
+            self._check(0, max(offsets, default=-1) + 1)
+            return [pages.node(first + offset // self._unit) for offset in offsets]
 
     def close(self) -> None:
         with self._host.lock:

@@ -94,6 +94,12 @@ class Pages:
                 found[node] = found.get(node, 0) + count * self.pool.page_size
         return found
 
+    def node(self, page: int) -> int | None:
+        """The node of a page; None where there is none."""
+        for start, _end, stripe in self.runs.within(page, page + 1):
+            return stripe[start % len(stripe)]
+        return None
+
     def _allowed(self, count: int) -> int:
         """How many of so many pages without a promise the quotas and other promises leave."""
         limits = [quota.room // self.pool.page_size for quota in self._quotas if quota.room is not None]

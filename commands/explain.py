@@ -1,0 +1,204 @@
+"""A guest address explained: from the region tree down to the host's page, and what is hidden on the way."""
+
+from __future__ import annotations
+
+from ..vm.errors import VMError
+from ..vm.memory.explain import explain
+from .hmp import HMPCommand, HMPError, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.hostmem.backend import MemoryBackend
+    from ..vm.machine import VirtualMachine
+    from ..vm.memory.address_space import AddressSpace
+    from ..vm.memory.explain import Shadowed, Way
+    from ..vm.memory.ramblock import RAMBlock
+    from . import Arguments, Context
+
+ADDRESS_MASK = (1 << 64) - 1
+
+
+def query_address(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """The whole story of one address."""
+    vm, address = context.vm, arguments["address"] & ADDRESS_MASK
+    space = _find_space(vm, arguments.get("address-space", "memory"))
+    way, shadowed = explain(space.root, address)
+    info: dict[str, Any] = {"address": address, "address-space": space.name, "path": _path(way) if way else []}
+    if way is not None and way.readonly is not None:
+        info["readonly-by"] = way.readonly.name
+    found = space.view.find(address)
+    if found is not None:
+        info["range"] = {
+            "start": found.start,
+            "end": found.end - 1,
+            "name": found.region.name,
+            "offset": found.offset,
+            "readonly": found.readonly,
+        }
+        block = found.region.ram_block
+        if block is not None:
+            info |= _memory(vm, block, found.offset + address - found.start)
+    if space is vm.machine.memory_space:
+        info |= _memslot(vm, address)
+    info["shadowed"] = [_shadowed(each) for each in shadowed]
+    return info
+
+
+def _find_space(vm: VirtualMachine, name: str) -> AddressSpace:
+    for space in vm.topology.spaces:
+        if space.name == name:
+            return space
+    raise VMError(f"address space '{name}' not found")
+
+
+def _path(way: Way) -> list[dict[str, Any]]:
+    path = []
+    for step in way.steps:
+        region = step.region
+        described: dict[str, Any] = {
+            "name": region.name,
+            "type": region.type_text,
+            "offset": way.address - step.start,
+            "size": min(region.size, ADDRESS_MASK),
+            "priority": region.priority,
+        }
+        if region.alias is not None:
+            described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
+        path.append(described)
+    return path
+
+
+def _memory(vm: VirtualMachine, block: RAMBlock, offset: int) -> dict[str, Any]:
+    host: dict[str, Any] = {"address": block.host.address + offset, "page-size": block.host.page_size}
+    node = block.host.page_nodes([offset])[0]
+    if node is not None:
+        host["node"] = node
+    described: dict[str, Any] = {
+        "ramblock": {"name": block.name, "offset": offset, "ram-address": block.offset + offset},
+        "host": host,
+    }
+    backend = backend_of(vm, block)
+    if backend is not None:
+        described["backend"] = {"path": backend.path, "type": backend.type_name}
+    return described
+
+
+def backend_of(vm: VirtualMachine, block: RAMBlock) -> MemoryBackend | None:
+    """The backend whose memory a RAMBlock is; None for memory of the board's own."""
+    for backend in vm.backends():
+        if backend.region is not None and backend.region.ram_block is block:
+            return backend
+    return None
+
+
+def _memslot(vm: VirtualMachine, address: int) -> dict[str, Any]:
+    slot = vm.accelerator.slots.find(0, address)
+    if slot is None:
+        return {}
+    return {"memslot": {"slot": slot.slot, "as-id": slot.as_id, "offset": address - slot.gpa}}
+
+
+def _shadowed(shadowed: Shadowed) -> dict[str, Any]:
+    return {
+        "path": _path(shadowed.way),
+        "reason": shadowed.reason,
+        "by": shadowed.by.name,
+        "loser": shadowed.loser.name,
+    }
+
+
+# Text
+
+REASONS = {
+    "disabled": "{by} is disabled",
+    "priority": "{by} has a higher priority than {loser}",
+    "order": "{by} was added later than {loser}, with the same priority",
+    "subregion": "{by} lies in it",
+}
+
+
+def _why_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    from ..vm.sizes import parse_size
+
+    try:
+        arguments: dict[str, Any] = {"address": parse_size(words["address"])}
+    except ValueError:
+        raise HMPError(f"'{words['address']}' is no address\n") from None
+    if "space" in words:
+        arguments["address-space"] = words["space"]
+    return "query-address", arguments
+
+
+def _render_why(info: dict[str, Any], _words: dict[str, Any]) -> str:
+    address, path = info["address"], info["path"]
+    if path:
+        last = path[-1]
+        lines = [f"{address:#x} is {last['name']} + {last['offset']:#x} ({last['type']})"]
+    else:
+        lines = [f"{address:#x} is nothing: no region of address space '{info['address-space']}' answers there"]
+    lines += _path_lines(path, address)
+    lines += _place_lines(info)
+    for shadowed in info["shadowed"]:
+        reason = REASONS[shadowed["reason"]].format(**shadowed)
+        lines.append(f"shadowed:   {_names(shadowed['path'])}: {reason}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _path_lines(path: list[dict[str, Any]], address: int) -> list[str]:
+    lines = []
+    for depth, step in enumerate(path):
+        start = address - step["offset"]
+        place = f"{start:016x}-{start + step['size'] - 1:016x}" if start >= 0 else f"+{step['offset']:#x}"
+        if start >= 0 and step["size"] == ADDRESS_MASK:
+            place = f"{start:016x}-{ADDRESS_MASK:016x}"
+        alias = f", alias of {step['alias']['name']} @{step['alias']['offset']:#x}" if "alias" in step else ""
+        behind_alias = depth > 0 and "alias" in path[depth - 1]
+        priority = "" if behind_alias else f", prio {step['priority']}"
+        lines.append(f"{'region:' if not depth else '':<12}{'  ' * depth}{step['name']}: {place}{priority}{alias}")
+    return lines
+
+
+def _place_lines(info: dict[str, Any]) -> list[str]:
+    from ..vm.sizes import size_to_str
+
+    lines = []
+    if "range" in info:
+        shown = info["range"]
+        access = "read only" if shown["readonly"] else "read and write"
+        if "readonly-by" in info:
+            access += f" because of {info['readonly-by']}"
+        lines.append(
+            f"flat range: {shown['start']:016x}-{shown['end']:016x} of {shown['name']} @{shown['offset']:#x}, {access}"
+        )
+    if "ramblock" in info:
+        block = info["ramblock"]
+        name = block["name"] or "(without a name)"
+        lines.append(f"RAMBlock:   {name} + {block['offset']:#x}, ram address {block['ram-address']:#x}")
+    if "memslot" in info:
+        slot = info["memslot"]
+        lines.append(f"memslot:    {slot['slot']} of address space {slot['as-id']}, + {slot['offset']:#x}")
+    if "host" in info:
+        host = info["host"]
+        there = f"on node {host['node']}" if "node" in host else "not allocated yet"
+        lines.append(f"host:       {host['address']:#x}, page of {size_to_str(host['page-size'])}, {there}")
+    if "backend" in info:
+        lines.append(f"backend:    {info['backend']['path']} ({info['backend']['type']})")
+    return lines
+
+
+def _names(path: list[dict[str, Any]]) -> str:
+    return " > ".join(step["name"] for step in path)
+
+
+HMP = (
+    HMPCommand(
+        "why",
+        _why_request,
+        _render_why,
+        help="explain what is at a guest address, and why",
+        syntax="address [address-space]",
+        parameters=(Word("address"), Word("space", "address-space", optional=True)),
+    ),
+)

@@ -1,0 +1,151 @@
+"""All guest-physical addresses at a glance: as ranges, as a drawing of text, as a picture."""
+
+from __future__ import annotations
+
+from ..vm.errors import VMError
+from .explain import backend_of
+from .hmp import HMPCommand, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.machine import VirtualMachine
+    from ..vm.memory.flatview import FlatRange
+    from . import Arguments, Context
+
+LAST_ADDRESS = (1 << 64) - 1
+ROWS = 24
+"""Rows over which all that is no hole is spread, before each range is given at least one."""
+GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊"}
+BAR = 8
+
+
+def query_map(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The ranges of the flat view, and the holes between them."""
+    vm = context.vm
+    ranges: list[dict[str, Any]] = []
+    end = 0
+    for flat_range in vm.machine.memory_space.view.ranges:
+        if flat_range.start > end:
+            ranges.append(_hole(end, flat_range.start - 1))
+        ranges.append(_range(vm, flat_range))
+        end = flat_range.end
+    if end <= LAST_ADDRESS:
+        ranges.append(_hole(end, LAST_ADDRESS))
+    return ranges
+
+
+def _hole(start: int, end: int) -> dict[str, Any]:
+    return {"start": start, "end": end, "kind": "hole", "name": "", "offset": 0, "slots": []}
+
+
+def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
+    region = flat_range.region
+    described = {
+        "start": flat_range.start,
+        "end": flat_range.end - 1,
+        "kind": "rom" if flat_range.readonly and region.ram_block is not None else region.type_text,
+        "name": region.name,
+        "offset": flat_range.offset,
+    }
+    if region.ram_block is not None:
+        described["ramblock"] = region.ram_block.name
+        backend = backend_of(vm, region.ram_block)
+        if backend is not None:
+            described["backend"] = backend.name
+    described["slots"] = [
+        {"slot": slot.slot, "start": slot.gpa, "end": slot.gpa + slot.size - 1}
+        for slot in sorted(vm.accelerator.slots.within(0, flat_range.start, flat_range.end), key=lambda slot: slot.gpa)
+    ]
+    return described
+
+
+def save_map(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Draw the map as SVG."""
+    from .map_svg import draw
+
+    machine = context.vm.machine
+    picture = draw(query_map(context, {}), f"{machine.machine_type.name}, {_size(machine.ram_size)} RAM")
+    try:
+        with open(arguments["filename"], "w", encoding="utf-8") as file:
+            file.write(picture)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise VMError(f"cannot write '{arguments['filename']}': {reason}") from None
+    return {}
+
+
+def rows_of(ranges: list[dict[str, Any]], budget: int) -> list[int]:
+    """How many rows each range is high: by its size, at least one, and one for a hole, which is folded."""
+    total = sum(size_of(shown) for shown in ranges if shown["kind"] != "hole")
+    return [
+        1 if shown["kind"] == "hole" else max(1, (size_of(shown) * budget + total // 2) // total) for shown in ranges
+    ]
+
+
+def size_of(shown: dict[str, Any]) -> int:
+    """Bytes in a range."""
+    size: int = shown["end"] - shown["start"] + 1
+    return size
+
+
+def slots_text(slots: list[dict[str, Any]]) -> str:
+    """The numbers of slots: `slot 3`, `slots 5, 0`, `64 slots 0-63`."""
+    numbers = [slot["slot"] for slot in slots]
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"slot {numbers[0]}"
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{len(numbers)} slots {numbers[0]}-{numbers[-1]}"
+    if len(numbers) > 4:
+        return f"{len(numbers)} slots"
+    return f"slots {', '.join(map(str, numbers))}"
+
+
+def name_text(shown: dict[str, Any]) -> str:
+    """What a range shows, with the offset where it has one."""
+    if shown["kind"] == "hole":
+        return "nothing"
+    return f"{shown['name']} @{shown['offset']:#x}" if shown["offset"] else str(shown["name"])
+
+
+def _size(size: int) -> str:
+    from ..vm.sizes import size_to_str
+
+    return size_to_str(size)
+
+
+# Text
+
+
+def _map_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return ("save-map", {"filename": words["output"]}) if "output" in words else ("query-map", {})
+
+
+def _render_map(result: Any, words: dict[str, Any]) -> str:
+    if "output" in words:
+        return f"saved as {words['output']}\n"
+    width = max([len(name_text(shown)) for shown in result if shown["kind"] != "hole"], default=0)
+    lines = []
+    for shown, rows in zip(result, rows_of(result, ROWS), strict=True):
+        bar = GLYPHS[shown["kind"]] * BAR
+        kind = "" if shown["kind"] == "hole" else shown["kind"]
+        text = f"{shown['start']:016x} {bar} {_size(size_of(shown)):>9}  {kind:<4} {name_text(shown):<{width}}"
+        text += f"  {slots_text(shown['slots']):<12}" + (f"  backend {shown['backend']}" if "backend" in shown else "")
+        lines.append(text.rstrip())
+        lines += [f"{'':16} {bar}"] * (rows - 1)
+    return "".join(f"{line}\n" for line in lines)
+
+
+HMP = (
+    HMPCommand(
+        "info map",
+        _map_request,
+        _render_map,
+        help="draw guest-physical space to scale, holes folded (--output: as an SVG picture into a file)",
+        syntax="[--output file.svg]",
+        parameters=(Word("output", "file", option="--output"),),
+    ),
+)

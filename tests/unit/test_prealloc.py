@@ -1,0 +1,124 @@
+"""Preallocation: what its threads do with failures and cancellations, and how its progress reads."""
+
+from __future__ import annotations
+
+import _thread
+import errno
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from ramslot.monitor.progress import bar_text, duration_text
+from ramslot.vm.errors import VMError
+from ramslot.vm.hostmem import prealloc
+from ramslot.vm.hostmem.prealloc import Preallocation
+from ramslot.vm.steps import Cancellation
+
+MIB = 1 << 20
+
+
+class Memory:
+    """What is populated, and by whom."""
+
+    page_size = 4096
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
+        self.fails_at = -1
+
+    def populate(self, start: int, length: int) -> None:
+        if start == self.fails_at:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        self.threads.add(threading.get_ident())
+        self.ranges.append((start, length))
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    monkeypatch.setattr(prealloc, "PORTION", MIB)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(4)))
+    return Memory()
+
+
+def make(memory: Any, length: int, threads: int = 1) -> Preallocation:
+    return Preallocation("m", memory, length, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 400])
+@pytest.mark.parametrize("length", [4096, MIB, 40 * MIB, 40 * MIB + 4096])
+def test_each_byte_is_populated_once(memory: Memory, length: int, threads: int) -> None:
+    preallocation = make(memory, length, threads)
+    preallocation.run(Cancellation())
+    end = 0
+    for start, portion in sorted(memory.ranges):
+        assert start == end
+        end += portion
+    assert (end, preallocation.done, preallocation.status) == (length, length, "completed")
+    assert len(memory.threads) <= min(threads, 4)
+
+
+def test_a_portion_is_no_smaller_than_a_page(memory: Memory) -> None:
+    memory.page_size = 8 * MIB
+    make(memory, 16 * MIB).run(Cancellation())
+    assert memory.ranges == [(0, 8 * MIB), (8 * MIB, 8 * MIB)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_failure_of_one_thread_ends_all(memory: Memory, threads: int) -> None:
+    memory.fails_at = 3 * MIB
+    preallocation = make(memory, 10_000 * MIB, threads)
+    with pytest.raises(VMError, match=r"^qemu_prealloc_mem: preallocating memory failed: Cannot allocate memory$"):
+        preallocation.run(Cancellation())
+    assert preallocation.status == "failed"
+    assert preallocation.done < 10_000 * MIB
+
+
+def test_cancelled_before_it_has_begun(memory: Memory) -> None:
+    preallocation = make(memory, 4 * MIB)
+    preallocation.cancel()
+    with pytest.raises(VMError, match=r"^Operation cancelled$"):
+        preallocation.run(Cancellation())
+    assert (preallocation.status, memory.ranges) == ("cancelled", [])
+
+
+def test_without_threads_one_does_it_all(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    preallocation = make(memory, 4 * MIB, 4)
+    preallocation.run(Cancellation())
+    assert preallocation.done == 4 * MIB
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (
+            {"id": "m", "done": 0, "total": 1 << 30, "rate": 0},
+            "m [........................]   0%  0 B of 1 GiB",
+        ),
+        (
+            {"id": "m", "done": 1 << 29, "total": 1 << 30, "rate": 1 << 28, "remaining": 2001},
+            "m [############............]  50%  512 MiB of 1 GiB, 256 MiB/s, 3 s left",
+        ),
+        (
+            {"id": "m", "done": 1 << 30, "total": 1 << 30, "rate": 1 << 30, "remaining": 0},
+            "m [########################] 100%  1 GiB of 1 GiB, 1 GiB/s, 0 s left",
+        ),
+    ],
+)
+def test_bar(progress: dict[str, Any], text: str) -> None:
+    assert bar_text(progress) == text
+    assert bar_text(progress, 3) == text + " (and 2 more)"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "0 s"), (1, "1 s"), (59_001, "1 min 0 s"), (200_000, "3 min 20 s"), (3_900_000, "1 h 5 min")],
+)
+def test_duration(milliseconds: int, text: str) -> None:
+    assert duration_text(milliseconds) == text
