@@ -202,7 +202,9 @@ class FileTree:
     __slots__ = ("_directories", "_mounts", "files")
 
     def __init__(self, mounts: list[FileSystem], disk: FileSystem) -> None:
-        self._mounts = sorted([*mounts, disk], key=lambda mount: len(mount.path), reverse=True)
+        # Of several at one place the last is on top.
+        self._mounts = [*reversed(mounts), disk]
+        self._mounts.sort(key=lambda mount: -len(mount.path))
         self._directories = {"/"}
         for mount in mounts:
             path = mount.path
