@@ -436,6 +436,12 @@ disk.img -m 1X
 -chardev null,id=a -mon a -mon a
 -chardev null,id=a -mon a -mon a,pretty=on
 -chardev null,id=a -mon a,mode=
+-overcommit foo=1
+-overcommit mem-lock=maybe
+-overcommit mem-lock=on,foo=2
+-overcommit =
+-overcommit id=1,mem-lock=off
+-overcommit id=a -overcommit id=a
 """
 
 RIGHT = """
@@ -499,6 +505,11 @@ RIGHT = """
 -display type=none
 -nodefaults -no-user-config -S -S
 -bios xx
+-overcommit mem-lock
+-overcommit mem-lock=off,cpu-pm=off
+-overcommit nomem-lock
+-overcommit mem-lock=on -overcommit mem-lock=off
+-overcommit ''
 -mem-path /nonexist
 -mem-prealloc
 -object memory-backend-ram,id=a,size=1M
@@ -536,6 +547,8 @@ HELP = """
 -smp help
 -smp 1,help
 -smp help -m 1X
+-overcommit help
+-overcommit mem-lock=off,?
 """
 
 

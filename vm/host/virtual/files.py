@@ -68,9 +68,14 @@ class Inode:
         if self.users:
             return
         self.pages.cut(0)
+        self._close_contents()
+
+    def _close_contents(self) -> None:
         if self._contents is not None:
             self._contents.close()
             self._contents = None
+
+    __del__ = _close_contents  # a file that keeps its name goes only with its host
 
     def contents(self) -> HostFile:
         """A real file with the bytes, made now."""
@@ -197,7 +202,9 @@ class FileTree:
     __slots__ = ("_directories", "_mounts", "files")
 
     def __init__(self, mounts: list[FileSystem], disk: FileSystem) -> None:
-        self._mounts = sorted([*mounts, disk], key=lambda mount: len(mount.path), reverse=True)
+        # Of several at one place the last is on top.
+        self._mounts = [*reversed(mounts), disk]
+        self._mounts.sort(key=lambda mount: -len(mount.path))
         self._directories = {"/"}
         for mount in mounts:
             path = mount.path

@@ -54,6 +54,9 @@ class Pages:
         Raises ENOMEM when the nodes allowed are full, `refused` when a quota or the pool of huge pages is at its end.
         """
         for first, last in self.runs.gaps(start, end):
+            if not self.reserved:
+                self._take(first, last, self._allowed(last - first), refused)
+                continue
             promised = [(begin, stop, True) for begin, stop, _ in self.reserved.within(first, last)]
             others = [(begin, stop, False) for begin, stop in self.reserved.gaps(first, last)]
             for begin, stop, is_promised in sorted(promised + others):
@@ -102,15 +105,19 @@ class Pages:
 
     def _allowed(self, count: int) -> int:
         """How many of so many pages without a promise the quotas and other promises leave."""
-        limits = [quota.room // self.pool.page_size for quota in self._quotas if quota.room is not None]
         if self.pool.huge:
-            limits.append(self.pool.unreserved)
-        return max(min([count, *limits]), 0)
+            count = min(count, max(self.pool.unreserved, 0))
+        for quota in self._quotas:
+            room = quota.room
+            if room is not None:
+                count = min(count, room // self.pool.page_size)
+        return count
 
     def _take(self, start: int, end: int, allowed: int, refused: int) -> None:
         taken = self.pool.take(start, start + allowed, self._policy)
         stop = taken[-1][1] if taken else start
-        self.pool.reserved -= sum(last - first for first, last, _ in self.reserved.remove(start, stop))
+        if self.reserved:
+            self.pool.reserved -= sum(last - first for first, last, _ in self.reserved.remove(start, stop))
         for quota in self._quotas:
             quota.used += (stop - start) * self.pool.page_size
         for run in taken:

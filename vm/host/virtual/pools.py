@@ -85,13 +85,14 @@ class Pool:
 
     def take(self, start: int, end: int, policy: Policy) -> list[Run]:
         """Take a page for each number in an interval, from the first on until the nodes allowed have none left."""
-        taken: list[Run] = []
         length = len(policy.stripe)
+        if length == 1:
+            return self._take_in_order(start, end, policy.fallback[policy.stripe[0]])
+        taken: list[Run] = []
         nodes = [self._nearest(policy, node) for node in policy.stripe]
         while start < end:
-            stop = min(self._exhausted(start, node, nodes) for node in set(nodes))
+            stop = self._reach(start, end, nodes)
             if stop > start:
-                stop = min(stop, end)
                 stripe = tuple(node for node in nodes if node is not None)
                 # A node that has nothing is not reached in this run, so what stands in its place does not matter.
                 if len(stripe) < length:
@@ -106,6 +107,19 @@ class Pool:
                     break
         return taken
 
+    def _take_in_order(self, start: int, end: int, nodes: Stripe) -> list[Run]:
+        """Take as many pages as there are from each node in turn."""
+        taken: list[Run] = []
+        for node in nodes:
+            count = min(self.free[node], end - start)
+            if count:
+                self.free[node] -= count
+                taken.append((start, start + count, (node,)))
+                start += count
+            if start == end:
+                break
+        return taken
+
     def give(self, runs: Iterable[Run]) -> None:
         """Give pages back."""
         for run in runs:
@@ -117,6 +131,12 @@ class Pool:
 
     def _nearest(self, policy: Policy, node: int) -> int | None:
         return next((other for other in policy.fallback[node] if self.free[other]), None)
+
+    def _reach(self, start: int, end: int, nodes: list[int | None]) -> int:
+        """How far from `start` on there are pages, if page `i` is `nodes[i % len(nodes)]`'s."""
+        if all(node is not None and self.free[node] >= end - start for node in nodes):
+            return end
+        return min(end, *(self._exhausted(start, node, nodes) for node in set(nodes)))
 
     def _exhausted(self, start: int, node: int | None, nodes: list[int | None]) -> int:
         """The first page from `start` on that `node` has no page for, if page `i` is `nodes[i % len(nodes)]`'s."""

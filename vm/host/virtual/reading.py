@@ -6,6 +6,7 @@ The JSON is what `HostDescription.to_json` writes. Only the nodes and their memo
 from __future__ import annotations
 
 import json
+import os
 
 from ...errors import VMError
 from ...sizes import parse_size
@@ -28,8 +29,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MOST = 1 << 62
-"""No size in a host is so large, and no sum of them overflows what QMP can say."""
+MOST = 1 << 56
+"""No size in a host, nor all its memory, is so large; so no sum overflows what QMP can say."""
+MAX_RATIO = 10000
+LARGEST_PAGE = 64 << 10
+"""Of ordinary pages, on any architecture."""
+LARGEST_HUGE_PAGE = 1 << 40
 MAX_CPUS = 1 << 16
 SHORT_FORM = {
     "nodes": "nodes",
@@ -160,7 +165,7 @@ def parse_description(document: Any) -> HostDescription:
     )
     if "nodes" not in members:
         raise VMError("'nodes' is missing")
-    page_size = _page_size(members["page-size"], 4096) if "page-size" in members else 4096
+    page_size = _page_size(members["page-size"], 4096, LARGEST_PAGE) if "page-size" in members else 4096
     description = HostDescription(page_size, _nodes(members["nodes"], page_size))
     numbers = [node.node for node in description.nodes]
     description.local_node = next((node.node for node in description.nodes if node.memory), numbers[0])
@@ -182,10 +187,10 @@ def parse_description(document: Any) -> HostDescription:
     return description
 
 
-def _page_size(place: _Place, smallest: int) -> int:
+def _page_size(place: _Place, smallest: int, largest: int) -> int:
     size = place.size()
-    if size < smallest or size & (size - 1):
-        raise place.wrong(f"expects a power of two from {size_text(smallest)} on")
+    if not smallest <= size <= largest or size & (size - 1):
+        raise place.wrong(f"expects a power of two from {size_text(smallest)} to {size_text(largest)}")
     return size
 
 
@@ -197,8 +202,9 @@ def _nodes(place: _Place, page_size: int) -> list[NodeDescription]:
             raise item.wrong(f"there is a node {node.node} already")
         described[node.node] = (node, item)
     numbers = sorted(described)
-    if not any(node.memory for node, _ in described.values()):
-        raise place.wrong("no node has memory")
+    memory = sum(node.memory for node, _ in described.values())
+    if not 0 < memory < MOST:
+        raise place.wrong(f"all have less than {size_text(MOST)} of memory" if memory else "no node has memory")
     for number, (node, item) in described.items():
         usual = [LOCAL_DISTANCE if number == other else REMOTE_DISTANCE for other in numbers]
         node.distances = node.distances or usual
@@ -215,7 +221,7 @@ def _node(place: _Place, position: int, page_size: int) -> NodeDescription:
     node = NodeDescription(number, members["memory"].size(), 0)
     if "huge-pages" in members:
         for name, pool in members["huge-pages"].members().items():
-            node.huge_pages[_page_size(_Place(name, pool.where), 2 * page_size)] = _pool(pool)
+            node.huge_pages[_page_size(_Place(name, pool.where), 2 * page_size, LARGEST_HUGE_PAGE)] = _pool(pool)
     ordinary = node.memory - node.huge_memory
     if ordinary < 0:
         raise place.wrong(
@@ -290,7 +296,7 @@ def _overcommit(place: _Place) -> OvercommitDescription:
             except VMError:
                 raise policy.wrong(f"expects 0, 1, 2, or {', '.join(OVERCOMMIT_POLICIES)}") from None
     if "ratio" in members:
-        rule.ratio = members["ratio"].integer(0, 1 << 31)
+        rule.ratio = members["ratio"].integer(0, MAX_RATIO)
     for name in ("limit", "swap", "committed"):
         if name in members:
             setattr(rule, name, members[name].size())
@@ -311,7 +317,7 @@ def _limits(place: _Place, page_size: int) -> LimitsDescription:
     if "phys-bits" in members:
         limits.phys_bits = members["phys-bits"].integer(32, 64)
     if "address-space-bits" in members:
-        limits.address_space_bits = members["address-space-bits"].integer(32, 64)
+        limits.address_space_bits = members["address-space-bits"].integer(32, 57)
     return limits
 
 
@@ -323,7 +329,7 @@ def _mount(place: _Place, description: HostDescription) -> MountDescription:
     mount = MountDescription(members["path"].text(), members["type"].text())
     if not mount.path.startswith("/"):
         raise members["path"].wrong("expects an absolute path")
-    mount.path = "/" + mount.path.strip("/")
+    mount.path = os.path.normpath("/" + mount.path.strip("/"))
     if "page-size" in members:
         if mount.type != "hugetlbfs":
             raise members["page-size"].wrong("only hugetlbfs has one")

@@ -30,9 +30,8 @@ class Runs:
     def __init__(self) -> None:
         self._runs: list[Run] = []
 
-    def __len__(self) -> int:
-        """How many pages there are."""
-        return sum(end - start for start, end, _ in self._runs)
+    def __bool__(self) -> bool:
+        return bool(self._runs)
 
     def _first(self, start: int) -> int:
         """The position of the first run that ends after `start`."""
