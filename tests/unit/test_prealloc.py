@@ -66,14 +66,22 @@ def test_a_portion_is_no_smaller_than_a_page(memory: Memory) -> None:
     assert memory.ranges == [(0, 8 * MIB), (8 * MIB, 8 * MIB)]
 
 
+def test_terabytes_are_not_millions_of_portions(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prealloc, "PORTION", 64 * MIB)
+    make(memory, (16 << 40) + 4096).run(Cancellation())
+    assert 8000 < len(memory.ranges) <= 8193
+    assert all(start % 4096 == 0 for start, _length in memory.ranges)
+    assert sum(length for _start, length in memory.ranges) == (16 << 40) + 4096
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_failure_of_one_thread_ends_all(memory: Memory, threads: int) -> None:
     memory.fails_at = 3 * MIB
-    preallocation = make(memory, 10_000 * MIB, threads)
+    preallocation = make(memory, 4_000 * MIB, threads)
     with pytest.raises(VMError, match=r"^qemu_prealloc_mem: preallocating memory failed: Cannot allocate memory$"):
         preallocation.run(Cancellation())
     assert preallocation.status == "failed"
-    assert preallocation.done < 10_000 * MIB
+    assert preallocation.done < 4_000 * MIB
 
 
 def test_cancelled_before_it_has_begun(memory: Memory) -> None:

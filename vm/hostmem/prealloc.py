@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PORTION = 64 << 20
 """Bytes that a thread takes at a time, unless a page is larger: at most some 0.05 s of work."""
+MOST_PORTIONS = 1 << 13
+"""Memory so large (above 512 GiB) that it would be more portions is taken in larger ones."""
 
 
 class Preallocation:
@@ -77,7 +79,8 @@ class Preallocation:
         self._cancellation = cancellation
         if self._cancelled:
             cancellation.requested = True
-        portion = max(PORTION, self.memory.page_size)
+        page_size = self.memory.page_size
+        portion = -(-max(PORTION, self.length // MOST_PORTIONS) // page_size) * page_size
         starts = iter(range(0, self.length, portion))
         # More threads than CPUs would only stand in each other's way; QEMU has the same limit.
         count = min(self.threads, len(os.sched_getaffinity(0)), -(-self.length // portion))
