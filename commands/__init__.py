@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol, TypeAlias
 
+    from ..vm.errors import VMError
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .hmp import HMPCommand
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
         def shut_down(self, reason: str) -> None:
             """End the program, once the present command was answered."""
+
+        def fail(self, error: VMError) -> None:
+            """End the program at once, with no answer, for `error` keeps the machine from being made."""
 
         def run_hmp(self, line: str) -> Task[str]:
             """Run an HMP line and return what it prints."""

@@ -37,11 +37,12 @@ def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
     return text.replace("\n", "\r\n")
 
 
-def query_hmp_commands(_context: Context, arguments: Arguments) -> list[dict[str, str]]:
+def query_hmp_commands(context: Context, arguments: Arguments) -> list[dict[str, str]]:
     """The help lines of HMP commands: of all but `info`'s own, of `info`'s own, or of one."""
     from . import hmp_commands
 
-    commands = hmp_commands()
+    ready = context.vm.initialized
+    commands = {name: command for name, command in hmp_commands().items() if ready or command.preconfig}
     name = arguments.get("name")
     if name is not None and name != "info":
         if name not in commands:
@@ -75,6 +76,7 @@ HMP = (
         syntax="[cmd]",
         parameters=(Word("topic", "hmp-command", optional=True, rest=True),),
         aliases=("?",),
+        preconfig=True,
     ),
     HMPCommand(
         "info",
@@ -82,5 +84,6 @@ HMP = (
         _render_help,
         help="show various information about the system state",
         syntax="[subcommand]",
+        preconfig=True,
     ),
 )

@@ -177,6 +177,7 @@ HMP = (
         help="print QOM property",
         syntax="path property",
         parameters=(Word("path", "qom-path"), Word("property", "qom-property")),
+        preconfig=True,
     ),
     HMPCommand(
         "qom-list",
@@ -185,6 +186,7 @@ HMP = (
         help="list QOM properties",
         syntax="path",
         parameters=(Word("path", "qom-path", optional=True),),
+        preconfig=True,
     ),
     HMPCommand(
         "qom-set",
@@ -197,6 +199,7 @@ HMP = (
             Word("property", "qom-property"),
             Word("value", rest=True),
         ),
+        preconfig=True,
     ),
     HMPCommand(
         "info qom-tree",
@@ -205,5 +208,6 @@ HMP = (
         help="show QOM composition tree",
         syntax="[path]",
         parameters=(Word("path", "qom-path", optional=True),),
+        preconfig=True,
     ),
 )

@@ -33,6 +33,8 @@ def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     command = schema.commands().get(name)
     if command is None:
         raise VMError(f"The command {name} has not been found", "CommandNotFound")
+    if not context.vm.initialized and not command.allow_preconfig:
+        raise VMError(f"The command '{name}' is permitted only after machine initialization has completed")
     try:
         schema.check(name, arguments)
     except schema.ArgumentError as error:
@@ -60,6 +62,8 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
     command = hmp_commands().get(name)
     if command is None:
         raise HMPLineError(f"unknown command: '{name}'\n")
+    if not context.vm.initialized and not command.preconfig:
+        raise HMPLineError(f"Command '{name}' not available until machine initialization has completed.\n")
     try:
         words = command.parse(rest, name)
         request, arguments = command.request(context.vm, words)
