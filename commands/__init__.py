@@ -54,6 +54,11 @@ def handler(subject: str, name: str) -> Handler:
     return getattr(module, name.replace("-", "_"))  # type: ignore[no-any-return]  # named so by the rule above
 
 
+def available_hmp_commands(vm: VirtualMachine) -> dict[str, HMPCommand]:
+    """The HMP commands that can be used now: before the board is made (`-preconfig`) there are few."""
+    return {name: command for name, command in hmp_commands().items() if vm.initialized or command.preconfig}
+
+
 def hmp_commands() -> dict[str, HMPCommand]:
     """All HMP commands by name and by alias."""
     from importlib import import_module

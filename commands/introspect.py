@@ -39,10 +39,9 @@ def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
 
 def query_hmp_commands(context: Context, arguments: Arguments) -> list[dict[str, str]]:
     """The help lines of HMP commands: of all but `info`'s own, of `info`'s own, or of one."""
-    from . import hmp_commands
+    from . import available_hmp_commands
 
-    ready = context.vm.initialized
-    commands = {name: command for name, command in hmp_commands().items() if ready or command.preconfig}
+    commands = available_hmp_commands(context.vm)
     name = arguments.get("name")
     if name is not None and name != "info":
         if name not in commands:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from . import Arguments, Context
 
 
-PROPERTIES = ("core-id", "thread-id", "die-id", "node-id", "socket-id", "cluster-id")
+PROPERTIES = ("core-id", "thread-id", "node-id", "die-id", "socket-id", "cluster-id")
 SHOWN_PROPERTIES = ("node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id")
 
 

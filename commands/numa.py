@@ -6,7 +6,7 @@ from .hmp import Flag, HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ..vm.numa import NumaNode
@@ -97,16 +97,33 @@ def _attribute_lines(nodes: list[dict[str, Any]]) -> Iterator[str]:
             )
 
 
-def _set_numa_node_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def read_options(pairs: dict[str, list[str]], warn: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """The arguments of `set-numa-node` that the pairs of a `-numa` option mean.
+
+    Raises `schema.ArgumentError` with QEMU's text. `warn` is told about deprecated spellings.
+    """
     from .. import schema
     from ..vm.sizes import parse_size
+
+    flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
+    arguments = schema.from_keyval("set-numa-node", flat, "cli", lambda text: parse_size(text, warn=warn))
+    if "mem" in arguments:
+        try:
+            arguments["mem"] = parse_size(pairs["mem"][-1], "M")  # a number alone counts in MiB
+        except ValueError:
+            return arguments  # unless that were too many
+    return arguments
+
+
+def _set_numa_node_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    from .. import schema
     from .keyval import parse_opts
 
     pairs: dict[str, list[str]] = {}
     for key, value in parse_opts(words["options"], "type"):
         pairs.setdefault(key, []).append("on" if value is None else value)
     try:
-        return "set-numa-node", schema.from_keyval("set-numa-node", pairs, "cli", parse_size)
+        return "set-numa-node", read_options(pairs)
     except schema.ArgumentError as error:
         raise HMPError(f"Error: {error}\n") from None
 

@@ -209,10 +209,11 @@ class _Parser:
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""
         from .. import schema
+        from ..commands.numa import read_options
 
         pairs = self.context.read(options.NUMA, value)
         try:
-            arguments: dict[str, Any] | VMError = self._typed("set-numa-node", pairs)
+            arguments: dict[str, Any] | VMError = read_options(pairs, self.context.warn)
         except schema.ArgumentError as error:
             arguments = VMError(str(error))
         self.config.numa.append((self.context.where, arguments))
