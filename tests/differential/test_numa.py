@@ -352,3 +352,37 @@ def test_versions(target: str, machine: str, tmp_path: Path) -> None:
     """What versions differ in: nodes that nobody named, and `mem=`."""
     for number, line in enumerate(IMPLICIT):
         compare("numa", target, f"-M {machine} {line}", ("info numa",), tmp_path / str(number))
+
+
+RISCV = """
+-numa node,memdev=a -numa node,memdev=b
+-numa node,memdev=a -numa node,memdev=b -smp 2
+-numa node,memdev=a -numa node,memdev=b -smp 5
+-numa node,memdev=a -numa node,memdev=b -smp 3,maxcpus=5
+-numa node,memdev=a -numa node,memdev=b -numa node -smp 4
+-numa node,memdev=a -numa node,memdev=b -numa node -smp 2,maxcpus=4
+-numa node,memdev=a,cpus=0 -numa node,memdev=b,cpus=1 -smp 4
+-numa node,memdev=a,cpus=0 -numa node,memdev=b,cpus=1 -smp 2,maxcpus=4
+-numa node,memdev=a,cpus=0,cpus=2 -numa node,memdev=b,cpus=1,cpus=3 -smp 4
+-numa node,memdev=a,cpus=0-3 -numa node,memdev=b -smp 4
+-numa node,memdev=a -numa node,memdev=b -numa node -numa node -numa node -smp 5
+-numa node,memdev=a -numa node,memdev=b -numa cpu,node-id=0,core-id=0 -numa cpu,node-id=1,core-id=1 -smp 2
+-numa node,memdev=a -numa node,memdev=b -numa cpu,node-id=1,thread-id=1 -smp 2
+-numa node,mem=64 -numa node,mem=64M -smp 2
+-numa node -numa node,memdev=a -numa node,memdev=b -smp 4
+-numa node,memdev=a -numa node -numa node,memdev=b -smp 4
+-m 128M,slots=2,maxmem=1G
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("machine", ["riscv64 -M virt", "riscv64 -M spike", "aarch64 -M sbsa-ref"])
+@pytest.mark.parametrize("line", RISCV)
+def test_simple_boards(machine: str, line: str, tmp_path: Path) -> None:
+    target, _, options = machine.partition(" ")
+    compare(
+        None if qemu(target) else "numa",
+        target,
+        f"{options} -m 128M {A} {B} {line}",
+        ("info numa", "info ramblock"),
+        tmp_path,
+    )

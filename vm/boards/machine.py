@@ -176,6 +176,8 @@ class Machine(QOMObject):
     """Whether memory-backend-file and -memfd name their RAMBlocks by path; a setting of the version."""
     topology_levels: tuple[str, ...] = ()
     """Levels of the CPU topology besides sockets, cores and threads."""
+    default_cpus = 1
+    """How many CPUs there are without `-smp`."""
     prefers_sockets = False
     """Whether CPUs that `-smp` does not place are sockets rather than cores; a setting of the version."""
     default_firmware = ""

@@ -31,6 +31,9 @@ class CPUSlot:
 
 def resolve_topology(given: dict[str, int], machine_type: MachineType, warnings: list[str]) -> dict[str, int]:
     """Fill in what `given` leaves open; raises `VMError` with QEMU's text if it cannot be."""
+    default = machine_type.setting("default_cpus")
+    if not given and default > 1:
+        return {"cpus": default, "maxcpus": default, **dict.fromkeys(reversed(LEVELS), 1)}
     supported = machine_type.setting("topology_levels")
     given = {level: number & UNSIGNED for level, number in given.items()}
     if 0 in given.values():

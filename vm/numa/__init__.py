@@ -233,7 +233,8 @@ class NumaConfiguration:
         remaining = [(index, slot) for index, slot in enumerate(slots) if slot.node_id is None]
         any_named = len(remaining) < len(slots)
         for index, slot in remaining:
-            node = nodes[0 if any_named else self._machine.default_node(index, len(nodes))]
+            default = self._machine.default_node(index, len(nodes))
+            node = nodes[0 if any_named else default]
             self._check_free([slot], node)
             self._assign([slot], node)
         if self._has_hmat:
