@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol, TypeAlias
 
+    from ..vm.errors import VMError
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .hmp import HMPCommand
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
         def shut_down(self, reason: str) -> None:
             """End the program, once the present command was answered."""
+
+        def fail(self, error: VMError) -> None:
+            """End the program at once, with no answer, for `error` keeps the machine from being made."""
 
         def run_hmp(self, line: str) -> Task[str]:
             """Run an HMP line and return what it prints."""
@@ -45,6 +49,11 @@ def handler(subject: str, name: str) -> Handler:
 
     module = import_module(f"{__name__}.{subject}")
     return getattr(module, name.replace("-", "_"))  # type: ignore[no-any-return]  # named so by the rule above
+
+
+def available_hmp_commands(vm: VirtualMachine) -> dict[str, HMPCommand]:
+    """The HMP commands that can be used now: before the board is made (`-preconfig`) there are few."""
+    return {name: command for name, command in hmp_commands().items() if vm.initialized or command.preconfig}
 
 
 def hmp_commands() -> dict[str, HMPCommand]:

@@ -149,6 +149,7 @@ HMP = (
         help="create QOM object",
         syntax="[qom-type=]type,id=str[,prop=value][,...]",
         parameters=(Word("object", "object", rest=True),),
+        preconfig=True,
     ),
     HMPCommand(
         "object_del",
@@ -156,6 +157,7 @@ HMP = (
         help="destroy QOM object",
         syntax="id",
         parameters=(Word("id", "object-id"),),
+        preconfig=True,
     ),
-    HMPCommand("info memdev", fixed("query-memdev"), _render_memdev, help="show memory backends"),
+    HMPCommand("info memdev", fixed("query-memdev"), _render_memdev, help="show memory backends", preconfig=True),
 )

@@ -52,7 +52,7 @@ class Word:
 class HMPCommand:
     """One HMP command, `info` commands being named with both words."""
 
-    __slots__ = ("aliases", "help", "name", "parameters", "render", "request", "syntax")
+    __slots__ = ("aliases", "help", "name", "parameters", "preconfig", "render", "request", "syntax")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class HMPCommand:
         syntax: str = "",
         parameters: tuple[Flag | Word, ...] = (),
         aliases: tuple[str, ...] = (),
+        preconfig: bool = False,
     ) -> None:
         self.name = name
         self.request = request
@@ -72,6 +73,8 @@ class HMPCommand:
         self.syntax = syntax
         self.parameters = parameters
         self.aliases = aliases
+        self.preconfig = preconfig
+        """Whether it can be used before the board is made; its QMP command must be allowed then, too."""
 
     @property
     def help_line(self) -> str:

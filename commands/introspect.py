@@ -37,11 +37,11 @@ def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
     return text.replace("\n", "\r\n")
 
 
-def query_hmp_commands(_context: Context, arguments: Arguments) -> list[dict[str, str]]:
+def query_hmp_commands(context: Context, arguments: Arguments) -> list[dict[str, str]]:
     """The help lines of HMP commands: of all but `info`'s own, of `info`'s own, or of one."""
-    from . import hmp_commands
+    from . import available_hmp_commands
 
-    commands = hmp_commands()
+    commands = available_hmp_commands(context.vm)
     name = arguments.get("name")
     if name is not None and name != "info":
         if name not in commands:
@@ -75,6 +75,7 @@ HMP = (
         syntax="[cmd]",
         parameters=(Word("topic", "hmp-command", optional=True, rest=True),),
         aliases=("?",),
+        preconfig=True,
     ),
     HMPCommand(
         "info",
@@ -82,5 +83,6 @@ HMP = (
         _render_help,
         help="show various information about the system state",
         syntax="[subcommand]",
+        preconfig=True,
     ),
 )

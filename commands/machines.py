@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..vm.boards import machine_types
+from ..vm.errors import VMError
 from .hmp import HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..vm.boards.machine import MachineType
+    from ..vm.boards.smp import CPUSlot
     from ..vm.boards.targets import Target
     from . import Arguments, Context
+
+
+PROPERTIES = ("core-id", "thread-id", "node-id", "die-id", "socket-id", "cluster-id")
+SHOWN_PROPERTIES = ("node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id")
 
 
 def query_machines(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
@@ -56,12 +62,34 @@ def query_cpus_fast(context: Context, _arguments: Arguments) -> list[dict[str, A
     arch = context.vm.target.arch
     cpus = []
     for index, cpu in enumerate(machine.cpus):
-        info: dict[str, Any] = {"thread-id": os.getpid(), "props": machine.cpu_properties(index)}
+        info: dict[str, Any] = {"thread-id": os.getpid(), "props": _properties(machine.cpu_slot(index))}
         if arch == "s390x":
             info["cpu-state"] = "stopped" if index else "operating"
         info.update({"qom-path": cpu.path, "cpu-index": index, "target": arch, "type": cpu.type_name})
         cpus.append(info)
     return cpus
+
+
+def query_hotpluggable_cpus(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The slots for CPUs, the last one first."""
+    machine = context.vm.machine
+    if not machine.machine_type.hotpluggable_cpus:
+        raise VMError("The feature 'query-hotpluggable-cpus' is not enabled")
+    slots = []
+    for number, slot in reversed(list(enumerate(machine.cpu_slots))):
+        info: dict[str, Any] = {"props": _properties(slot), "vcpus-count": machine.cpus_per_slot}
+        device = machine.slot_device(number)
+        if device is not None:
+            info["qom-path"] = device.path
+        info["type"] = machine.slot_type
+        slots.append(info)
+    return slots
+
+
+def _properties(slot: CPUSlot) -> dict[str, int]:
+    """Place and node of a CPU, in the order in which QEMU sends them."""
+    properties = slot.place if slot.node_id is None else {**slot.place, "node-id": slot.node_id}
+    return {name: properties[name] for name in PROPERTIES if name in properties}
 
 
 def machine_lines(machines: list[dict[str, Any]]) -> list[str]:
@@ -91,7 +119,34 @@ def _render_machines(result: list[dict[str, Any]], words: dict[str, Any]) -> str
     raise HMPError(f"There is no machine '{wanted}' for this target\n")
 
 
+def _render_cpus(result: list[dict[str, Any]], _words: dict[str, Any]) -> str:
+    lines: list[str] = []
+    for cpu in result:
+        mark = " " if lines else "*"  # the CPU that commands are about
+        lines.append(f"{mark} CPU #{cpu['cpu-index']}: thread_id={cpu['thread-id']}\n")
+    return "".join(lines)
+
+
+def _render_hotpluggable_cpus(result: list[dict[str, Any]], _words: dict[str, Any]) -> str:
+    lines = ["Hotpluggable CPUs:"]
+    for slot in result:
+        lines += [f'  type: "{slot["type"]}"', f'  vcpus_count: "{slot["vcpus-count"]}"']
+        if "qom-path" in slot:
+            lines.append(f'  qom_path: "{slot["qom-path"]}"')
+        lines.append("  CPUInstance Properties:")
+        lines += [f'    {level}: "{slot["props"][level]}"' for level in SHOWN_PROPERTIES if level in slot["props"]]
+    return "".join(f"{line}\n" for line in lines)
+
+
 HMP = (
+    HMPCommand("info cpus", fixed("query-cpus-fast"), _render_cpus, help="show infos for each CPU"),
+    HMPCommand(
+        "info hotpluggable-cpus",
+        fixed("query-hotpluggable-cpus"),
+        _render_hotpluggable_cpus,
+        help="Show information about hotpluggable CPUs",
+        preconfig=True,
+    ),
     HMPCommand(
         "info machines",
         fixed("query-machines"),

@@ -2,40 +2,147 @@
 
 from __future__ import annotations
 
-from ..vm.errors import VMError
-from .hmp import HMPCommand, fixed
+from .hmp import Flag, HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ..vm.numa import NumaNode
+    from ..vm.numa.hmat import HMAT
     from . import Arguments, Context
 
 
-def set_numa_node(_context: Context, _arguments: Arguments) -> dict[str, Any]:
-    """Refused: there is a machine already."""
-    raise VMError("The command is permitted only before the machine has been created")
+def set_numa_node(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Take what is said of nodes, as long as there is no machine."""
+    context.vm.set_numa_node(arguments)
+    return {}
 
 
 def query_numa(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """All nodes."""
-    nodes = []
-    for node in context.vm.machine.numa_nodes:
-        described: dict[str, Any] = {"node-id": node.node_id, "cpus": list(node.cpus), "size": node.size, "plugged": 0}
+    numa = context.vm.numa
+    nodes = numa.nodes
+    described = []
+    for node in nodes:
+        info: dict[str, Any] = {"node-id": node.node_id, "cpus": numa.cpus_of(node), "size": node.size, "plugged": 0}
         if node.backend is not None:
-            described["memdev"] = node.backend.name
-        nodes.append(described)
-    return nodes
+            info["memdev"] = node.backend.name
+        if any(other.distances for other in nodes):
+            info["distances"] = [node.distances.get(number, 0) for number in range(nodes[-1].node_id + 1)]
+        if node.initiator is not None:
+            info["initiator"] = node.initiator
+        if numa.hmat is not None:
+            info.update(_attributes(numa.hmat, node))
+        described.append(info)
+    return described
 
 
-def _render_numa(result: list[dict[str, Any]], _words: Any) -> str:
+def _attributes(hmat: HMAT, node: NumaNode) -> dict[str, Any]:
+    """What is known of accesses to a node's memory, and of its caches."""
+    accesses = [
+        {
+            "initiator": initiator,
+            "hierarchy": hierarchy,
+            "data-type": data_type,
+            "latency" if table.is_latency else "bandwidth": value,
+        }
+        for (hierarchy, data_type), table in hmat.tables.items()
+        for (initiator, target), value in table.entries.items()
+        if target == node.node_id
+    ]
+    caches = [cache for (node_id, _level), cache in hmat.caches.items() if node_id == node.node_id]
+    return {name: found for name, found in (("accesses", accesses), ("caches", caches)) if found}
+
+
+def _render_numa(result: list[dict[str, Any]], words: dict[str, Any]) -> str:
     lines = [f"{len(result)} nodes\n"]
     for node in result:
         number = node["node-id"]
         lines.append(f"node {number} cpus:{''.join(f' {cpu}' for cpu in node['cpus'])}\n")
         lines.append(f"node {number} size: {node['size'] >> 20} MB\n")
         lines.append(f"node {number} plugged: {node['plugged'] >> 20} MB\n")
+    if words.get("verbose"):
+        lines += _distance_lines(result)
+        lines += _attribute_lines(result)
     return "".join(lines)
 
 
-HMP = (HMPCommand("info numa", fixed("query-numa"), _render_numa, help="show NUMA information"),)
+def _distance_lines(nodes: list[dict[str, Any]]) -> Iterator[str]:
+    """The distances as `numactl --hardware` shows them."""
+    if not any("distances" in node for node in nodes):
+        return
+    yield "node distances:\n"
+    yield f"node {''.join(f' {number:>3}' for number in range(len(nodes[0]['distances'])))}\n"
+    for node in nodes:
+        yield f"{node['node-id']:>3}: {''.join(f' {distance:>3}' for distance in node['distances'])}\n"
+
+
+def _attribute_lines(nodes: list[dict[str, Any]]) -> Iterator[str]:
+    from ..vm.sizes import size_to_str
+
+    for node in nodes:
+        number = node["node-id"]
+        if "initiator" in node:
+            yield f"node {number} initiator: {node['initiator']}\n"
+        for access in node.get("accesses", ()):
+            value = f"{access['latency']} ns" if "latency" in access else f"{size_to_str(access['bandwidth'])}/s"
+            source = f"from node {access['initiator']}"
+            yield f"node {number} {access['hierarchy']} {access['data-type']} {source}: {value}\n"
+        for cache in node.get("caches", ()):
+            yield (
+                f"node {number} cache level {cache['level']}: {size_to_str(cache['size'])}, line {cache['line']} B, "
+                f"associativity {cache['associativity']}, policy {cache['policy']}\n"
+            )
+
+
+def read_options(pairs: dict[str, list[str]], warn: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """The arguments of `set-numa-node` that the pairs of a `-numa` option mean.
+
+    Raises `schema.ArgumentError` with QEMU's text. `warn` is told about deprecated spellings.
+    """
+    from .. import schema
+    from ..vm.sizes import parse_size
+
+    flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
+    arguments = schema.from_keyval("set-numa-node", flat, "cli", lambda text: parse_size(text, warn=warn))
+    if "mem" in arguments:
+        try:
+            arguments["mem"] = parse_size(pairs["mem"][-1], "M")  # a number alone counts in MiB
+        except ValueError:
+            return arguments  # unless that were too many
+    return arguments
+
+
+def _set_numa_node_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    from .. import schema
+    from .keyval import parse_opts
+
+    pairs: dict[str, list[str]] = {}
+    for key, value in parse_opts(words["options"], "type"):
+        pairs.setdefault(key, []).append("on" if value is None else value)
+    try:
+        return "set-numa-node", read_options(pairs)
+    except schema.ArgumentError as error:
+        raise HMPError(f"Error: {error}\n") from None
+
+
+HMP = (
+    HMPCommand(
+        "info numa",
+        fixed("query-numa"),
+        _render_numa,
+        help="show NUMA information (-v: with distances and memory attributes)",
+        syntax="[-v]",
+        parameters=(Flag("v", "verbose"),),
+    ),
+    HMPCommand(
+        "set_numa_node",
+        _set_numa_node_request,
+        help="describe a NUMA node before the machine is made, as -numa does",
+        syntax="type[,prop=value][,...]",
+        parameters=(Word("options", rest=True),),
+        preconfig=True,
+    ),
+)

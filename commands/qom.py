@@ -188,6 +188,7 @@ HMP = (
         help="print QOM property",
         syntax="path property",
         parameters=(Word("path", "qom-path"), Word("property", "qom-property")),
+        preconfig=True,
     ),
     HMPCommand(
         "qom-list",
@@ -196,6 +197,7 @@ HMP = (
         help="list QOM properties",
         syntax="path",
         parameters=(Word("path", "qom-path", optional=True),),
+        preconfig=True,
     ),
     HMPCommand(
         "qom-set",
@@ -208,6 +210,7 @@ HMP = (
             Word("property", "qom-property"),
             Word("value", rest=True),
         ),
+        preconfig=True,
     ),
     HMPCommand(
         "info qom-tree",
@@ -216,5 +219,6 @@ HMP = (
         help="show QOM composition tree",
         syntax="[path]",
         parameters=(Word("path", "qom-path", optional=True),),
+        preconfig=True,
     ),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .. import __version__
+from ..vm.errors import VMError
 from .hmp import HMPCommand, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..vm.steps import Task
     from . import Arguments, Context
 
 QEMU_VERSION = (7, 2, 22)
@@ -67,6 +69,20 @@ def system_reset(context: Context, _arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
+def x_exit_preconfig(context: Context, _arguments: Arguments) -> Task[dict[str, Any]]:
+    """Make the board; what keeps it from being made ends the program, as with QEMU."""
+    return _or_end(context, context.vm.exit_preconfig())
+
+
+def _or_end(context: Context, task: Task[None]) -> Task[dict[str, Any]]:
+    try:
+        yield from task
+    except VMError as error:
+        context.program.fail(error)
+        raise
+    return {}
+
+
 def quit(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """End the program; as with QEMU the event comes before the answer, and nothing after it is answered."""
     context.program.shut_down("host-qmp-quit")
@@ -98,14 +114,25 @@ HMP = (
     HMPCommand("cont", fixed("cont"), help="resume emulation", aliases=("c",)),
     HMPCommand("stop", fixed("stop"), help="stop emulation", aliases=("s",)),
     HMPCommand("system_reset", fixed("system_reset"), help="reset the system"),
-    HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",)),
+    HMPCommand("exit_preconfig", fixed("x-exit-preconfig"), help="exit the preconfig state", preconfig=True),
+    HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",), preconfig=True),
     HMPCommand("info kvm", fixed("query-kvm"), _render_kvm, help="show KVM information"),
-    HMPCommand("info name", fixed("query-name"), _render_name, help="show the current VM name"),
+    HMPCommand("info name", fixed("query-name"), _render_name, help="show the current VM name", preconfig=True),
     HMPCommand(
-        "info status", fixed("query-status"), _render_status, help="show the current VM status (running|paused)"
+        "info status",
+        fixed("query-status"),
+        _render_status,
+        help="show the current VM status (running|paused)",
+        preconfig=True,
     ),
     HMPCommand(
-        "info uuid", fixed("query-uuid"), lambda result, _words: f"{result['UUID']}\n", help="show the current VM UUID"
+        "info uuid",
+        fixed("query-uuid"),
+        lambda result, _words: f"{result['UUID']}\n",
+        help="show the current VM UUID",
+        preconfig=True,
     ),
-    HMPCommand("info version", fixed("query-version"), _render_version, help="show the version of QEMU"),
+    HMPCommand(
+        "info version", fixed("query-version"), _render_version, help="show the version of QEMU", preconfig=True
+    ),
 )

@@ -8,6 +8,7 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 from __future__ import annotations
 
 from ..commands.keyval import OptionError, parse_keyval
+from ..vm.errors import VMError
 from ..vm.sizes import parse_size
 from . import options
 from .device_options import DeviceOptions
@@ -224,17 +225,15 @@ class _Parser:
                 raise OptionError("there is no CPU whose power could be managed: 'cpu-pm' can only be off")
 
     def take_numa(self, value: str) -> None:
-        """Take `-numa`, as pairs or as JSON."""
+        """Take `-numa`."""
         from .. import schema
+        from ..commands.numa import read_options
 
+        pairs = self.context.read(options.NUMA, value)
         try:
-            if value.startswith("{"):
-                arguments = _json_object(value)
-                schema.check("set-numa-node", arguments)
-            else:
-                arguments = self._typed("set-numa-node", self.context.read(options.NUMA, value))
+            arguments: dict[str, Any] | VMError = read_options(pairs, self.context.warn)
         except schema.ArgumentError as error:
-            raise OptionError(str(error)) from None
+            arguments = VMError(str(error))
         self.config.numa.append((self.context.where, arguments))
 
     def _typed(self, command: str, pairs: dict[str, list[str]]) -> dict[str, Any]:
@@ -318,8 +317,16 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "numa",
-            "node[,nodeid=n][,cpus=first[-last]][,memdev=id][,mem=size][,initiator=n]",
-            "a NUMA node, with its CPUs and the memory backend that is its memory",
+            "node[,nodeid=n][,cpus=first[-last]][,memdev=id][,mem=size][,initiator=n]\n"
+            "-numa dist,src=n,dst=n,val=distance\n"
+            "-numa cpu,node-id=n[,socket-id=n][,die-id=n][,cluster-id=n][,core-id=n][,thread-id=n]\n"
+            "-numa hmat-lb,initiator=n,target=n,hierarchy=memory|{first|second|third}-level,\n"
+            "      data-type={access|read|write}-{latency|bandwidth}[,latency=ns][,bandwidth=size]\n"
+            "-numa hmat-cache,node-id=n,size=size,level=n,line=n,\n"
+            "      associativity=none|direct|complex,policy=none|write-back|write-through",
+            "a NUMA node with its CPUs and the memory backend that is its memory;\n"
+            "distances between nodes (10 is local); the node of some CPUs;\n"
+            "latencies, bandwidths and caches of nodes (with -machine hmat=on)",
             lambda parser, value: parser.take_numa(value),
         ),
         Option(
@@ -353,6 +360,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("uuid", "%08x-%04x-%04x-%04x-%012x", "set the machine's UUID", _Parser.take_uuid),
         Option("bios", "file", "take the firmware from a file", _store("firmware")),
         Option("S", "", "do not start the guest ('cont' does)", _switch("paused")),
+        Option(
+            "preconfig",
+            "",
+            "make no board until x-exit-preconfig; set-numa-node works until then",
+            _switch("preconfig"),
+        ),
     ),
     "Generic object creation": (
         Option(

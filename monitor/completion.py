@@ -6,7 +6,7 @@ Commands, options, object types, ids, properties and paths all come from the dec
 from __future__ import annotations
 
 from .. import schema
-from ..commands import hmp_commands
+from ..commands import available_hmp_commands
 from ..commands.hmp import Flag, Word
 from ..vm.boards import machine_types
 
@@ -26,7 +26,7 @@ def candidates(vm: VirtualMachine, line: str) -> tuple[int, Candidates]:
     words = line.split(" ")
     typed = [word for word in words[:-1] if word]
     start = len(line) - len(words[-1])
-    commands = hmp_commands()
+    commands = available_hmp_commands(vm)
     if not typed:
         return start, [(name, command.help) for name, command in commands.items() if " " not in name]
     if typed[0] in ("help", "?"):

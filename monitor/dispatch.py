@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 QMP_TWIN = " --qmp"
 """At the end of an HMP line: show the QMP command that it stands for, and do not run it."""
+LEAVE_PRECONFIG = "'exit_preconfig' makes the machine; until then set_numa_node and object_add tell of its memory"
 
 
 class HMPLineError(Exception):
@@ -33,6 +34,9 @@ def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     command = schema.commands().get(name)
     if command is None:
         raise VMError(f"The command {name} has not been found", "CommandNotFound")
+    if not context.vm.initialized and not command.allow_preconfig:
+        text = f"The command '{name}' is permitted only after machine initialization has completed"
+        raise VMError(text, hint=LEAVE_PRECONFIG)
     try:
         schema.check(name, arguments)
     except schema.ArgumentError as error:
@@ -60,6 +64,9 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
     command = hmp_commands().get(name)
     if command is None:
         raise HMPLineError(f"unknown command: '{name}'\n")
+    if not context.vm.initialized and not command.preconfig:
+        text = f"Command '{name}' not available until machine initialization has completed.\n"
+        raise HMPLineError(text, LEAVE_PRECONFIG)
     try:
         words = command.parse(rest, name)
         request, arguments = command.request(context.vm, words)

@@ -99,9 +99,12 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
             pidfile = write_pidfile(settings.pidfile)
         if report_started is not None:
             report_started()
-        return _serve(program)
+        status = _serve(program)
+        if program.failure is not None:
+            raise program.failure
+        return status
     except VMError as error:
-        if program.ending:  # told to end while the machine was being made
+        if program.ending and program.failure is None:  # told to end while the machine was being made
             return 0
         reason = getattr(error, "reason", None)
         if reason is not None:

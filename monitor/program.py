@@ -41,6 +41,8 @@ class Program:
         self.show_progress: Callable[[str], object] | None = None
         """Where the progress of slow work is shown, as a line that is overwritten; None is on stderr."""
         self._progress: ProgressReporter | None = None
+        self.failure: VMError | None = None
+        """What kept the machine from being made after monitors were served (`-preconfig`)."""
 
     # Start
 
@@ -163,6 +165,15 @@ class Program:
             if self.vm is not None:
                 self.vm.emit("SHUTDOWN", {"guest": False, "reason": reason})
             self.loop.stop()
+
+    def fail(self, error: VMError) -> None:
+        """End the loop because of `error`, which is told last; what is being answered gets no answer."""
+        assert self.vm is not None
+        for warning in self.vm.warnings:
+            self.warn(warning)
+        self.failure = error
+        self.ending = True
+        self.loop.stop()
 
     def close(self) -> None:
         """Cancel what runs, say goodbye to clients, release the machine."""

@@ -123,7 +123,7 @@ class QMPMonitor(FrontEnd):
         else:
             qmp_class, text = self._program.describe_error(error)
             data = session.fail(request, qmp_class, text)
-        if session is self._session:
+        if session is self._session and self._program.failure is None:
             self._chardev.write(data)
 
 
@@ -195,6 +195,8 @@ class HMPMonitor(FrontEnd):
         from .readline import to_terminal
 
         self._running = False
+        if self._program.failure is not None:
+            return
         if error is not None:
             text = (
                 str(error) if isinstance(error, HMPLineError) else f"Error: {self._program.describe_error(error)[1]}\n"

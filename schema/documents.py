@@ -35,7 +35,17 @@ SUBJECTS = (
 class Command:
     """One declared command."""
 
-    __slots__ = ("allow_oob", "arguments", "description", "name", "returns", "since", "subject", "unstable")
+    __slots__ = (
+        "allow_oob",
+        "allow_preconfig",
+        "arguments",
+        "description",
+        "name",
+        "returns",
+        "since",
+        "subject",
+        "unstable",
+    )
 
     def __init__(self, subject: str, name: str, declaration: Schema) -> None:
         self.subject = subject
@@ -49,6 +59,8 @@ class Command:
         self.since: str = declaration["since"]
         """The program and version that had it first."""
         self.allow_oob: bool = declaration.get("x-allow-oob", False)
+        self.allow_preconfig: bool = declaration.get("x-allow-preconfig", False)
+        """Whether it can be used before the board is made."""
         self.unstable: bool = declaration.get("x-unstable", False)
 
 

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .errors import VMError
+
 
 class Config:
     """Everything `VirtualMachine` needs to be put together. Sizes are in bytes."""
@@ -54,8 +56,9 @@ class Config:
         self.mem_prealloc = False
         self.objects: list[dict[str, Any]] = []
         """`-object` options as `object-add` arguments, in command-line order."""
-        self.numa: list[tuple[str, dict[str, Any]]] = []
-        """`-numa` options as spelled, with `set-numa-node`'s arguments, in command-line order."""
+        self.numa: list[tuple[str, dict[str, Any] | VMError]] = []
+        """`-numa` options as spelled, with `set-numa-node`'s arguments, in command-line order; or with what is wrong
+        with these, which QEMU tells only when their turn comes."""
         self.accelerators: list[tuple[str, dict[str, str]]] = []
         """`-accel NAME,options`, the first usable one wins; empty when none was named. Names and options exist; values
         are decimal, in bytes or things."""

@@ -74,7 +74,9 @@ class VirtualMachine:
         """Told of such things, later on too."""
         self.run_state = "prelaunch"
         self.initialized = False
-        """Whether the board stands; until then (`-preconfig`) its NUMA nodes can still be named."""
+        """Whether the board stands."""
+        self._begun = False
+        """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
         self._locks_memory = False
         self._pending_ids: set[str] = set()
         board = Board(self.topology, host, self.target, self.backend_defaults)
@@ -114,15 +116,33 @@ class VirtualMachine:
             raise
 
     def exit_preconfig(self) -> Task[None]:
-        """Make the board of a machine that was started with `preconfig`.
+        """Make the board of a machine that was started with `preconfig`; raises `VMError` if it is too late.
 
-        Raises `VMError`; the machine is of no more use after one, as QEMU's, which ends.
+        So does the task; the machine is of no more use then, as QEMU's, which ends.
         """
-        if self.initialized:
+        if self._begun:
             raise VMError("The command is permitted only before machine initialization")
+        return self._leave_preconfig()
+
+    def _leave_preconfig(self) -> Task[None]:
         self.warnings.clear()
         yield from self._make_board()
-        for warning in self.warnings:
+        self._tell_warnings()
+        if self.running:
+            self.emit("RESUME")
+
+    def set_numa_node(self, options: dict[str, Any]) -> None:
+        """Take the arguments of `set-numa-node`; raises `VMError`, also if it is too late."""
+        if self._begun:
+            raise VMError("The command is permitted only before the machine has been created")
+        self.warnings.clear()
+        self.numa.add(options)
+        self._tell_warnings()
+
+    def _tell_warnings(self) -> None:
+        warnings = list(self.warnings)
+        self.warnings.clear()
+        for warning in warnings:
             self.on_warning(warning)
 
     def _make_objects(self) -> Task[None]:
@@ -156,9 +176,12 @@ class VirtualMachine:
         if machine.memory_backend_id is not None:
             self._find_backend(machine.memory_backend_id)
         for origin, options in config.numa:
-            self.numa.add(origin, options)
+            if isinstance(options, VMError):
+                raise VMError(f"{origin}: {options}")
+            self.numa.add(options, origin)
 
     def _make_board(self) -> Task[None]:
+        self._begun = True
         yield from self._prepare_ram()
         self.machine.check_ram()
         self.machine.build()
@@ -242,6 +265,9 @@ class VirtualMachine:
             assert isinstance(made, MemoryBackend)
             backend = made
         machine.numa_nodes = numa.finish()
+        if backend is None and numa.uses_backends:
+            machine.ram = self._join_nodes(machine.numa_nodes)
+        numa.connect()
         if backend is not None:
             machine.ram = self.use_backend(backend)
             machine.memory_backend = backend
@@ -249,8 +275,6 @@ class VirtualMachine:
                 from .boards.partition import divide_ram
 
                 machine.ram = divide_ram(machine, machine.ram, parts)
-        elif numa.uses_backends:
-            machine.ram = self._join_nodes(machine.numa_nodes)
         machine.ram_settled = True
 
     def _join_nodes(self, nodes: list[NumaNode]) -> MemoryRegion:
@@ -331,7 +355,7 @@ class VirtualMachine:
         found = self.tree.objects.children.get(name)
         if not isinstance(found, UserCreatable):
             raise VMError(f"object '{name}' not found")
-        if found.busy:
+        if found.busy or (isinstance(found, MemoryBackend) and self.numa.uses(found)):
             raise VMError(f"object '{name}' is in use, can not be deleted")
         try:
             yield from found.release_task()

@@ -63,7 +63,10 @@ def test_every_query_without_arguments_answers_as_the_schema_says(launch: Launch
         assert set(names) == set(schema.commands())
         for name in names:
             if name.startswith("query-") and not schema.commands()[name].arguments.get("required"):
-                schema.check_result(name, await client.execute(name))
+                try:
+                    schema.check_result(name, await client.execute(name))
+                except ExecuteError as error:
+                    assert (name, machine) == ("query-hotpluggable-cpus", "none"), error
 
     for machine in ("none", "pc", "s390-ccw-virtio"):
         program = launch("-accel", "sim", machine=machine)

@@ -75,7 +75,9 @@ def test_document_is_json_schema_in_the_keywords_that_are_read(name: str) -> Non
 
 @pytest.mark.parametrize("name", documents())
 def test_objects_are_closed_described_and_complete(name: str) -> None:
-    parts_of_unions = {"MemoryBackendProperties", "CpuInfoS390", "NumaNodeOptions"}
+    parts_of_unions = {"MemoryBackendProperties", "CpuInfoS390", "CpuInstanceProperties"} | {
+        f"Numa{kind}Options" for kind in ("Node", "Dist", "HmatLB", "HmatCache")
+    }
     for key, part in documents()[name].get("$defs", {}).items():
         if part.get("type") != "object":
             continue

@@ -6,7 +6,7 @@ from ..errors import VMError
 from ..qom import Property, QOMObject, take_bool, take_enum, take_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
-from .machine import Board, Machine, MachineType, version_settings
+from .machine import HMAT, Board, Machine, MachineType, version_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,17 +65,14 @@ class VirtMachine(Machine):
 
     def default_node(self, cpu: int, nodes: int) -> int:
         """CPUs of one socket are on one node."""
-        return self._place_in_topology(cpu)["socket-id"] % nodes
+        return self.cpu_place(cpu)["socket-id"] % nodes
 
-    def cpu_properties(self, index: int) -> dict[str, int]:
-        """Socket, cluster, core and thread, and the node."""
-        return {**self._place_in_topology(index), **self.node_property(index)}
-
-    def _place_in_topology(self, cpu: int) -> dict[str, int]:
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """Socket, cluster, core and thread."""
         place = {}
         for level in ("threads", "cores", "clusters"):
-            cpu, place[f"{level[:-1]}-id"] = divmod(cpu, self.smp[level])
-        return {"socket-id": cpu, **place}
+            index, place[f"{level[:-1]}-id"] = divmod(index, self.smp[level])
+        return {"socket-id": index, **place}
 
     # What is where
 
@@ -300,6 +297,7 @@ class VirtMachine(Machine):
         self.gic_version = version
 
     properties: tuple[Property, ...] = (
+        HMAT,
         Property("acpi", "OnOffAuto", lambda machine: machine.acpi, _set_acpi, "Enable ACPI"),
         _switch("secure", "Set on/off to enable/disable the ARM Security Extensions (TrustZone)"),
         _switch(

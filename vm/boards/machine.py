@@ -10,6 +10,7 @@ from ..errors import VMError
 from ..memory.ramblock import RAMBlock
 from ..memory.region import MemoryRegion
 from ..qom import Container, Device, Property, QOMObject, parse_switch, take_bool, take_enum, take_str
+from .smp import CPUSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ def switch(name: str, description: str | None = None, *, auto: bool = True) -> P
     return Property(name, "OnOffAuto" if auto else "bool", getter, setter, description)
 
 
+HMAT = switch("hmat", "Set on/off to enable/disable ACPI Heterogeneous Memory Attribute Table (HMAT)", auto=False)
+"""For machines that have NUMA nodes."""
+
+
 class Machine(QOMObject):
     """`/machine`: a board with its properties, devices, address spaces and ROMs.
 
@@ -172,6 +177,8 @@ class Machine(QOMObject):
     """Whether memory-backend-file and -memfd name their RAMBlocks by path; a setting of the version."""
     topology_levels: tuple[str, ...] = ()
     """Levels of the CPU topology besides sockets, cores and threads."""
+    default_cpus = 1
+    """How many CPUs there are without `-smp`."""
     prefers_sockets = False
     """Whether CPUs that `-smp` does not place are sockets rather than cores; a setting of the version."""
     default_firmware = ""
@@ -201,9 +208,10 @@ class Machine(QOMObject):
         self.memory_backend_id: str | None = None
         """The id or path that `memory-backend` names, until the backend is looked up."""
         self.smp: dict[str, int] = {}
-        self.switches = {"graphics": "on", "suppress-vmdesc": "off", "usb": "off"}
+        self.switches = {"graphics": "on", "suppress-vmdesc": "off", "usb": "off", "hmat": "off"}
         self.numa_nodes: list[NumaNode] = []
         self.cpus: list[QOMObject] = []
+        self._cpu_slots: list[CPUSlot] = []
         self.blocks: list[RAMBlock] = []
         """The machine's own: ROMs, and aliases of its RAM."""
         self.add_child("peripheral", Container())
@@ -241,16 +249,37 @@ class Machine(QOMObject):
         """The node of a CPU that no option names."""
         return cpu % nodes
 
-    def cpu_properties(self, index: int) -> dict[str, int]:
-        """Where the CPU is in the topology."""
-        return {"core-id": index, **self.node_property(index)}
+    # CPUs
 
-    def node_property(self, cpu: int) -> dict[str, int]:
-        """The `node-id` of a CPU, where there are nodes."""
-        for node in self.numa_nodes:
-            if cpu in node.cpus:
-                return {"node-id": node.node_id}
-        return {}
+    @property
+    def cpus_per_slot(self) -> int:
+        """How many CPUs are plugged together."""
+        return 1
+
+    @property
+    def slot_type(self) -> str:
+        """The QOM type of what fits in a slot."""
+        return self.board.cpu_type
+
+    @property
+    def cpu_slots(self) -> list[CPUSlot]:
+        """The places for CPUs, taken or free."""
+        if not self._cpu_slots:
+            firsts = range(0, self.smp["maxcpus"], self.cpus_per_slot)
+            self._cpu_slots = [CPUSlot(self.cpu_place(first)) for first in firsts]
+        return self._cpu_slots
+
+    def cpu_slot(self, cpu: int) -> CPUSlot:
+        """The place of a CPU."""
+        return self.cpu_slots[cpu // self.cpus_per_slot]
+
+    def slot_device(self, number: int) -> QOMObject | None:
+        """What is in a slot; None if it is free."""
+        return self.cpus[number] if number < len(self.cpus) else None
+
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """Where the CPU is in the topology."""
+        return {"core-id": index}
 
     # Parts of a board
 

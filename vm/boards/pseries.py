@@ -6,12 +6,13 @@ import os
 
 from ..errors import VMError
 from ..qom import MemoryRegionObject, Property, take_bool, take_str
-from .machine import Machine, MachineType, version_settings
+from .machine import HMAT, Machine, MachineType, version_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..qom import QOMObject
     from .targets import Target
 
 MIB = 1 << 20
@@ -154,13 +155,32 @@ class PseriesMachine(Machine):
                 hint=f"the memory backend decides on the size; add -m {self.ram_size // MIB}M",
             )
 
+    @property
+    def _cpu_model(self) -> str:
+        cpu_type = self.board.cpu_type
+        if cpu_type == "max-powerpc64-cpu":
+            cpu_type = self.machine_type.default_cpu_type or ""
+        model = cpu_type.removesuffix("-powerpc64-cpu")
+        return CPU_ALIASES.get(model, model)
+
+    @property
+    def cpus_per_slot(self) -> int:
+        """Cores are plugged whole."""
+        return self.smp["threads"]
+
+    @property
+    def slot_type(self) -> str:
+        """The type of the cores."""
+        return f"{self._cpu_model}-spapr-cpu-core"
+
+    def slot_device(self, number: int) -> QOMObject | None:
+        """The core in a slot."""
+        cpu = super().slot_device(number)
+        return cpu.parent if cpu is not None else None
+
     def _check_cpus(self) -> None:
-        board = self.board
-        if board.cpu_type == "max-powerpc64-cpu":
-            board.cpu_type = self.machine_type.default_cpu_type or ""
-        model = board.cpu_type.removesuffix("-powerpc64-cpu")
-        model = CPU_ALIASES.get(model, model)
-        board.cpu_type = f"{model}-powerpc64-cpu"
+        model = self._cpu_model
+        self.board.cpu_type = f"{model}-powerpc64-cpu"
         family = model.partition("_")[0]
         if family not in CPU_ALIASES:
             raise VMError("Unable to find sPAPR CPU Core definition")
@@ -222,9 +242,8 @@ class PseriesMachine(Machine):
         self.place(self.system, XIVE_THREADS, threads, controller)
 
     def _add_cpus(self) -> None:
-        model = self.board.cpu_type.removesuffix("-powerpc64-cpu")
         for number in range(self.board.cpus):
-            core = self.add_device(f"{model}-spapr-cpu-core")
+            core = self.add_device(self.slot_type)
             cpu = self.add_device(self.board.cpu_type, core, "thread[0]")
             if self.has_xics:
                 self.add_device("icp", cpu, "icp")
@@ -268,6 +287,7 @@ class PseriesMachine(Machine):
         self.ic_mode = mode
 
     properties: tuple[Property, ...] = (
+        HMAT,
         _capability("cap-ccf-assist", "Count Cache Flush Assist via HW Instruction"),
         _capability("cap-cfpc", "Cache Flush on Privilege Change (broken, workaround, fixed)", CACHE_MODES),
         _capability("cap-dfp", "Allow Decimal Floating Point (DFP)"),

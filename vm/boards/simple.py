@@ -60,7 +60,8 @@ class Row:
 
     `parts` are in the order in which they are made and placed: that decides RAMBlock offsets, and which of equals is
     seen. `targets` are the targets that have the board, where not all do whose rows are in its module, and `default_of`
-    those that start it if no machine is named. `settings` are attributes of the machine.
+    those that start it if no machine is named. `machine` is its class, where it is a
+    special one, and `settings` are attributes of it.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Row:
         "cpu_64",
         "default_of",
         "description",
+        "machine",
         "max_cpus",
         "name",
         "parts",
@@ -94,6 +96,7 @@ class Row:
         alias: str | None = None,
         default_of: tuple[str, ...] = (),
         targets: tuple[str, ...] = (),
+        machine: type[SimpleMachine] | None = None,
         settings: dict[str, object] | None = None,
     ) -> None:
         self.name = name
@@ -108,6 +111,7 @@ class Row:
         self.alias = alias
         self.default_of = default_of
         self.targets = targets
+        self.machine = machine
         self.settings = settings
 
     def cpu_type(self, target: Target) -> str | None:
@@ -121,7 +125,7 @@ class Row:
         """The row as a machine type of `target`."""
         return MachineType(
             self.name,
-            SimpleMachine,
+            self.machine or SimpleMachine,
             self.description,
             default_ram_id=self.ram_id,
             default_ram_size=self.ram_size,

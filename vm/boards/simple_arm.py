@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .simple import Row
+from .simple_numa import SBSAMachine
 from .simple_parts import (
     FIXED,
     GIB,
@@ -296,6 +297,7 @@ ROWS = (
         cpu="cortex-a57",
         max_cpus=512,
         targets=("aarch64",),
+        machine=SBSAMachine,
         settings={"page_size": 4096},
     ),
     Row("canon-a1100", "Canon PowerShot A1100 IS (ARM946)", "ram", 64 * MIB, DIGIC, (FIXED,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .simple import Row
+from .simple_numa import RISCVMachine
 from .simple_parts import FIXED, GIB, KIB, MIB, RAM, Alias, Block, Flash, MachineRam, RamLimit, Registers, Rom, SizeRule
 
 ONLY_32 = ("riscv32",)
@@ -93,7 +94,8 @@ ROWS = (
         cpu_64="rv64",
         max_cpus=8,
         default_of=("riscv32", "riscv64"),
-        settings={"numa_mem_supported": True},
+        machine=RISCVMachine,
+        settings={"max_sockets": 8},
     ),
     Row(
         "virt",
@@ -105,7 +107,7 @@ ROWS = (
         cpu="rv32",
         max_cpus=512,
         targets=ONLY_32,
-        settings={"numa_mem_supported": True},
+        machine=RISCVMachine,
     ),
     Row(
         "virt",
@@ -116,7 +118,7 @@ ROWS = (
         cpu="rv64",
         max_cpus=512,
         targets=ONLY_64,
-        settings={"numa_mem_supported": True},
+        machine=RISCVMachine,
     ),
     Row(
         "shakti_c",

@@ -14,8 +14,26 @@ LEVELS = ("sockets", "dies", "clusters", "cores", "threads")
 ZERO_WARNING = "Deprecated CPU topology (considered invalid): CPU topology parameters must be greater than zero"
 
 
+class CPUSlot:
+    """A place for a CPU, or for several that are plugged together: `place` says where in the topology."""
+
+    __slots__ = ("node_id", "place")
+
+    def __init__(self, place: dict[str, int]) -> None:
+        self.place = place
+        self.node_id: int | None = None
+        """The NUMA node it belongs to, if it is known."""
+
+    def __str__(self) -> str:
+        order = ("socket-id", "die-id", "cluster-id", "core-id", "thread-id")
+        return ", ".join(f"{level}: {self.place[level]}" for level in order if level in self.place)
+
+
 def resolve_topology(given: dict[str, int], machine_type: MachineType, warnings: list[str]) -> dict[str, int]:
     """Fill in what `given` leaves open; raises `VMError` with QEMU's text if it cannot be."""
+    default = machine_type.setting("default_cpus")
+    if not given and default > 1:
+        return {"cpus": default, "maxcpus": default, **dict.fromkeys(reversed(LEVELS), 1)}
     supported = machine_type.setting("topology_levels")
     given = {level: number & UNSIGNED for level, number in given.items()}
     if 0 in given.values():

@@ -9,7 +9,7 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_int, take_str
-from .machine import Board, Machine, MachineType, switch
+from .machine import HMAT, Board, Machine, MachineType, switch
 from .x86_cpus import CPUModel, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow
 
@@ -92,13 +92,13 @@ class X86Machine(Machine):
 
     # CPUs
 
-    def cpu_properties(self, index: int) -> dict[str, int]:
-        """Socket, die where there are several, core and thread; the node where there are nodes."""
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """Socket, die where there are several, core and thread."""
         threads, cores, dies = (self.smp[level] for level in ("threads", "cores", "dies"))
         place = {"core-id": index // threads % cores, "thread-id": index % threads}
         if dies > 1:
             place["die-id"] = index // (threads * cores) % dies
-        return {**place, **self.node_property(index), "socket-id": self._socket(index)}
+        return {**place, "socket-id": self._socket(index)}
 
     def default_node(self, cpu: int, nodes: int) -> int:
         """Sockets take turns."""
@@ -247,6 +247,7 @@ class X86Machine(Machine):
         switch("acpi", "Enable ACPI"),
         switch("pit", "Enable i8254 PIT"),
         switch("pic", "Enable i8259 PIC"),
+        HMAT,
         kept(
             "x-oem-id",
             "string",

@@ -1,0 +1,72 @@
+"""Simple boards that can have NUMA nodes: what their CPUs are called by, and which nodes RISC-V's can have."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..qom import Property
+from .machine import HMAT
+from .simple import SimpleMachine
+
+RAM_ADDRESS = 0x80000000
+"""Where RISC-V's boards have their RAM."""
+
+
+class SBSAMachine(SimpleMachine):
+    """sbsa-ref: CPUs are threads, and nodes take turns."""
+
+    numa_supported = True
+    default_cpus = 4
+    cpu_level = "thread-id"
+
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """The CPU's number, under one name."""
+        return {self.cpu_level: index}
+
+    properties: tuple[Property, ...] = (HMAT,)
+
+
+class RISCVMachine(SBSAMachine):
+    """Each node is a socket, and its CPUs (harts) follow one another."""
+
+    numa_mem_supported = True
+    default_cpus = 1
+    cpu_level = "core-id"
+    max_sockets = 4
+
+    def default_node(self, cpu: int, nodes: int) -> int:
+        """Nodes have equally many CPUs, but for the last one, which has the rest."""
+        cpus = self.board.cpus
+        if nodes > cpus:
+            raise VMError(
+                f"Number of NUMA nodes ({nodes}) cannot exceed the number of available CPUs ({self.smp['maxcpus']})."
+            )
+        return min(cpu // (cpus // nodes), nodes - 1)
+
+    def check_ram(self) -> None:
+        """QEMU looks at the sockets first."""
+        self._check_sockets()
+        super().check_ram()
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        """Each node's memory is described by its address, so that none can be empty but the last."""
+        address = RAM_ADDRESS
+        for node in self.numa_nodes[:-1]:
+            if not node.size:
+                name = f"/memory@{address:x}"
+                raise VMError(f"qemu_fdt_add_subnode: Failed to create subnode {name}: FDT_ERR_EXISTS")
+            address += node.size
+
+    def _check_sockets(self) -> None:
+        nodes = self.numa_nodes
+        if len(nodes) > self.max_sockets:
+            raise VMError(f"number of sockets/nodes should be less than {self.max_sockets}")
+        places = [self.cpu_slot(cpu).node_id for cpu in range(self.board.cpus)]
+        for node in nodes:
+            count = places.count(node.node_id)
+            first = places.index(node.node_id) if count else 0
+            if set(places[first : first + count]) != {node.node_id}:
+                raise VMError(f"discontinuous hartids in socket{node.node_id}")
+        if nodes and places != sorted(places, key=lambda place: place or 0):
+            # QEMU dies of it.
+            raise VMError("CPUs of NUMA nodes must be in the order of the nodes")
