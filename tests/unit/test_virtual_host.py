@@ -402,6 +402,23 @@ def test_addresses_are_distinct_aligned_and_used_again() -> None:
 # What is told
 
 
+def test_what_is_left() -> None:
+    nodes = [{"memory": "1G", "huge-pages": {"2M": 8}, "cpus": "4,0-1"}, {"memory": "1G"}]
+    mounts = [{"path": "/small", "type": "tmpfs", "size": "4M"}]
+    host = VirtualHost(parse_description({"nodes": nodes, "mounts": mounts, "overcommit": {"policy": 2, "ratio": 100}}))
+    assert (host.node_cpus(0), host.node_cpus(1), host.node_cpus(7)) == ((0, 1, 4), (), ())
+    assert host.commit_left == 2 * GIB - 16 * MIB
+    file = host.create_file("/small/a")
+    file.allocate(0, MIB)
+    assert (host.free_space("/small/b"), host.free_space("/small")) == (3 * MIB, 3 * MIB)
+    assert (host.free_space("/disk/b"), host.free_space("")) == (None, None)
+    assert host.commit_left == 2 * GIB - 17 * MIB
+    file.close()
+    host.unlink("/small/a")
+    assert host.free_space("/small") == 4 * MIB
+    assert VirtualHost(parse_description({"nodes": nodes})).commit_left is None
+
+
 def test_who_uses_what() -> None:
     host = open_host("nodes=2,memory=4G,hugepages-1G=2,memlock=1G,overcommit=2")
     objects = [{"qom-type": "memory-backend-memfd", "id": "m", "size": GIB, "hugetlb": True, "hugetlbsize": GIB, "prealloc": True, "policy": "bind", "host-nodes": [1]}]  # fmt: skip

@@ -17,7 +17,6 @@ from .description import (
     NodeDescription,
     OvercommitDescription,
     PoolDescription,
-    parse_cpu_list,
 )
 
 TYPE_CHECKING = False
@@ -34,11 +33,10 @@ CACHE_LINES = ("Active(file)", "Inactive(file)", "SReclaimable")
 
 def describe(host: Host, sys: str, proc: str) -> HostDescription:
     """Describe this machine as it is now."""
-    numbers = host.nodes
     description = HostDescription(
         page_size=host.page_size,
-        nodes=[_node(host, number, sys, proc) for number in numbers],
-        local_node=_local_node(numbers, sys),
+        nodes=[_node(host, number, sys) for number in host.nodes],
+        local_node=_local_node(host),
         default_huge_page_size=host.default_huge_page_size if host.huge_page_sizes else None,
         reserved_huge_pages={size: count for size in host.huge_page_sizes if (count := host.huge_pages(size).reserved)},
         overcommit=_overcommit(proc),
@@ -93,33 +91,26 @@ def _resident(proc: str) -> Iterable[tuple[int, dict[int, int]]]:
             start = int(line.partition("-")[0], 16)
 
 
-def _node(host: Host, number: int, sys: str, proc: str) -> NodeDescription:
+def _node(host: Host, number: int, sys: str) -> NodeDescription:
     folder = f"{sys}/devices/system/node/node{number}"
     pools = {}
     for size in host.huge_page_sizes:
         pool = host.huge_pages(size, number) if os.path.isdir(folder) else host.huge_pages(size)
         pools[size] = PoolDescription(pool.total, pool.free)
+    cpus = list(host.node_cpus(number))
     if not os.path.isdir(folder):
-        cpus = list(range(os.cpu_count() or 1))
         return NodeDescription(number, host.total_memory, host.available_memory, pools, cpus, [LOCAL_DISTANCE])
     memory = _sizes(f"{folder}/meminfo")
     ordinary = memory["MemTotal"] - sum(size * pool.total for size, pool in pools.items())
     available = memory["MemFree"] + sum(memory.get(name, 0) for name in CACHE_LINES)
     distances = [int(word) for word in _read(f"{folder}/distance").split()]
-    cpus = parse_cpu_list(_read(f"{folder}/cpulist"))
     return NodeDescription(number, memory["MemTotal"], min(available, max(ordinary, 0)), pools, cpus, distances)
 
 
-def _local_node(numbers: tuple[int, ...], sys: str) -> int:
+def _local_node(host: Host) -> int:
     """The node of the CPUs that this process may run on; of several the lowest."""
     allowed = os.sched_getaffinity(0)
-    for number in numbers:
-        try:
-            if allowed & set(parse_cpu_list(_read(f"{sys}/devices/system/node/node{number}/cpulist"))):
-                return number
-        except FileNotFoundError:
-            break
-    return numbers[0]
+    return next((node for node in host.nodes if allowed.intersection(host.node_cpus(node))), host.nodes[0])
 
 
 def _overcommit(proc: str) -> OvercommitDescription:
