@@ -150,14 +150,14 @@ TOPOLOGIES_OF = {
     "x86_64 -M microvm": TOPOLOGIES[:4] + X86_TOPOLOGIES[:2],
     "x86_64 -M isapc": TOPOLOGIES[:2],
     "x86_64 -M none": TOPOLOGIES[:2],
-    "aarch64 -M virt -cpu cortex-a57": TOPOLOGIES + ARM_TOPOLOGIES,
+    "aarch64 -M virt -cpu cortex-a57": TOPOLOGIES[:5] + ARM_TOPOLOGIES,
     "arm -M virt-6.1": TOPOLOGIES[:6],
     "aarch64 -M none": TOPOLOGIES[:1],
     f"ppc64 -M pseries,{NO_MITIGATIONS}": [*TOPOLOGIES, "-smp 4,threads=2", "-smp 4,clusters=2"],
     f"ppc64 -M pseries-6.1,{NO_MITIGATIONS}": TOPOLOGIES[:6],
     f"ppc64 -M pseries-2.6,cap-htm=off,{NO_MITIGATIONS}": TOPOLOGIES[:6],
-    "s390x -M s390-ccw-virtio": [*TOPOLOGIES, "-smp 4,dies=2"],
-    "s390x -M s390-ccw-virtio-6.1": TOPOLOGIES[:6],
+    "s390x -M s390-ccw-virtio": [*TOPOLOGIES[:6], "-smp 4,dies=2"],
+    "s390x -M s390-ccw-virtio-6.1": TOPOLOGIES[:3],
     "s390x -M none": TOPOLOGIES[:1],
 }
 
@@ -349,9 +349,11 @@ IMPLICIT = """
     ("target", "machine"), [(target, each) for target, found in VERSIONS.items() for each in found]
 )
 def test_versions(target: str, machine: str, tmp_path: Path) -> None:
-    """What versions differ in: nodes that nobody named, and `mem=`."""
+    """What versions differ in: nodes that nobody named, and `mem=`. Not recorded, there are so many."""
+    if qemu(target) is None:
+        pytest.skip("QEMU 7.2 is not installed")
     for number, line in enumerate(IMPLICIT):
-        compare("numa", target, f"-M {machine} {line}", ("info numa",), tmp_path / str(number))
+        compare(None, target, f"-M {machine} {line}", ("info numa",), tmp_path / str(number))
 
 
 RISCV = """
