@@ -142,7 +142,7 @@ HMP = (
         _set_numa_node_request,
         help="describe a NUMA node before the machine is made, as -numa does",
         syntax="type[,prop=value][,...]",
-        parameters=(Word("options", rest=True),),
+        parameters=(Word("options", "numa", rest=True),),
         preconfig=True,
     ),
 )

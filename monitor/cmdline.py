@@ -195,7 +195,10 @@ class _Parser:
                 if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
                     subject = pairs.get("qom-type", [""])[-1]
                     raise Answered(Question("object", self._help_subject(subject)))
-                arguments = self._typed("object-add", pairs)
+                flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
+                arguments = schema.from_keyval(
+                    "object-add", flat, "cli", lambda text: parse_size(text, warn=self.context.warn)
+                )
         except schema.ArgumentError as error:
             raise OptionError(str(error)) from None
         self.config.objects.append(arguments)
@@ -235,13 +238,6 @@ class _Parser:
         except schema.ArgumentError as error:
             arguments = VMError(str(error))
         self.config.numa.append((self.context.where, arguments))
-
-    def _typed(self, command: str, pairs: dict[str, list[str]]) -> dict[str, Any]:
-        """The arguments of a QMP command that an option's pairs stand for; raises `schema.ArgumentError`."""
-        from .. import schema
-
-        flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-        return schema.from_keyval(command, flat, "cli", lambda text: parse_size(text, warn=self.context.warn))
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     """Words with what they mean."""
 
 
+OPTION_KINDS = {
+    "object": ("object-add", "qom-type", "object type"),
+    "numa": ("set-numa-node", "type", "what is described"),
+}
+"""Of each kind of parameter that is a list of options: the QMP command, its member that comes first, what that is."""
+
+
 def candidates(vm: VirtualMachine, line: str) -> tuple[int, Candidates]:
     """Where the last word of `line` begins, and the words that may stand there."""
     words = line.split(" ")
@@ -61,8 +68,8 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
     if len(positional) >= len(places):
         return 0, found
     place = places[len(positional)]
-    if place.kind == "object":
-        return _object_options(last)
+    if place.kind in OPTION_KINDS:
+        return _options(*OPTION_KINDS[place.kind], last)
     return 0, found + _words_of_kind(vm, place.kind, positional, last)
 
 
@@ -98,22 +105,21 @@ def _paths(vm: VirtualMachine, last: str) -> Candidates:
     ]
 
 
-def _object_options(last: str) -> tuple[int, Candidates]:
-    """The type, then the properties, then the values of `object_add`'s argument."""
+def _options(command: str, tag: str, meaning: str, last: str) -> tuple[int, Candidates]:
+    """The type, then the properties, then the values of `object_add`'s argument, or of one like it."""
     parts = last.split(",")
     current = parts[-1]
     offset = len(last) - len(current)
-    common = schema.properties("object-add")
-    types = next(member.values for member in common if member.name == "qom-type") or ()
+    types = next(member.values for member in schema.properties(command) if member.name == tag)
     if len(parts) == 1:
-        return offset, [(type_name, "object type") for type_name in types]
-    type_name = parts[0].removeprefix("qom-type=")
+        return offset, [(type_name, meaning) for type_name in types]
+    type_name = parts[0].removeprefix(f"{tag}=")
     if type_name not in types:
         return offset, []
-    members = {member.name: member for member in schema.properties("object-add", type_name)}
+    members = {member.name: member for member in schema.properties(command, type_name)}
     name, equals, _ = current.partition("=")
     if not equals:
-        given = {part.partition("=")[0] for part in parts[:-1]} | {"qom-type"}
+        given = {part.partition("=")[0] for part in parts[:-1]} | {tag}
         return offset, [
             (f"{member.name}=", member.description or member.type.name)
             for member in sorted(members.values(), key=lambda member: not member.required)

@@ -74,6 +74,12 @@ REFUSED = """
 """.strip()
 
 
+def require_qemu(target: str) -> None:
+    """Skip what is not recorded, there is so much of it."""
+    if qemu(target) is None:
+        pytest.skip("QEMU 7.2 is not installed")
+
+
 @pytest.mark.parametrize("machine", ["pc", "q35"])
 @pytest.mark.parametrize("line", NODES.splitlines())
 def test_nodes(machine: str, line: str, tmp_path: Path) -> None:
@@ -150,14 +156,14 @@ TOPOLOGIES_OF = {
     "x86_64 -M microvm": TOPOLOGIES[:4] + X86_TOPOLOGIES[:2],
     "x86_64 -M isapc": TOPOLOGIES[:2],
     "x86_64 -M none": TOPOLOGIES[:2],
-    "aarch64 -M virt -cpu cortex-a57": TOPOLOGIES + ARM_TOPOLOGIES,
+    "aarch64 -M virt -cpu cortex-a57": TOPOLOGIES[:5] + ARM_TOPOLOGIES,
     "arm -M virt-6.1": TOPOLOGIES[:6],
     "aarch64 -M none": TOPOLOGIES[:1],
     f"ppc64 -M pseries,{NO_MITIGATIONS}": [*TOPOLOGIES, "-smp 4,threads=2", "-smp 4,clusters=2"],
     f"ppc64 -M pseries-6.1,{NO_MITIGATIONS}": TOPOLOGIES[:6],
     f"ppc64 -M pseries-2.6,cap-htm=off,{NO_MITIGATIONS}": TOPOLOGIES[:6],
-    "s390x -M s390-ccw-virtio": [*TOPOLOGIES, "-smp 4,dies=2"],
-    "s390x -M s390-ccw-virtio-6.1": TOPOLOGIES[:6],
+    "s390x -M s390-ccw-virtio": [*TOPOLOGIES[:6], "-smp 4,dies=2"],
+    "s390x -M s390-ccw-virtio-6.1": TOPOLOGIES[:3],
     "s390x -M none": TOPOLOGIES[:1],
 }
 
@@ -284,9 +290,7 @@ BATCHES = {
 
 @pytest.mark.parametrize("target", BATCHES)
 def test_random_lines(target: str, tmp_path: Path) -> None:
-    """What is drawn is not recorded: this needs QEMU."""
-    if qemu(target) is None:
-        pytest.skip("QEMU 7.2 is not installed")
+    require_qemu(target)
     count, machines, levels, size = BATCHES[target]
     started = 0
     for seed in range(count):
@@ -350,8 +354,9 @@ IMPLICIT = """
 )
 def test_versions(target: str, machine: str, tmp_path: Path) -> None:
     """What versions differ in: nodes that nobody named, and `mem=`."""
+    require_qemu(target)
     for number, line in enumerate(IMPLICIT):
-        compare("numa", target, f"-M {machine} {line}", ("info numa",), tmp_path / str(number))
+        compare(None, target, f"-M {machine} {line}", ("info numa",), tmp_path / str(number))
 
 
 RISCV = """
@@ -379,8 +384,9 @@ RISCV = """
 @pytest.mark.parametrize("line", RISCV)
 def test_simple_boards(machine: str, line: str, tmp_path: Path) -> None:
     target, _, options = machine.partition(" ")
+    require_qemu(target)
     compare(
-        None if qemu(target) else "numa",
+        None,
         target,
         f"{options} -m 128M {A} {B} {line}",
         ("info numa", "info ramblock"),

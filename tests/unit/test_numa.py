@@ -9,6 +9,7 @@ import pytest
 from ramslot import schema
 from ramslot.commands import Context, available_hmp_commands, hmp_commands
 from ramslot.commands.numa import HMP, query_numa
+from ramslot.monitor.completion import candidates
 from ramslot.monitor.dispatch import HMPLineError, execute, run_hmp_line
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
@@ -248,3 +249,14 @@ def test_set_numa_node_is_an_option_like_the_command_lines() -> None:
             with pytest.raises(HMPLineError, match=r"^Error: "):
                 run_now(run_hmp_line(context, f"set_numa_node {line}"))
         run_now(vm.exit_preconfig())
+
+
+def test_the_options_of_set_numa_node_are_completed() -> None:
+    with VirtualMachine(configured()) as vm:
+        start, found = candidates(vm, "set_numa_node d")
+        assert start == 14 and ("dist", "what is described") in found
+        start, found = candidates(vm, "set_numa_node dist,src=0,")
+        assert start == len("set_numa_node dist,src=0,") and [name for name, _ in found] == ["dst=", "val="]
+        start, found = candidates(vm, "set_numa_node hmat-cache,policy=")
+        assert [name for name, _ in found] == ["none", "write-back", "write-through"]
+        assert "info numa" not in {f"info {name}" for name, _ in candidates(vm, "info ")[1]}
