@@ -73,7 +73,7 @@ def test_setting_later_over_qmp(kind: str, tmp_path: Path) -> None:
             questions.append(ask("qom-set", path="/objects/m", property=name, value=value))
             if name != "thread-id":
                 questions.append(ask("qom-get", path="/objects/m", property=name))
-    compare("properties", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,7 +85,7 @@ def test_setting_later_over_hmp(kind: str, tmp_path: Path) -> None:
             if name != "thread-id":
                 questions.append(f"qom-get /objects/m {name}")
         questions += [f"qom-set -j /objects/m {name} {text}" for text in ("true", "1", '"off"', "[0]", "null", "x")]
-    compare("properties", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
 
 
 def creations(kind: str) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def removed(questions: list[str]) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_creation_over_qmp(kind: str, tmp_path: Path) -> None:
     questions = [ask("object-add", **arguments) for arguments in creations(kind)]
-    compare("properties", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +112,7 @@ def test_creation_over_hmp(kind: str, tmp_path: Path) -> None:
         for text in TEXTS
         if " " not in text and not (name == "size" and text in ("18446744073709551615", "-1"))
     ]
-    compare("properties", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
 
 
 COMMAND_LINE = [
@@ -150,7 +150,7 @@ ON_THE_COMMAND_LINE = [
 @pytest.mark.parametrize("option", ON_THE_COMMAND_LINE)
 def test_creation_on_the_command_line(option: str, tmp_path: Path) -> None:
     questions = ["info memdev", "qom-list /objects", "info ramblock"]
-    compare("properties", "x86_64", f"{CONTEXT} -object '{option}'", questions, tmp_path, FILES)
+    compare("", "x86_64", f"{CONTEXT} -object '{option}'", questions, tmp_path, FILES)
 
 
 def combinations(seed: int) -> list[dict[str, Any]]:
@@ -180,13 +180,13 @@ def combinations(seed: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("seed", range(3))
 def test_several_properties_over_qmp(seed: int, tmp_path: Path) -> None:
     questions = [ask("object-add", **arguments) for arguments in combinations(seed)]
-    compare("properties", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_several_properties_over_hmp(seed: int, tmp_path: Path) -> None:
     lines = [f"object_add {as_options(arguments)}" for arguments in combinations(seed)]
-    compare("properties", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
 
 
 @pytest.mark.parametrize("position", range(60))
@@ -194,7 +194,7 @@ def test_several_properties_on_the_command_line(position: int, tmp_path: Path) -
     arguments = combinations(9)[position]
     # Here a list is a key that is repeated.
     options = re.sub(r"\.\d+=", "=", as_options(arguments)) if position % 2 else json.dumps(arguments)
-    compare("properties", "x86_64", f"{CONTEXT} -object '{options}'", ["info memdev", "info ramblock"], tmp_path, FILES)
+    compare("", "x86_64", f"{CONTEXT} -object '{options}'", ["info memdev", "info ramblock"], tmp_path, FILES)
 
 
 PATHS = ("dir", ".", "", "absent/file", "empty", "small.img", "large.img", "loop", "link", "socket", "/dev/null", "/dev/zero",
@@ -229,6 +229,6 @@ def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
         for demand in DEMANDS
         if path != "fifo" or not demand.get("readonly")  # QEMU waits for a writer
     ]
-    compare("properties", "x86_64", "-M none", removed(questions), tmp_path, FILES)
+    compare("", "x86_64", "-M none", removed(questions), tmp_path, FILES)
     left = [sorted(str(found.relative_to(tmp_path / side)) for found in (tmp_path / side).rglob("*")) for side in SIDES]
     assert left[0] == left[1] or qemu("x86_64") is None
