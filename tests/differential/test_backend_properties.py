@@ -10,12 +10,13 @@ import os
 import random
 import re
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .oracle import compare, qemu
+from .oracle import OUR_ENVIRONMENT, QUIET, compare, finish, our_command, qemu, start
 from .test_objects import as_options
 
 FILES = {"small.img": 65536, "large.img": 16 << 20}
@@ -232,3 +233,30 @@ def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
     compare("", "x86_64", "-M none", removed(questions), tmp_path, FILES)
     left = [sorted(str(found.relative_to(tmp_path / side)) for found in (tmp_path / side).rglob("*")) for side in SIDES]
     assert left[0] == left[1] or qemu("x86_64") is None
+
+
+HELP = ("help", "memory-backend-ram,help", "memory-backend-file,?", "memory-backend-memfd,help", "thread-context,help,id=x",
+        "memory-backend,help", "container,help", "nonsense,help", "memory-backend-epx,help")  # fmt: skip
+
+
+def of_our_types(text: str) -> list[str]:
+    """Help without the properties of newer QEMUs, and without the types that only one of both has."""
+    ours_alone = re.compile(r"  (offset|rom|memory-backend-shm)\b")
+    theirs_alone = re.compile(r"  (?!memory-backend-(ram|file|memfd)$|thread-context$)[\w-]+$")
+    return [line for line in text.splitlines() if not ours_alone.match(line) and not theirs_alone.match(line)]
+
+
+@pytest.mark.parametrize("option", HELP)
+def test_help(option: str, tmp_path: Path) -> None:
+    program = qemu("x86_64")
+    if program is None:
+        pytest.skip("QEMU 7.2 is not installed")
+    answers = []
+    for name, command in (("qemu-system-x86_64", [program]), ("ramslot", our_command("x86_64", []))):
+        done = subprocess.run(
+            [*command, "-object", option], capture_output=True, text=True, env=OUR_ENVIRONMENT, timeout=60
+        )
+        monitor = finish(start([*command, "-M", "none", *QUIET], tmp_path), [f"object_add {option}"], name)
+        refusal = done.stderr.removeprefix(f"{name}: ")
+        answers.append((of_our_types(done.stdout), refusal, done.returncode, of_our_types(monitor.replies[1])))
+    assert answers[0] == answers[1]
