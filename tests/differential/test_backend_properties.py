@@ -68,7 +68,8 @@ def dies(name: str, value: object) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_setting_later_over_qmp(kind: str, tmp_path: Path) -> None:
-    questions = [ask("object-add", **made(kind))]
+    questions = [ask("object-add", **made(kind)), ask("qom-list", path="/objects/m")]
+    questions += [ask("qom-list-properties", typename=kind), "info qom-tree /objects"]
     for name in (*PROPERTIES[kind], "type", "absent"):
         for value in VALUES:
             questions.append(ask("qom-set", path="/objects/m", property=name, value=value))

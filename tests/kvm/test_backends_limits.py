@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,14 @@ def make_context(vm: VirtualMachine, **properties: object) -> ThreadContext:
     return made
 
 
+def only(threads: set[str]) -> bool:
+    """Whether these threads are left; a thread that has ended is seen for another moment."""
+    deadline = time.monotonic() + 10
+    while set(os.listdir("/proc/self/task")) != threads and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return set(os.listdir("/proc/self/task")) == threads
+
+
 ONE_CPU = sorted(os.sched_getaffinity(0))[-1]
 
 
@@ -103,7 +112,7 @@ def test_a_context_is_a_living_thread_on_its_cpus(vm: VirtualMachine) -> None:
     context.set("node-affinity", [0])
     assert context.get("cpu-affinity") == list(vm.host.node_cpus(0))
     vm.delete_object("tc")
-    assert set(os.listdir("/proc/self/task")) == before
+    assert only(before)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -134,7 +143,7 @@ def test_a_deleted_context_lives_as_long_as_a_backend_holds_it(add: Add, vm: Vir
     backend.set("prealloc", True)
     assert resident(backend) == 6 * MIB
     vm.delete_object("m")
-    assert set(os.listdir("/proc/self/task")) == before
+    assert only(before)
 
 
 def test_what_fails_on_a_contexts_thread_is_told(add: Add, vm: VirtualMachine, tmp_path: Path) -> None:
@@ -291,6 +300,9 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
     ):
         assert str(refused(add, "file", size, offset=offset)) == text
     (tmp_path / "ram").unlink()
+    for offset in (1 << 63, (1 << 64) - PAGE, (1 << 63) - PAGE):
+        assert str(refused(add, "file", offset=offset)).startswith("unable to map backing store for guest RAM: ")
+        assert list(tmp_path.iterdir()) == []
     add("file", 4 * MIB, offset=MIB)
     assert (tmp_path / "ram").stat().st_size == 5 * MIB
 
@@ -441,11 +453,14 @@ def test_ten_thousand_objects_leave_nothing(vm: VirtualMachine, tmp_path: Path) 
         else:
             vm.delete_object(f"m{number % 7}")
 
+    first = set(os.listdir("/proc/self/task"))
     for number in range(1000):
         round_(number)
+    assert only(first)
     before = use()
     for number in range(10_000):
         round_(number)
+    assert only(first)
     mappings, descriptors, threads, memory = use()
     assert (mappings - before[0] <= 2, descriptors, threads) == (True, *before[1:3])
     assert memory - before[3] < 2 * MIB
