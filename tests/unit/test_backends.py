@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from ramslot import schema
+from ramslot.schema.visiting import qdict_order
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux import LinuxHost, LinuxMemory
 from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.machine import VirtualMachine
-from ramslot.vm.objects import OBJECT_TYPES, object_class
+from ramslot.vm.objects import OBJECT_TYPES, SETTING_ORDER, object_class
 from ramslot.vm.steps import Cancellation, run_now
 
 MIB = 1 << 20
@@ -97,6 +99,14 @@ def test_the_kinds_there_are() -> None:
     assert set(DEFAULTS) == {name.removeprefix("memory-backend-") for name in OBJECT_TYPES if "memory" in name}
     with pytest.raises(VMError, match=r"^Parameter 'qom-type' does not accept value 'memory-backend'$"):
         object_class("memory-backend")
+
+
+def test_properties_are_set_in_the_order_of_qemus_table() -> None:
+    names = {member.name for type_name in OBJECT_TYPES for member in schema.properties("object-add", type_name)} - {
+        "qom-type",
+        "id",
+    }
+    assert list(SETTING_ORDER) == qdict_order(sorted(names))
 
 
 NOT_NOW = "cannot change property value"

@@ -43,8 +43,8 @@ def _pointer(address: int) -> Any:
 
 
 def mmap(address: int, length: int, protection: int, flags: int, fd: int = -1, offset: int = 0) -> int:
-    """Map `length` bytes and return their address."""
-    mapped = lib.mmap(_pointer(address), length, protection, flags, fd, offset)
+    """Map `length` bytes and return their address. An offset that no file has is for the kernel to refuse (EINVAL)."""
+    mapped = lib.mmap(_pointer(address), length, protection, flags, fd, ffi.cast("off_t", offset))
     return _check(int(ffi.cast("intptr_t", mapped)), "mmap", address, length, protection, flags, fd, offset)
 
 

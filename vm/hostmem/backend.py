@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from ..errors import VMError
 from ..memory.ramblock import RAMBlock
@@ -110,6 +111,16 @@ class MemoryBackend(UserCreatable):
     def map_memory(self, name: str) -> HostMemory:
         """Map the memory; raises `VMError` with nothing left behind."""
         raise NotImplementedError(f"{self.type_name} is abstract")
+
+    def mapping_refused(self, text: str, error: OSError, page_size: int) -> VMError:
+        """The error `text` for memory that could not be mapped."""
+        from .hints import of_mapping
+
+        if error.strerror == os.strerror(error.errno or 0):
+            text = f"{text}: {error.strerror}"
+        else:  # a reason in words: QEMU tells people alone
+            print(error.strerror, file=sys.stderr)
+        return VMError(text, hint=of_mapping(self, error, page_size))
 
     def frozen_text(self, name: str) -> str:
         """What is said to an attempt to set `name` when the memory exists already."""

@@ -190,10 +190,7 @@ def map_backing_store(
     try:
         return backend.host.map_file(file, mapped, offset, backend.share, readonly, backend.reserve, align)
     except OSError as error:
-        from .hints import of_mapping
-
-        hint = of_mapping(backend, error, page_size)
-        raise VMError(f"unable to map backing store for guest RAM: {error.strerror}", hint=hint) from None
+        raise backend.mapping_refused("unable to map backing store for guest RAM", error, page_size) from None
 
 
 def _size(file: HostFile) -> int | None:

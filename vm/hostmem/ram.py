@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..errors import VMError
 from .backend import MemoryBackend
 
 TYPE_CHECKING = False
@@ -20,7 +19,4 @@ class RAMBackend(MemoryBackend):
         try:
             return self.host.map_anonymous(self.length, share=self.share, reserve=self.reserve)
         except OSError as error:
-            from .hints import of_mapping
-
-            hint = of_mapping(self, error, self.host.page_size)
-            raise VMError(f"cannot set up guest memory '{name}': {error.strerror}", hint=hint) from None
+            raise self.mapping_refused(f"cannot set up guest memory '{name}'", error, self.host.page_size) from None
