@@ -60,13 +60,13 @@ def test_a_context_deleted_while_it_works_ends_afterwards(vm: VirtualMachine) ->
     context(vm)
     task = vm.add_object(PREALLOCATED)
     step = next(task)
-    vm.delete_object("tc")
+    run_now(vm.delete_object("tc"))
     assert len(threads()) == len(before) + 1
     step(Cancellation())
     with pytest.raises(StopIteration):
         task.send(None)
     assert vm.tree.objects.get("m") == "/objects/m"
-    vm.delete_object("m")
+    run_now(vm.delete_object("m"))
     assert only(before)
 
 
@@ -80,7 +80,7 @@ def test_another_context_may_be_chosen_while_one_works(vm: VirtualMachine) -> No
     assert task is not None
     step = next(task)
     backend.set("prealloc-context", "")
-    vm.delete_object("tc")
+    run_now(vm.delete_object("tc"))
     step(Cancellation())
     with pytest.raises(StopIteration):
         task.send(None)
@@ -100,7 +100,7 @@ def test_a_cancelled_backend_lets_go_of_its_context(vm: VirtualMachine) -> None:
     with pytest.raises(VMError, match=r"^Operation cancelled$"):
         task.throw(caught.value)
     assert (caught.value.hint, vm.backends()) == (None, [])
-    vm.delete_object("tc")
+    run_now(vm.delete_object("tc"))
     assert only(before)
 
 
