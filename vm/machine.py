@@ -160,6 +160,7 @@ class VirtualMachine:
         yield from self._prepare_ram()
         self.machine.check_ram()
         self.machine.build()
+        self.machine.is_built = True
         self.initialized = True
         if not self.config.paused:
             self.run_state = "running"
