@@ -236,6 +236,22 @@ def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
     assert left[0] == left[1] or qemu("x86_64") is None
 
 
+MACHINES = ("-M pc", "-M pc -m 1G,slots=3,maxmem=4G", "-M pc,memory.size=300M", "-M pc -m 64M -mem-path . -mem-prealloc",
+            "-M pc,memory-backend=n -object memory-backend-ram,id=n,size=256M", "-M none",
+            "-M pc,mem-merge=off,dump-guest-core=off -m 64M")  # fmt: skip
+
+
+@pytest.mark.parametrize("options", MACHINES)
+def test_the_machines_memory(options: str, tmp_path: Path) -> None:
+    questions = [ask("qom-get", path="/machine", property=name) for name in ("memory-backend", "memory", "memory.size")]
+    for value in ("m", "tc", "", "absent", 3, None, "/objects/m"):
+        questions.append(ask("qom-set", path="/machine", property="memory-backend", value=value))
+        questions.append(ask("qom-get", path="/machine", property="memory-backend"))
+    questions += ["qom-set /machine memory-backend absent", "object_del m", "qom-get /machine memory-backend"]
+    objects = "-object memory-backend-ram,id=m,size=1M -object thread-context,id=tc"
+    compare("", "x86_64", f"{options} {objects}", [*questions, "info memdev"], tmp_path)
+
+
 HELP = ("help", "memory-backend-ram,help", "memory-backend-file,?", "memory-backend-memfd,help", "thread-context,help,id=x",
         "memory-backend,help", "container,help", "nonsense,help", "memory-backend-epx,help")  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import pytest
 
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
-from ramslot.vm.host import Host
 from ramslot.vm.host.linux import LinuxHost
 from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.hostmem.thread_context import ThreadContext
@@ -130,9 +130,12 @@ def test_a_link_that_names_several_objects(vm: VirtualMachine) -> None:
 
 
 def test_a_host_that_moves_no_threads(vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LinuxHost, "set_affinity", Host.set_affinity)
-    monkeypatch.setattr(LinuxHost, "node_cpus", Host.node_cpus)
-    with pytest.raises(VMError, match=r"^Setting CPU affinity failed: Function not implemented$"):
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(LinuxHost, "set_affinity", refuse)
+    monkeypatch.setattr(LinuxHost, "node_cpus", lambda _host, _node: ())
+    with pytest.raises(VMError, match=r"^Setting CPU affinity failed: Operation not permitted$"):
         context(vm, cpu_affinity=[0])
     with pytest.raises(VMError, match=r"^The nodes select no CPUs$"):
         context(vm, node_affinity=[0])

@@ -348,7 +348,19 @@ class Machine(QOMObject):
     # Properties
 
     def _set_memory_backend(self, value: object) -> None:
-        self.memory_backend_id = take_str("memory-backend", value)
+        name = take_str("memory-backend", value)
+        if not self.ram_settled:
+            self.memory_backend_id = name
+            return
+        # As observed: QEMU lets the link be set anew, and the RAM stays what it is.
+        from ..hostmem.backend import MemoryBackend
+
+        tree = self.board.backend_defaults.tree
+        self.memory_backend = tree.find_linked("memory-backend", name, MemoryBackend) if name else None
+
+    def _memory_backend_path(self) -> str:
+        backend = self.memory_backend
+        return backend.path if backend is not None and backend.parent is not None else ""
 
     def _set_mem_merge(self, value: object) -> None:
         self.board.backend_defaults.merge = take_bool("mem-merge", value)
@@ -391,7 +403,7 @@ class Machine(QOMObject):
         Property(
             "memory-backend",
             "link<memory-backend>",
-            lambda machine: machine.memory_backend.path if machine.memory_backend else "",
+            _memory_backend_path,
             _set_memory_backend,
             "Set RAM backendValid value is ID of hostmem based backend",
         ),
