@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..vm.boards.machine import MachineType
+    from ..vm.boards.machine_type import MachineType
     from ..vm.boards.smp import CPUSlot
     from ..vm.boards.targets import Target
     from . import Arguments, Context

@@ -8,17 +8,15 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 from __future__ import annotations
 
 from ..commands.keyval import OptionError, parse_keyval
-from ..vm.errors import VMError
-from ..vm.sizes import parse_size
 from . import options
 from .device_options import DeviceOptions
 from .machine_options import MachineOptions
+from .object_options import ObjectOptions
 from .settings import Answered, CommandLineError, Question, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 
 class Option:
@@ -92,6 +90,7 @@ class _Parser:
             self.config.target = architecture.removesuffix("-microvm")
         self.machine = MachineOptions(self.context)
         self.devices = DeviceOptions(self.context)
+        self.objects = ObjectOptions(self.context)
         self.disk_image: str | None = None
 
     def read(self, words: list[str]) -> None:
@@ -182,37 +181,6 @@ class _Parser:
         """Take `-version`."""
         raise Answered(Question("version"))
 
-    def take_object(self, value: str) -> None:
-        """Take `-object`, as pairs or as JSON."""
-        from .. import schema
-
-        try:
-            if value.startswith("{"):
-                arguments = _json_object(value)
-                schema.check("object-add", arguments)
-            else:
-                pairs = self.context.read(options.OBJECT, value)
-                if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
-                    subject = pairs.get("qom-type", [""])[-1]
-                    raise Answered(Question("object", self._help_subject(subject)))
-                flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-                arguments = schema.from_keyval(
-                    "object-add", flat, "cli", lambda text: parse_size(text, warn=self.context.warn)
-                )
-        except schema.ArgumentError as error:
-            raise OptionError(str(error)) from None
-        self.config.objects.append(arguments)
-
-    def _help_subject(self, type_name: str) -> str:
-        """The type that `-object TYPE,help` asks about, empty for `-object help`."""
-        from ..vm.types import all_types
-
-        if options.is_help(type_name):
-            return ""
-        if type_name and type_name not in all_types():
-            raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
-        return type_name
-
     def take_script(self, value: str) -> None:
         """Take `-script`, which goes only once."""
         if self.settings.script is not None:
@@ -226,30 +194,6 @@ class _Parser:
                 self.config.lock_memory = values[-1] == "on"
             elif values[-1] == "on":
                 raise OptionError("there is no CPU whose power could be managed: 'cpu-pm' can only be off")
-
-    def take_numa(self, value: str) -> None:
-        """Take `-numa`."""
-        from .. import schema
-        from ..commands.numa import read_options
-
-        pairs = self.context.read(options.NUMA, value)
-        try:
-            arguments: dict[str, Any] | VMError = read_options(pairs, self.context.warn)
-        except schema.ArgumentError as error:
-            arguments = VMError(str(error))
-        self.config.numa.append((self.context.where, arguments))
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    """Return the one JSON object that an option's value is."""
-    from ..commands.json_stream import parse_json
-
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        raise OptionError(str(error)) from None
-    assert isinstance(value, dict)
-    return value
 
 
 def _store(attribute: str, config: bool = True) -> Callable[[_Parser, str], None]:
@@ -323,7 +267,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "a NUMA node with its CPUs and the memory backend that is its memory;\n"
             "distances between nodes (10 is local); the node of some CPUs;\n"
             "latencies, bandwidths and caches of nodes (with -machine hmat=on)",
-            lambda parser, value: parser.take_numa(value),
+            lambda parser, value: parser.objects.take_numa(value),
         ),
         Option(
             "m",
@@ -368,7 +312,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "object",
             "TYPENAME[,PROP1=VALUE1,...]",
             "make an object, with an id ('-object help' for the types)",
-            _Parser.take_object,
+            lambda parser, value: parser.objects.take_object(value),
         ),
     ),
     "Monitors and scripts": (

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ramslot.vm.boards.machine import MachineType
+from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, machine_types
 from ramslot.vm.boards.targets import TARGETS
 from ramslot.vm.sizes import parse_size, round_ram_size

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ramslot.vm.errors import VMError
-from ramslot.vm.host.linux import LinuxMemory
+from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.hostmem.thread_context import ThreadContext
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.steps import run_now

@@ -14,7 +14,8 @@ from ramslot import schema
 from ramslot.schema.visiting import qdict_order
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
-from ramslot.vm.host.linux import LinuxHost, LinuxMemory
+from ramslot.vm.host.linux import LinuxHost
+from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.objects import OBJECT_TYPES, SETTING_ORDER, object_class

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ramslot.vm.host import HostMemory, generate, libc, linux
+from ramslot.vm.host import HostMemory, generate, libc, linux_memory
 from ramslot.vm.host.kvm import KVM, KVMError
 from ramslot.vm.host.linux import LinuxHost
 
@@ -350,7 +350,7 @@ class OldKernel:
 @pytest.fixture(params=["this kernel", "before 5.14"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "before 5.14":
-        monkeypatch.setattr(linux, "madvise", OldKernel())
+        monkeypatch.setattr(linux_memory, "madvise", OldKernel())
 
 
 @pytest.mark.usefixtures("kernel")

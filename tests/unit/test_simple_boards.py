@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ramslot.vm.boards import machine_types as all_machine_types
-from ramslot.vm.boards.machine import MachineType
+from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, SimpleMachine, machine_types
 from ramslot.vm.boards.simple_parts import RAM, SYSTEM, Alias, Block, MachineRam, Part, SdramLayout, SizeRule, Within
 from ramslot.vm.boards.targets import TARGETS

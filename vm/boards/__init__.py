@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .machine import MachineType
+    from .machine_type import MachineType
     from .targets import Target
 
 UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"

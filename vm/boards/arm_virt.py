@@ -6,7 +6,8 @@ from ..errors import VMError
 from ..qom import Property, QOMObject, take_bool, take_enum, take_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
-from .machine import HMAT, Board, Machine, MachineType, version_settings
+from .machine import HMAT, Board, Machine
+from .machine_type import MachineType, version_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

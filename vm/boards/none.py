@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .machine import Machine, MachineType
+from .machine import Machine
+from .machine_type import MachineType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import os
 
 from ..errors import VMError
 from ..qom import MemoryRegionObject, Property, take_bool, take_str
-from .machine import HMAT, Machine, MachineType, version_settings
+from .machine import HMAT, Machine
+from .machine_type import MachineType, version_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

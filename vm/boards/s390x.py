@@ -6,7 +6,8 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool
-from .machine import Board, Machine, MachineType, version_settings
+from .machine import Board, Machine
+from .machine_type import MachineType, version_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from .machine import Board, Machine, MachineType
+from .machine import Board, Machine
+from .machine_type import MachineType
 from .simple_parts import RAM, SYSTEM
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .machine import MachineType
+    from .machine_type import MachineType
 
 UNSIGNED = 0xFFFFFFFF
 """QEMU counts in C's unsigned integers, which wrap, and shows CPUs as signed ones."""

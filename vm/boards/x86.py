@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .machine import MachineType, version_settings
+from .machine_type import MachineType, version_settings
 from .microvm import MicroVM
 from .x86_machine import KIB
 from .x86_pc import ACPI_LOADER, ACPI_TABLES, I440FXMachine, ISAMachine, Q35Machine

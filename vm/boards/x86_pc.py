@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..errors import VMError
 from ..qom import Property, take_bool, take_enum, take_int
 from . import x86_layout as layout
-from .machine import Board, MachineType, switch
+from .machine import Board, switch
+from .machine_type import MachineType
 from .x86_cpus import AMD, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow
 from .x86_machine import FOUR_GIB, GIB, KIB, MIB, X86Machine, kept, round_up

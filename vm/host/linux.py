@@ -1,12 +1,7 @@
-"""The real host: this Linux. Mappings as QEMU makes them, facts from /sys and /proc.
+"""The real host: this Linux, with facts from /sys and /proc. What its mappings are is in `linux_memory.py`.
 
-What a system call is called with is decided here, how it is called in `libc.py`. Nothing here knows of backends,
-RAMBlocks or slots. The shape of a mapping was observed in QEMU 7.2 with strace:
-
-* `size + alignment` bytes are reserved without access, the memory is mapped into them at an aligned place, and the rest
-  is unmapped but for one guard page behind it, so that running off the end faults;
-* anonymous memory is aligned to 2 MiB, the smallest place a transparent huge page can take, a file to its page size;
-* all of it is offered for transparent huge pages and kept out of forked children.
+What a system call is called with is decided in these two, how it is called in `libc.py`. Nothing here knows of
+backends, RAMBlocks or slots.
 """
 
 # The methods of the interface are documented there, in __init__.py:
@@ -17,202 +12,17 @@ from __future__ import annotations
 import errno
 import os
 
-# The module weakref costs 0.7 ms of start-up for the same object.
-from _weakref import ref
-
 from . import NO_RESERVE_REFUSED, Host, HostFile, HostMemory, HugePages, MemslotLimits
-from .libc import (
-    add_seals,
-    fallocate,
-    ffi,
-    fstatfs,
-    ftruncate,
-    lib,
-    madvise,
-    mbind,
-    memfd_create,
-    mlockall,
-    mmap,
-    munlockall,
-    munmap,
-    page_nodes,
-)
+from .libc import lib, memfd_create, mlockall, munlockall
+from .linux_memory import LinuxFile, LinuxMemory, map_guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Iterable
 
     from .description import HostDescription
 
 ANONYMOUS_ALIGNMENT = 2 << 20
-
-_POLICIES = {
-    "default": "MPOL_DEFAULT",
-    "preferred": "MPOL_PREFERRED",
-    "bind": "MPOL_BIND",
-    "interleave": "MPOL_INTERLEAVE",
-}
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _error(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
-
-
-def map_guarded(size: int, align: int, guard: int, protection: int, flags: int, fd: int, offset: int) -> int:
-    """Map `size` bytes at a multiple of `align` with `guard` bytes without access behind; a failure leaves nothing."""
-    total = size + max(align, guard)
-    if total >> 64:
-        raise _error(errno.ENOMEM)
-    reserved = mmap(0, total, lib.PROT_NONE, lib.MAP_PRIVATE | lib.MAP_ANONYMOUS)
-    start = _round_up(reserved, align)
-    try:
-        mmap(start, size, protection, flags | lib.MAP_FIXED, fd, offset)
-    except OSError:
-        munmap(reserved, total)
-        raise
-    end = start + size + guard
-    if start > reserved:
-        munmap(reserved, start - reserved)
-    if reserved + total > end:
-        munmap(end, reserved + total - end)
-    return start
-
-
-def touch(address: int, length: int, page_size: int, readonly: bool) -> None:
-    """Fault in a range page by page, for kernels before 5.14, which have no `MADV_POPULATE_*`.
-
-    The kernel reads the first byte of each page and writes it back through /proc/self/mem, so that a page that cannot
-    be had is an error (EFAULT, as from madvise) instead of a SIGBUS. A byte that another thread changes in between
-    is lost: use it before a guest runs.
-    """
-    fd = os.open("/proc/self/mem", os.O_RDONLY if readonly else os.O_RDWR)
-    try:
-        for page in range(address, address + length, page_size):
-            byte = os.pread(fd, 1, page)
-            if not readonly:
-                os.pwrite(fd, byte, page)
-    except OSError:
-        raise _error(errno.EFAULT) from None
-    finally:
-        os.close(fd)
-
-
-class LinuxMemory(HostMemory):
-    """A mapping made by `LinuxHost`."""
-
-    __slots__ = ("_exporter", "_mapped")
-
-    def __init__(self, address: int, size: int, guard: int, page_size: int, share: bool, readonly: bool) -> None:
-        self.address = address
-        self.size = size
-        self.page_size = page_size
-        self.share = share
-        self.readonly = readonly
-        self._mapped = size + guard
-        # What all live views are made of: they and whatever is made of them keep it alive, so alive means in use.
-        self._exporter: Callable[[], Any] = lambda: None
-        for advice in (lib.MADV_HUGEPAGE, lib.MADV_DONTFORK):
-            try:
-                madvise(address, size, advice)
-            except OSError:
-                pass  # hugetlbfs refuses the first, as does a kernel without transparent huge pages
-
-    def _at(self, start: int, length: int) -> int:
-        if not self._mapped:
-            raise ValueError("memory is closed")
-        if start < 0 or length < 0 or start + length > self.size:
-            raise ValueError(f"range {start:#x}+{length:#x} is not within memory of {self.size:#x} bytes")
-        return self.address + start
-
-    def view(self, offset: int, length: int) -> memoryview:
-        self._at(offset, length)
-        exporter = self._exporter()
-        if exporter is None:
-            exporter = ffi.buffer(ffi.cast("char *", self.address), self.size)
-            self._exporter = ref(exporter)
-        view = memoryview(exporter)[offset : offset + length]
-        return view.toreadonly() if self.readonly else view
-
-    def advise_merge(self, merge: bool) -> None:
-        madvise(self._at(0, self.size), self.size, lib.MADV_MERGEABLE if merge else lib.MADV_UNMERGEABLE)
-
-    def advise_dump(self, dump: bool) -> None:
-        madvise(self._at(0, self.size), self.size, lib.MADV_DODUMP if dump else lib.MADV_DONTDUMP)
-
-    def bind(self, policy: str, nodes: Iterable[int]) -> None:
-        mode = getattr(lib, _POLICIES[policy])
-        mbind(self._at(0, self.size), self.size, mode, nodes, lib.MPOL_MF_STRICT | lib.MPOL_MF_MOVE)
-
-    def populate(self, start: int, length: int) -> None:
-        address = self._at(start, length)
-        advice = lib.MADV_POPULATE_READ if self.readonly else lib.MADV_POPULATE_WRITE
-        while True:
-            try:
-                return madvise(address, length, advice)
-            except OSError as error:
-                if error.errno == errno.EINVAL and start % self.page_size == 0:
-                    return touch(address, length, self.page_size, self.readonly)
-                if error.errno != errno.EINTR:
-                    raise
-
-    def discard(self, start: int, length: int) -> None:
-        madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
-
-    def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
-        addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]
-        return [node if node >= 0 else None for node in page_nodes(addresses)]
-
-    def close(self) -> None:
-        if self._exporter() is not None:
-            raise BufferError("memory is in use by a view of it")
-        if self._mapped:
-            munmap(self.address, self._mapped)
-            self._mapped = 0
-
-
-class LinuxFile(HostFile):
-    """A file opened by `LinuxHost`."""
-
-    __slots__ = ("_fd", "_host_page_size")
-
-    def __init__(self, fd: int, host_page_size: int) -> None:
-        self._fd = fd
-        self._host_page_size = host_page_size
-
-    @property
-    def fd(self) -> int:
-        return self._fd
-
-    @property
-    def size(self) -> int:
-        return os.lseek(self._fd, 0, os.SEEK_END)  # fstat knows no size of a block device
-
-    @property
-    def page_size(self) -> int:
-        kind, block_size = fstatfs(self._fd)
-        return block_size if kind == lib.HUGETLBFS_MAGIC else self._host_page_size
-
-    def truncate(self, size: int) -> None:
-        ftruncate(self._fd, size)
-
-    def allocate(self, offset: int, length: int) -> None:
-        fallocate(self._fd, 0, offset, length)
-
-    def punch_hole(self, offset: int, length: int) -> None:
-        fallocate(self._fd, lib.FALLOC_FL_PUNCH_HOLE | lib.FALLOC_FL_KEEP_SIZE, offset, length)
-
-    def seal_size(self) -> None:
-        add_seals(self._fd, lib.F_SEAL_SEAL | lib.F_SEAL_SHRINK | lib.F_SEAL_GROW)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class LinuxHost(Host):
@@ -392,7 +202,7 @@ class LinuxHost(Host):
     def _map(
         self, size: int, flags: int, fd: int, offset: int, share: bool, readonly: bool, align: int, page_size: int
     ) -> HostMemory:
-        size = _round_up(size, page_size)
+        size = -(-size // page_size) * page_size
         align = max(align, page_size)
         guard = self.page_size
         protection = lib.PROT_READ if readonly else lib.PROT_READ | lib.PROT_WRITE

@@ -1,0 +1,76 @@
+"""The options that say what a QMP command would: `-object` is object-add, `-numa` is set-numa-node."""
+
+from __future__ import annotations
+
+from ..commands.keyval import OptionError
+from ..vm.errors import VMError
+from ..vm.sizes import parse_size
+from . import options
+from .settings import Answered, Question
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class ObjectOptions:
+    """Reads these options; what they mean goes to the configuration in the order in which they come."""
+
+    def __init__(self, context: options.Context) -> None:
+        self._context = context
+        self._config = context.settings.config
+
+    def take_object(self, value: str) -> None:
+        """Take `-object`, as pairs or as JSON."""
+        from .. import schema
+
+        try:
+            if value.startswith("{"):
+                arguments = _json_object(value)
+                schema.check("object-add", arguments)
+            else:
+                pairs = self._context.read(options.OBJECT, value)
+                if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
+                    subject = pairs.get("qom-type", [""])[-1]
+                    raise Answered(Question("object", self._help_subject(subject)))
+                flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
+                arguments = schema.from_keyval(
+                    "object-add", flat, "cli", lambda text: parse_size(text, warn=self._context.warn)
+                )
+        except schema.ArgumentError as error:
+            raise OptionError(str(error)) from None
+        self._config.objects.append(arguments)
+
+    def _help_subject(self, type_name: str) -> str:
+        """The type that `-object TYPE,help` asks about, empty for `-object help`."""
+        from ..vm.types import all_types
+
+        if options.is_help(type_name):
+            return ""
+        if type_name and type_name not in all_types():
+            raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
+        return type_name
+
+    def take_numa(self, value: str) -> None:
+        """Take `-numa`."""
+        from .. import schema
+        from ..commands.numa import read_options
+
+        pairs = self._context.read(options.NUMA, value)
+        try:
+            arguments: dict[str, Any] | VMError = read_options(pairs, self._context.warn)
+        except schema.ArgumentError as error:
+            arguments = VMError(str(error))
+        self._config.numa.append((self._context.where, arguments))
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """Return the one JSON object that an option's value is."""
+    from ..commands.json_stream import parse_json
+
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+    assert isinstance(value, dict)
+    return value
