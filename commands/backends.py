@@ -97,7 +97,8 @@ def _object_add_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str
             return _help_request(pairs.get("qom-type"), words)
         return "object-add", schema.from_keyval("object-add", pairs, "hmp", parse_size)
     except (OptionError, schema.ArgumentError) as error:
-        raise VMError(str(error)) from None
+        array = str(error).endswith("expected: array")
+        raise VMError(str(error), hint="a list is written NAME.0=VALUE,NAME.1=VALUE here" if array else None) from None
 
 
 def _help_request(type_name: str | None, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -110,6 +110,8 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
         if reason is not None:
             print(reason, file=sys.stderr)
         program.warn(error.full_text)
+        if error.hint is not None and settings.wants_console and _at_terminal():
+            print(f"hint: {error.hint}", file=sys.stderr)
         return 1
     except OSError:
         raise

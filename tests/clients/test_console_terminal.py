@@ -279,6 +279,22 @@ def test_a_bar_is_shown_while_the_machine_is_being_made(terminal: Callable[..., 
     assert "ram [" not in console.text
 
 
+def test_a_machine_that_the_host_refuses_is_explained(terminal: Callable[..., Terminal]) -> None:
+    backend = "memory-backend-memfd,id=m,size=3G,hugetlb=on,host-nodes=1,policy=bind,prealloc=on"
+    host = "nodes=2,memory=8G,hugepages-1G=2"
+    console = terminal("-host", host, "-M", "none", "-object", backend, prompt=False)
+    console.until_shown("preallocating memory failed: Bad address")
+    console.until_shown("hint: 1 more huge pages of 1 GiB are needed on node 1: 3, and 2 are free")
+    assert console.end() == 1
+
+
+def test_how_a_list_is_written_is_told(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "none")
+    console.type("object_add memory-backend-ram,id=m,size=1M,host-nodes=0,policy=bind\r")
+    console.until_shown("hint: a list is written NAME.0=VALUE,NAME.1=VALUE here")
+    console.until_prompt()
+
+
 def test_resizing_the_window_redraws_the_prompt(terminal: Callable[..., Terminal]) -> None:
     console = terminal()
     console.type("info status")
