@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ramslot import schema
@@ -81,6 +81,8 @@ def use(document: Any) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example(place=("nodes", 0, "cpus"), value=[1, 0, 1], remove=False)
+@example(place=("nodes", 0, "cpus"), value="3,1-2,1", remove=False)
 @given(place=st.sampled_from(places(WHOLE)), value=STRANGE, remove=st.booleans())
 def test_one_value_is_something_else(place: tuple[Any, ...], value: Any, remove: bool) -> None:
     document = copy.deepcopy(WHOLE)

@@ -250,13 +250,13 @@ def _pool(place: _Place) -> PoolDescription:
 
 
 def _cpus(place: _Place) -> list[int]:
-    """Numbers, or the kernel's text for them: `0-15,32`."""
+    """Numbers, or the kernel's text for them: `0-15,32`; sorted, each once."""
     if isinstance(place.value, list):
-        return [item.integer(0, MAX_CPUS) for item in place.items()]
+        return sorted({item.integer(0, MAX_CPUS) for item in place.items()})
     text = place.text()
     try:
         if all(0 <= int(word) <= MAX_CPUS for part in text.split(",") if text for word in part.split("-")):
-            return parse_cpu_list(text)
+            return sorted(set(parse_cpu_list(text)))
     except ValueError:
         pass
     raise place.wrong('expects CPU numbers, as in [0, 1] or "0-15,32"')
