@@ -25,11 +25,14 @@ if TYPE_CHECKING:
         def shut_down(self, reason: str) -> None:
             """End the program, once the present command was answered."""
 
+        def start_task(self, task: Task[Any]) -> None:
+            """Carry out a task that nobody waits for."""
+
         def run_hmp(self, line: str) -> Task[str]:
             """Run an HMP line and return what it prints."""
 
 
-SUBJECTS = ("status", "backends", "prealloc", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = ("status", "backends", "prealloc", "qom", "memory", "memslots", "guest", "dirty", "numa", "machines", "introspect")
 
 
 class Context:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     Schema: TypeAlias = dict[str, Any]
 
-SUBJECTS = ("builtin", "status", "backends", "prealloc", "qom", "memory", "memslots", "numa", "machines", "introspect")
+SUBJECTS = (
+    "builtin", "status", "backends", "prealloc", "qom", "memory", "memslots", "guest", "dirty", "numa", "machines",
+    "introspect",
+)  # fmt: skip
 """The documents in the order in which their commands are listed."""
 
 

@@ -50,11 +50,17 @@ def default_max_memslot_size(target: str, page_size: int) -> int:
 
 
 def open_accelerator(
-    name: str, host: Host, target: str, max_memslot_size: int | None, max_memslots: int | None
+    name: str,
+    host: Host,
+    target: str,
+    max_memslot_size: int | None,
+    max_memslots: int | None,
+    dirty_ring_size: int = 0,
 ) -> Accelerator:
     """The accelerator `name` (`kvm`, or `sim`); limits of None are the accelerator's own.
 
-    Raises `VMError` if it cannot be used here.
+    `dirty_ring_size` is the number of places in a CPU's dirty ring, 0 for bitmaps; only `kvm` has rings. Raises
+    `VMError` if it cannot be used here.
     """
     largest = default_max_memslot_size(target, host.page_size)
     size = largest if max_memslot_size is None else max_memslot_size
@@ -65,5 +71,9 @@ def open_accelerator(
     if name == "kvm":
         from .kvm import open_kvm_table
 
-        return Accelerator("kvm", open_kvm_table(host, size, max_memslots), in_kernel=True)
-    return Accelerator("sim", MemslotTable(host.page_size, size, slot_limit(max_memslots, MAX_SLOTS)), in_kernel=False)
+        return Accelerator("kvm", open_kvm_table(host, size, max_memslots, dirty_ring_size), in_kernel=True)
+    from .sim import SimMemslotTable
+
+    return Accelerator(
+        "sim", SimMemslotTable(host.page_size, size, slot_limit(max_memslots, MAX_SLOTS)), in_kernel=False
+    )
