@@ -32,7 +32,19 @@ if TYPE_CHECKING:
             """Run an HMP line and return what it prints."""
 
 
-SUBJECTS = ("status", "backends", "prealloc", "qom", "memory", "memslots", "guest", "dirty", "numa", "machines", "introspect")
+SUBJECTS = (
+    "status",
+    "backends",
+    "prealloc",
+    "qom",
+    "memory",
+    "memslots",
+    "guest",
+    "dirty",
+    "numa",
+    "machines",
+    "introspect",
+)
 
 
 class Context:

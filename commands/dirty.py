@@ -158,9 +158,7 @@ HMP = (
             Number("sample_pages_per_GB", optional=True),
         ),
     ),
-    HMPCommand(
-        "info dirty_rate", fixed("query-dirty-rate"), _render_dirty_rate, help="show dirty rate information"
-    ),
+    HMPCommand("info dirty_rate", fixed("query-dirty-rate"), _render_dirty_rate, help="show dirty rate information"),
     HMPCommand("dirty_log_start", fixed("dirty-log-start"), help="log what the guest writes"),
     HMPCommand("dirty_log_stop", fixed("dirty-log-stop"), help="log no more"),
     HMPCommand("dirty_log_clear", fixed("dirty-log-clear"), help="forget what was logged so far"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .hmp import HMPError
 
 TYPE_CHECKING = False
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MASK = (1 << 64) - 1
-DIGITS = "0123456789abcdefABCDEFxX"
+NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*", re.ASCII)
 
 
 def take_expression(text: str) -> tuple[int, str]:
@@ -43,9 +45,7 @@ class _Reader:
         return self._chain(self._logic, {"+": lambda a, b: a + b, "-": lambda a, b: a - b})
 
     def _logic(self) -> int:
-        return self._chain(
-            self._product, {"&": lambda a, b: a & b, "|": lambda a, b: a | b, "^": lambda a, b: a ^ b}
-        )
+        return self._chain(self._product, {"&": lambda a, b: a & b, "|": lambda a, b: a | b, "^": lambda a, b: a ^ b})
 
     def _product(self) -> int:
         return self._chain(self._unary, {"*": lambda a, b: a * b, "/": _divide, "%": _remainder})
@@ -65,25 +65,31 @@ class _Reader:
                 raise HMPError("')' expected\n")
             self._advance()
             return value
+        if sign == "'":
+            return self._character()
+        if sign == "$":  # (There are no CPUs whose registers could be read.)
+            raise HMPError("unknown register\n")
         return self._number()
 
+    def _character(self) -> int:
+        value, quote = self.text[1:2], self.text[2:3]
+        if not value:
+            raise HMPError("character constant expected\n")
+        if quote != "'":
+            raise HMPError("missing terminating ' character\n")
+        self._advance(3)
+        return ord(value)
+
     def _number(self) -> int:
-        length = 0
-        while self.text[length : length + 1] and self.text[length] in DIGITS:
-            length += 1
-        while length:
-            digits = self.text[:length]
-            try:
-                octal = len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567"
-                value = int(digits, 8 if octal else 0)
-            except ValueError:
-                length -= 1
-                continue
-            if value > MASK:
-                raise HMPError("number too large\n")
-            self._advance(length)
-            return value
-        raise HMPError(f"invalid char '{self.text[0]}' in expression\n")
+        found = NUMBER.match(self.text)
+        if found is None:
+            raise HMPError(f"invalid char '{self.text[0]}' in expression\n")
+        digits = found[0]
+        value = int(digits, 8 if digits[0] == "0" and digits.isdigit() else 0)
+        if value > MASK:
+            raise HMPError("number too large\n")
+        self._advance(len(digits))
+        return value
 
 
 def _divide(dividend: int, divisor: int) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def guest_run(context: Context, arguments: Arguments) -> Any:
-    """Start a guest, which goes on by itself; its end is told by an event. A task if the caller wants to wait for it."""
+    """Start a guest, which goes on by itself and whose end is an event; a task if the caller wants to wait."""
     from ..vm.accel.guest import GuestJob
 
     job = GuestJob(

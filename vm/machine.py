@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .accel.dirty import DirtyLog
     from .accel.guest import Guest, GuestJob
-
     from .config import Config
     from .dirty_rate import DirtyRate
     from .host import Host

@@ -30,19 +30,20 @@ class DirtyLog:
 
         Raises `VMError` if the accelerator refuses, and nobody watches then who did not before.
         """
-        if not self.watchers:
+        if self.watchers:
+            self.sync()
+        else:
             self._topology.set_dirty_logging(True)
-        self.sync()
         pages = DirtyPages(self._table.page_size)
         self.watchers.append(pages)
         return pages
 
     def stop(self, pages: DirtyPages) -> None:
         """Watch no more; what was found stays in `pages`."""
+        if self.watchers == [pages]:
+            self._topology.set_dirty_logging(False)
         self.sync()
         self.watchers.remove(pages)
-        if not self.watchers:
-            self._topology.set_dirty_logging(False)
 
     def sync(self) -> None:
         """Have everybody's bitmaps show all that was written up to now."""

@@ -61,8 +61,8 @@ class GuestJob:
     """What a guest does, and how far it is. Addresses are guest-physical; sizes and strides are in bytes.
 
     It reads (`read`), writes `value` (`write`) or writes `value` plus the word's own address (`pattern`) to the word at
-    each `stride` of `[start, start + length)`, `passes` times, or with 0 until it is stopped. With a `rate` it covers no
-    more than so many bytes of the range per second.
+    each `stride` of `[start, start + length)`, `passes` times, or with 0 until it is stopped. With a `rate` it covers
+    no more than so many bytes of the range per second.
     """
 
     __slots__ = (

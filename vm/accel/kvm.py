@@ -43,7 +43,7 @@ class KVMMemslotTable(MemslotTable):
         """One for each virtual CPU."""
         self.ring_pages = 0
         """How many pages the rings told of so far."""
-        self._harvest: list[tuple[int, int, int]] = []
+        self._harvest: set[tuple[int, int, int]] = set()
         """What was taken out of the rings and not yet told: address space, slot, page."""
         self._private: tuple[int, int, int] | None = None
         """Number, gpa and size of the slot that a running guest has for itself."""
@@ -105,12 +105,12 @@ class KVMMemslotTable(MemslotTable):
 
     def empty_rings(self) -> None:
         """Take everything out of the rings, to be told later. On the guest's thread when a ring is full."""
-        before = len(self._harvest)
         for ring in self.rings:
-            self._harvest.extend(ring.harvest())
-        if len(self._harvest) > before:
-            self.ring_pages += len(self._harvest) - before
-            self.vm.reset_dirty_rings()
+            found = list(ring.harvest())
+            if found:
+                self.ring_pages += len(found)
+                self._harvest.update(found)
+                self.vm.reset_dirty_rings()
 
     # The running guest's own slot
 
