@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +46,6 @@ ACCELERATORS = [
 on_all = pytest.mark.parametrize("accelerator", ACCELERATORS)
 
 Accelerator = tuple[str, dict[str, str]]
-Start = Callable[..., AbstractContextManager[VirtualMachine]]
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def machine(
         yield vm
 
 
-def run(vm: VirtualMachine, *arguments: int, **more: int | str) -> GuestJob:
-    job = run_now(vm.start_guest(GuestJob(*arguments, **more)))  # type: ignore[arg-type]  # as a test wants it
+def run(vm: VirtualMachine, *arguments: Any, **more: Any) -> GuestJob:
+    job = run_now(vm.start_guest(GuestJob(*arguments, **more)))
     assert job.status == "completed", job.error
     return job
 
@@ -260,9 +260,9 @@ def compare_with_view(vm: VirtualMachine) -> None:
 
 
 @contextmanager
-def running(vm: VirtualMachine, *arguments: int, **more: int | str) -> Iterator[GuestJob]:
+def running(vm: VirtualMachine, *arguments: Any, **more: Any) -> Iterator[GuestJob]:
     """The guest on a thread of its own for the time of a block."""
-    job = GuestJob(*arguments, **more)  # type: ignore[arg-type]  # as a test wants it
+    job = GuestJob(*arguments, **more)
     task = vm.start_guest(job)
     step = next(task)
     results: list[bool] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,4 +35,4 @@ def test_a_bitmap_is_a_set_of_pages(operations: list[tuple[str, int, int]]) -> N
         assert bitmap.count() == len(pages)
         runs = list(bitmap.runs())
         assert {page for start, length in runs for page in range(start, start + length)} == pages
-        assert all(before + length < after for (before, length), (after, _) in zip(runs, runs[1:], strict=False))
+        assert all(before + length < after for (before, length), (after, _) in pairwise(runs))
