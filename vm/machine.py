@@ -155,6 +155,8 @@ class VirtualMachine:
         machine.board.accelerated = self.accelerator.in_kernel
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
+        if self.accelerator.slots.has_smm:
+            machine.board.smm_listener = self.accelerator.slots.follower(1)
         for arguments in config.objects:
             yield from self.add_object(arguments)
         if machine.memory_backend_id is not None:

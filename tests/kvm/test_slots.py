@@ -121,7 +121,15 @@ def slots_of_qemu(arguments: list[str]) -> Slots:
     return slots
 
 
-VERSIONS = ("pc-i440fx-1.4", "pc-i440fx-1.7", "pc-i440fx-2.1", "pc-i440fx-4.2", "pc-q35-2.4", "pc-q35-4.0", "pc-q35-6.0")
+VERSIONS = (
+    "pc-i440fx-1.4",
+    "pc-i440fx-1.7",
+    "pc-i440fx-2.1",
+    "pc-i440fx-4.2",
+    "pc-q35-2.4",
+    "pc-q35-4.0",
+    "pc-q35-6.0",
+)
 
 
 @pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"no {QEMU} to compare with")
@@ -269,7 +277,9 @@ def test_each_refusal_of_the_kernel_is_explained(start: Callable[..., VirtualMac
     assert refusal(1, MIB, 2 * MIB, 2 * MIB) == "File exists (it overlaps slot 0 (0x0-0x1fffff))"
     assert refusal(5, free + 1) == f"Invalid argument (gpa {free + 1:#x} is not a multiple of the page size {PAGE:#x})"
     assert refusal(5, free, MIB + 1) == f"Invalid argument (size 0x100001 is not a multiple of the page size {PAGE:#x})"
-    assert "hva " in (text := refusal(5, free, offset=1)) and text.endswith(" is not a multiple of the page size 0x1000)")
+    assert "hva " in (text := refusal(5, free, offset=1)) and text.endswith(
+        " is not a multiple of the page size 0x1000)"
+    )
     assert refusal(limit + 8, free) == f"Invalid argument (slot {limit + 8} is beyond the last, {limit - 1})"
     kept = "Invalid argument (slot 0 exists (0x0-0x1fffff) and cannot change its "
     assert refusal(0, 0, MIB) == kept + "size 0x200000)"

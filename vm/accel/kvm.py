@@ -48,6 +48,9 @@ class KVMMemslotTable(MemslotTable):
         self._private: tuple[int, int, int] | None = None
         """Number, gpa and size of the slot that a running guest has for itself."""
         self._own_limit = max_slots
+        self.has_smm = bool(vm.check_extension(kvm.KVM_CAP_X86_SMM)) and (
+            vm.check_extension(kvm.KVM_CAP_MULTI_ADDRESS_SPACE) > 1
+        )
         self._kernel_limit = device.check_extension(kvm.KVM_CAP_NR_MEMSLOTS) or 32
         self._readonly_works = bool(device.check_extension(kvm.KVM_CAP_READONLY_MEM))
 

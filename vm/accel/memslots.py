@@ -99,6 +99,9 @@ class MemslotTable:
     have. What a kernel needs to be told, a subclass tells in `put` and `take`, and what it has logged in `collect`.
     """
 
+    has_smm = False
+    """Whether there are slots of their own (address space 1) for x86 CPUs in system management mode."""
+
     def __init__(self, page_size: int, max_size: int, max_slots: int) -> None:
         self.page_size = page_size
         self.max_size = max_size

@@ -22,12 +22,13 @@ KVM_CAP_USER_MEMORY: int = lib.KVM_CAP_USER_MEMORY
 KVM_CAP_NR_MEMSLOTS: int = lib.KVM_CAP_NR_MEMSLOTS
 KVM_CAP_SYNC_MMU: int = lib.KVM_CAP_SYNC_MMU
 KVM_CAP_READONLY_MEM: int = lib.KVM_CAP_READONLY_MEM
+KVM_CAP_X86_SMM: int = lib.KVM_CAP_X86_SMM
 KVM_CAP_MULTI_ADDRESS_SPACE: int = lib.KVM_CAP_MULTI_ADDRESS_SPACE
 
+KVM_CAP_USER_MEMORY2: int = lib.KVM_CAP_USER_MEMORY2
 KVM_CAP_DIRTY_LOG_RING: int = lib.KVM_CAP_DIRTY_LOG_RING
 KVM_CAP_DIRTY_LOG_RING_ACQ_REL: int = lib.KVM_CAP_DIRTY_LOG_RING_ACQ_REL
 
-SET_USER_MEMORY_REGION: int = lib.KVM_SET_USER_MEMORY_REGION
 KVM_MEM_LOG_DIRTY_PAGES: int = lib.KVM_MEM_LOG_DIRTY_PAGES
 KVM_MEM_READONLY: int = lib.KVM_MEM_READONLY
 
@@ -121,11 +122,15 @@ class KVM(Descriptor):
 class KVMVM(Descriptor):
     """One virtual machine in the kernel. Closing it drops its slots; the memory behind them must live till then."""
 
-    __slots__ = ("_region",)
+    __slots__ = ("_number", "_region", "_request")
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
-        self._region = ffi.new("struct kvm_userspace_memory_region *")
+        # The newer request takes a longer struct that begins with the older one.
+        self._region = ffi.new("struct kvm_userspace_memory_region2 *")
+        newer = self.check_extension(KVM_CAP_USER_MEMORY2)
+        self._request = "KVM_SET_USER_MEMORY_REGION2" if newer else "KVM_SET_USER_MEMORY_REGION"
+        self._number: int = getattr(lib, self._request)
 
     def set_user_memory_region(self, slot: int, flags: int, gpa: int, size: int, hva: int, as_id: int = 0) -> None:
         """Register `size` bytes at `hva` as guest-physical memory at `gpa`, all page-aligned; size 0 deletes the slot.
@@ -139,8 +144,8 @@ class KVMVM(Descriptor):
         region.guest_phys_addr = gpa
         region.memory_size = size
         region.userspace_addr = hva
-        if lib.ioctl(self.fd, SET_USER_MEMORY_REGION, region):
-            check(-1, "ioctl", self.fd, "KVM_SET_USER_MEMORY_REGION", fields(region))
+        if lib.ioctl(self.fd, self._number, region):
+            check(-1, "ioctl", self.fd, self._request, fields(region))
 
     def enable_dirty_ring(self, size: int) -> None:
         """Log written pages in a ring of `size` bytes for each CPU that is made from now on, instead of in bitmaps.
@@ -173,5 +178,5 @@ class KVMVM(Descriptor):
 
 def fields(struct: Any) -> str:
     """Show a struct in an error's note."""
-    values = {name: getattr(struct, name) for name in dir(struct)}
+    values = {name: getattr(struct, name) for name in dir(struct) if "pad" not in name}
     return "{" + ", ".join(f"{name}={int(ffi.cast('uint64_t', value)):#x}" for name, value in values.items()) + "}"
