@@ -14,20 +14,17 @@ if TYPE_CHECKING:
     from ..vm.steps import Task
     from . import Arguments, Context
 
+NUMBERS = ("start", "length", "stride", "value", "passes", "rate")
+UINT64 = (1 << 64) - 1
+"""Makes a negative number the unsigned one that QEMU's parser takes it for."""
+
 
 def guest_run(context: Context, arguments: Arguments) -> Any:
     """Start a guest, which goes on by itself and whose end is an event; a task if the caller wants to wait."""
     from ..vm.accel.guest import GuestJob
 
-    job = GuestJob(
-        arguments.get("start", 0),
-        arguments["length"],
-        arguments.get("mode", "write"),
-        arguments.get("stride", 4096),
-        arguments.get("value", 0),
-        arguments.get("passes", 1),
-        arguments.get("rate", 0),
-    )
+    numbers = {name: arguments[name] & UINT64 for name in NUMBERS if name in arguments}
+    job = GuestJob(mode=arguments.get("mode", "write"), **{"start": 0, **numbers})
     task = _follow(context, context.vm.start_guest(job))
     if arguments.get("wait"):
         return task

@@ -283,7 +283,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "given again, the first usable one is taken\n"
             "max-memslots=n (most slots of kvm or sim)\n"
             "max-memslot-size=size (larger pieces of memory take several slots)\n"
-            "dirty-ring-size=n (places in the dirty ring of each CPU, kvm only; 0 logs in bitmaps)",
+            "dirty-ring-size=n (kvm: places in the dirty ring of each CPU; 0 logs in bitmaps)",
             lambda parser, value: parser.machine.take_accelerator(value),
         ),
         Option(

@@ -77,6 +77,18 @@ def test_monitors_are_answered_while_the_guest_runs(launch: Launch, accelerator:
 
 
 @on_all
+def test_numbers_are_unsigned_as_everywhere(launch: Launch, accelerator: str) -> None:
+    client = launch("-m", "1M", "-accel", accelerator).client()
+    client.call("cont")
+    client.call("guest-run", length=16, stride=-8, value=-1, rate=-1, wait=True)
+    client.call("guest-run", mode="read", length=8, wait=True)
+    assert client.call("query-guest")["sum"] == 2**64 - 1
+    for arguments in ({"length": -8, "start": 16}, {"length": 16, "start": -8}):
+        with pytest.raises(QMPError, match=r"^the guest's addresses have only \d+ bits$"):
+            client.call("guest-run", **arguments)
+
+
+@on_all
 def test_the_program_ends_while_a_guest_runs(launch: Launch, accelerator: str) -> None:
     program = launch("-m", "64M", "-accel", accelerator)
     client = program.client()

@@ -215,9 +215,11 @@ class Guest:
             return cancellation.requested or job.status != "running"
 
         pace = _Pace(job)
+        pause = 0.0
         while not stopped() and (not job.passes or job.passes_done < job.passes):
             gpa, end = job.start, job.start + job.length
             while gpa < end:
+                self._wait(pause, stopped)
                 count = min(pace.count, -(-(end - gpa) // job.stride))
                 if not self.gate.enter(self._may_run, stopped):
                     return False
@@ -228,7 +230,7 @@ class Guest:
                     self.gate.leave()
                 job.accesses += done
                 gpa += done * job.stride
-                self._wait(pace.next(done, monotonic() - began), stopped)
+                pause = pace.next(done, monotonic() - began)
             job.passes_done += 1
         return not stopped()
 

@@ -120,15 +120,14 @@ class KVMMemslotTable(MemslotTable):
     def add_private(self, gpa: int, size: int, hva: int) -> None:
         """Register the slot of a guest's own code, with the highest number; raises `VMError`."""
         number = self._kernel_limit - 1
-        if self.max_slots > number:
-            if sum(memslot.as_id == 0 for memslot in self) > number:
-                raise VMError("no memslot is free for the guest's code")
-            self.max_slots = number
+        if self.max_slots > number and sum(memslot.as_id == 0 for memslot in self) > number:
+            raise VMError("no memslot is free for the guest's code")
         try:
             self.vm.set_user_memory_region(number, 0, gpa, size, hva)
         except OSError as error:
             raise VMError(f"kvm_set_user_memory_region: the guest's code at {gpa:#x}: {error.strerror}") from None
         self._private = number, gpa, size
+        self.max_slots = min(self.max_slots, number)
 
     def remove_private(self) -> None:
         """Delete that slot."""

@@ -72,13 +72,17 @@ class KVMProcessor:
         self._cpuid = CPUID(table.device)
         self.address_bits = self._cpuid.address_bits
         self._vcpu = KVMVCPU(table.device, table.vm, 0)
-        self._vcpu.set_cpuid(self._cpuid)
         self._most = LONGEST_SLICE
         """Accesses in one go."""
-        if table.ring_entries:
-            # A KVM that emulates the guest's code may look whether the ring is full only now and then.
-            self._most = table.ring_entries // 2
-            table.rings.append(DirtyRing(self._vcpu, table.ring_entries, host.page_size))
+        try:
+            self._vcpu.set_cpuid(self._cpuid)
+            if table.ring_entries:
+                # A KVM that emulates the guest's code may look whether the ring is full only now and then.
+                self._most = table.ring_entries // 2
+                table.rings.append(DirtyRing(self._vcpu, table.ring_entries, host.page_size))
+        except OSError:
+            self._vcpu.close()
+            raise
 
     def begin(self) -> None:
         """Put code and page tables into a slot of their own, and the CPU into long mode; raises `VMError`."""
