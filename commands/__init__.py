@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         def fail(self, error: VMError) -> None:
             """End the program at once, with no answer, for `error` keeps the machine from being made."""
 
+        def start_task(self, task: Task[Any]) -> None:
+            """Carry out a task that nobody waits for."""
+
         def run_hmp(self, line: str) -> Task[str]:
             """Run an HMP line and return what it prints."""
 

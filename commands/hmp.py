@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Words: TypeAlias = dict[str, Any]
     Request: TypeAlias = Callable[[VirtualMachine, Words], tuple[str, dict[str, Any]]]
+    Parameter: TypeAlias = "Flag | Word | Number"
     Render: TypeAlias = Callable[[Any, Words], str]
 
 
@@ -49,6 +50,17 @@ class Word:
         """What has to stand before it, such as `--output`; the word may then be left out with it."""
 
 
+class Number:
+    """A number, which may be given as an expression."""
+
+    __slots__ = ("kind", "name", "optional")
+
+    def __init__(self, name: str, *, optional: bool = False) -> None:
+        self.name = name
+        self.kind = ""
+        self.optional = optional
+
+
 class HMPCommand:
     """One HMP command, `info` commands being named with both words."""
 
@@ -62,7 +74,7 @@ class HMPCommand:
         *,
         help: str,
         syntax: str = "",
-        parameters: tuple[Flag | Word, ...] = (),
+        parameters: tuple[Parameter, ...] = (),
         aliases: tuple[str, ...] = (),
         preconfig: bool = False,
     ) -> None:
@@ -98,6 +110,9 @@ class HMPCommand:
                     rest = rest[2:].lstrip()
                 elif letter is not None and letter not in _letters(self.parameters[position:]):
                     raise HMPError(f"{label}: unsupported option -{letter}{hint if letter else hint[1:]}")
+            elif isinstance(parameter, Number):
+                if rest or not parameter.optional:
+                    words[parameter.name], rest = self._take_number(rest, typed_name)
             elif parameter.option:
                 rest = self._take_option(parameter, rest, words, f"{label}: string expected{hint}")
             elif not rest:
@@ -121,8 +136,16 @@ class HMPCommand:
         words[parameter.name], after = take_word(after)
         return after
 
+    def _take_number(self, rest: str, typed_name: str) -> tuple[int, str]:
+        from .expression import take_expression
 
-def _letters(parameters: tuple[Flag | Word, ...]) -> list[str]:
+        try:
+            return take_expression(rest)
+        except HMPError as error:
+            raise HMPError(f'{error}Try "help {typed_name}" for more information\n') from None
+
+
+def _letters(parameters: tuple[Parameter, ...]) -> list[str]:
     return [parameter.letter for parameter in parameters if isinstance(parameter, Flag)]
 
 

@@ -240,7 +240,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "keep memory slots as an accelerator does (kvm, sim, tcg or qtest);\n"
             "given again, the first usable one is taken\n"
             "max-memslots=n (most slots of kvm or sim)\n"
-            "max-memslot-size=size (larger pieces of memory take several slots)",
+            "max-memslot-size=size (larger pieces of memory take several slots)\n"
+            "dirty-ring-size=n (kvm: places in the dirty ring of each CPU; 0 logs in bitmaps)",
             lambda parser, value: parser.machine.take_accelerator(value),
         ),
         Option(

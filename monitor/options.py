@@ -114,7 +114,7 @@ SMP_KEYS = ("cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"
 
 ACCELERATORS: dict[str, dict[str, str]] = {
     "tcg": {},
-    "kvm": {"max-memslots": "uint64", "max-memslot-size": "size"},
+    "kvm": {"max-memslots": "uint64", "max-memslot-size": "size", "dirty-ring-size": "uint32_t"},
     "sim": {"max-memslots": "uint64", "max-memslot-size": "size"},
     "qtest": {},
 }
@@ -186,9 +186,11 @@ def accelerator_property(accelerator: str, key: str, value: str) -> str:
     try:
         number = parse_size(value) if kind == "size" else parse_integer(value)
     except ValueError:
-        number = -1
-    if not 0 <= number < 1 << 64:
+        raise OptionError(f"Parameter '{key}' expects {'size' if kind == 'size' else 'uint64'}") from None
+    if not 0 <= number < (1 << 32 if kind == "uint32_t" else 1 << 64):
         raise OptionError(f"Parameter '{key}' expects {kind}")
+    if key == "dirty-ring-size" and number & number - 1:
+        raise OptionError("dirty-ring-size must be a power of two.")
     return str(number)
 
 

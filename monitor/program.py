@@ -107,6 +107,14 @@ class Program:
         """Whether commands can be carried out."""
         return self.vm is not None and not self.ending
 
+    def start_task(self, task: Task[Any]) -> None:
+        """Carry out a task that nobody waits for; the end of the program cancels it."""
+        self.worker.start(task, self._on_task_end)
+
+    def _on_task_end(self, _result: Any, error: Exception | None) -> None:
+        if error is not None and not self.ending:
+            self.warn(self.describe_error(error)[1])
+
     def run_hmp(self, line: str) -> Task[str]:
         """Run an HMP line and return what it prints, also where it fails."""
         from .dispatch import HMPLineError, run_hmp_line

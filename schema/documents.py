@@ -22,6 +22,8 @@ SUBJECTS = (
     "qom",
     "memory",
     "memslots",
+    "guest",
+    "dirty",
     "explain",
     "map",
     "numa",

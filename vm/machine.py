@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .accel.dirty import DirtyLog
+    from .accel.guest import Guest, GuestJob
     from .config import Config
+    from .dirty_rate import DirtyRate
     from .host import Host
     from .hostmem.prealloc import Preallocation
+    from .memory.dirty import DirtyPages
     from .memory.region import MemoryRegion
     from .numa import NumaNode
     from .steps import Task
@@ -88,6 +92,11 @@ class VirtualMachine:
         self.tree.root.add_child("machine", self.machine)
         self.tree.root.add_child("chardevs", Container())
         self.accelerator = Accelerator("none", MemslotTable(host.page_size, 0, 0), in_kernel=False, follows=False)
+        self._guest: Guest | None = None
+        self._dirty_log: DirtyLog | None = None
+        self._dirty_rate: DirtyRate | None = None
+        self.user_dirty_pages: DirtyPages | None = None
+        """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
         if not deferred:
             run_now(self.start())
@@ -170,6 +179,8 @@ class VirtualMachine:
         machine.board.accelerated = self.accelerator.in_kernel
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
+        if self.accelerator.slots.has_smm:
+            machine.board.smm_listener = self.accelerator.slots.follower(1)
         for arguments in config.objects:
             if arguments["qom-type"] not in EARLY_TYPES:
                 yield from self.add_object(arguments)
@@ -242,6 +253,7 @@ class VirtualMachine:
             self.target.arch,
             int(size) if size is not None else None,
             int(count) if count is not None else None,
+            int(options.get("dirty-ring-size", 0)),
         )
 
     def _prepare_ram(self) -> Task[None]:
@@ -388,6 +400,8 @@ class VirtualMachine:
         """Pause; nothing if it does not run."""
         if self.running:
             self.run_state = "paused"
+            with self.accelerator.slots.guest_held:
+                pass  # its present slice ends
             self.emit("STOP")
 
     def cont(self) -> None:
@@ -397,16 +411,68 @@ class VirtualMachine:
             self.emit("RESUME")
 
     def reset(self, reason: str) -> None:
-        """Reset the machine; one that is paused is then as before its first start."""
+        """Reset the machine, which ends a guest; one that is paused is then as before its first start."""
+        self.stop_guest()
         self.emit("RESET", {"guest": False, "reason": reason})
         if not self.running:
             self.run_state = "prelaunch"
+
+    # The guest and what it writes
+
+    def start_guest(self, job: GuestJob) -> Task[GuestJob]:
+        """Begin what a guest is to do, and return the task that does it; it runs while the machine does.
+
+        Raises `VMError` if it cannot be done here, or another guest runs.
+        """
+        if self._guest is None:
+            from .accel.guest import Guest, make_processor
+
+            self.check_slots("a guest")
+            processor = make_processor(self.host, self.accelerator, self.machine.memory_space)
+            self._guest = Guest(processor, lambda: self.running)
+            self.accelerator.slots.guest_held = self._guest.gate
+        return self._guest.start(job)
+
+    def stop_guest(self) -> None:
+        """Stop the guest; nothing if none runs."""
+        if self._guest is not None:
+            self._guest.stop()
+
+    @property
+    def guest_job(self) -> GuestJob | None:
+        """What the guest does, or did last."""
+        return self._guest.job if self._guest is not None else None
+
+    def check_slots(self, what: str) -> None:
+        """Raise `VMError` where there are no memslots, which `what` needs."""
+        if not self.accelerator.follows:
+            raise VMError(f"accelerator {self.accelerator.name} has no memslots, which {what} needs")
+
+    @property
+    def dirty_log(self) -> DirtyLog:
+        """The log of what the guest writes."""
+        if self._dirty_log is None:
+            from .accel.dirty import DirtyLog
+
+            self._dirty_log = DirtyLog(self.topology, self.accelerator.slots)
+        return self._dirty_log
+
+    @property
+    def dirty_rate(self) -> DirtyRate:
+        """The latest measurement of how much the guest writes."""
+        if self._dirty_rate is None:
+            from .dirty_rate import DirtyRate
+
+            self._dirty_rate = DirtyRate(self)
+        return self._dirty_rate
 
     def close(self) -> None:
         """Release everything: slots, mappings, descriptors.
 
         Raises `BufferError` in the end if somebody still holds a view of some memory; that alone stays then.
         """
+        if self._guest is not None:
+            self._guest.close()
         self.accelerator.close()
         self.machine.release()
         failure = None

@@ -53,6 +53,12 @@ stop x|s x|cont x|c x|system_reset x|quit x|q x
     .split("|")
 )
 
+OURS = {
+    "machines", "memslots", "prealloc", "prealloc_cancel", "guest", "guest_run", "guest_stop", "dirty_log",
+    "dirty_log_start", "dirty_log_stop", "dirty_log_clear",
+}  # fmt: skip
+"""The commands that QEMU has not."""
+
 STATES = [
     ("", ["info status", "stop", "info status", "cont", "info status", "cont", "stop", "stop", "info status"]),
     ("", ["s", "info status", "c", "info status", "s", "info status", "c"]),

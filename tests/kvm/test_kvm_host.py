@@ -101,6 +101,11 @@ def test_slots(vm: KVMVM, memory: HostMemory) -> None:
     vm.set_user_memory_region(3, 0, 6 * MIB, 4 * MIB, hva)
 
 
+def test_the_older_request_does_the_same(vm: KVMVM, memory: HostMemory) -> None:
+    vm._request, vm._number = "KVM_SET_USER_MEMORY_REGION", 0x4020AE46
+    test_slots(vm, memory)
+
+
 def test_two_slots_may_show_the_same_memory(vm: KVMVM, memory: HostMemory) -> None:
     vm.set_user_memory_region(0, 0, 0, MIB, memory.address)
     vm.set_user_memory_region(1, 0, MIB, MIB, memory.address)
@@ -134,7 +139,7 @@ def test_error_names_the_slot(vm: KVMVM, memory: HostMemory) -> None:
     with pytest.raises(OSError) as caught:
         vm.set_user_memory_region(5, 0, 0x1001, MIB, memory.address, as_id=0)
     (note,) = caught.value.__notes__
-    assert note.startswith(f"ioctl({vm.fd:#x}, KVM_SET_USER_MEMORY_REGION, {{")
+    assert note.startswith(f"ioctl({vm.fd:#x}, KVM_SET_USER_MEMORY_REGION")
     for field in ("slot=0x5", "guest_phys_addr=0x1001", "memory_size=0x100000", f"userspace_addr={memory.address:#x}"):
         assert field in note
 

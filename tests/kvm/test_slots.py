@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ramslot.vm.accel.memslots import Memslot
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.kvm import KVM, KVMVM, KVMError
@@ -120,9 +121,20 @@ def slots_of_qemu(arguments: list[str]) -> Slots:
     return slots
 
 
+VERSIONS = (
+    "pc-i440fx-1.4",
+    "pc-i440fx-1.7",
+    "pc-i440fx-2.1",
+    "pc-i440fx-4.2",
+    "pc-q35-2.4",
+    "pc-q35-4.0",
+    "pc-q35-6.0",
+)
+
+
 @pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"no {QEMU} to compare with")
-@pytest.mark.parametrize("megabytes", [128, 2048, 4096, 6144])
-@pytest.mark.parametrize("machine_type", ["none", "pc", "q35"])
+@pytest.mark.parametrize("megabytes", [128, 2048, 3583, 3584, 4096, 6144])
+@pytest.mark.parametrize("machine_type", ["none", "pc", "q35", "microvm", "isapc", *VERSIONS])
 def test_slots_equal_those_of_real_qemu(
     machine_type: str, megabytes: int, start: Callable[..., VirtualMachine], spy: Spy
 ) -> None:
@@ -216,7 +228,13 @@ def test_the_kernels_refusal_changes_nothing(start: Callable[..., VirtualMachine
     spy.vm.set_user_memory_region(1000, 0, 2 * GIB, PAGE, block.host.address)
     others = dict(spy.slots)
     windows = [vm.topology.alias(str(number), ram, 0, MIB) for number in range(2)]
-    with pytest.raises(VMError, match=r"gpa 0x80000000, size 0x100000, .*: File exists$"), vm.topology.transaction():
+    with (
+        pytest.raises(
+            VMError,
+            match=r"gpa 0x80000000, size 0x100000, .*: File exists \(it overlaps a slot that is not in the table\)$",
+        ),
+        vm.topology.transaction(),
+    ):
         system.set_size(8 * GIB)
         for number, window in enumerate(windows, 1):
             system.add_subregion(number * GIB, window)
@@ -235,3 +253,36 @@ def test_too_few_slots_are_a_start_error_that_leaves_nothing() -> None:
     config.accelerators = [("kvm", {"max-memslot-size": str(16 * MIB), "max-memslots": "63"})]
     with pytest.raises(VMError, match=r"not enough memslots: 64 needed, 63 free of 63"):
         VirtualMachine(config)
+
+
+def test_each_refusal_of_the_kernel_is_explained(start: Callable[..., VirtualMachine]) -> None:
+    """The rule that is named is the one that was broken: every other thing about the slot was right."""
+    vm = start("none", 4 * MIB, accelerators=[("kvm", {"max-memslot-size": str(2 * MIB)})])
+    slots = vm.accelerator.slots
+    assert vm.machine.ram is not None
+    block = vm.machine.ram.ram_block
+    assert isinstance(block, RAMBlock)
+    free = 1 << 32
+    limit = slots.max_slots
+
+    def refusal(
+        number: int, gpa: int, size: int = MIB, offset: int = 0, *, readonly: bool = False, as_id: int = 0
+    ) -> str:
+        with pytest.raises(VMError) as caught:
+            slots.put(Memslot(number, as_id, gpa, size, block, offset, readonly, False))
+        return str(caught.value).partition(": ")[2].partition(": ")[2]
+
+    assert refusal(5, 3 * MIB) == "File exists (it overlaps slot 1 (0x200000-0x3fffff))"
+    assert refusal(5, MIB, 2 * MIB) == "File exists (it overlaps slot 0 (0x0-0x1fffff))"
+    assert refusal(1, MIB, 2 * MIB, 2 * MIB) == "File exists (it overlaps slot 0 (0x0-0x1fffff))"
+    assert refusal(5, free + 1) == f"Invalid argument (gpa {free + 1:#x} is not a multiple of the page size {PAGE:#x})"
+    assert refusal(5, free, MIB + 1) == f"Invalid argument (size 0x100001 is not a multiple of the page size {PAGE:#x})"
+    assert "hva " in (text := refusal(5, free, offset=1)) and text.endswith(
+        " is not a multiple of the page size 0x1000)"
+    )
+    assert refusal(limit + 8, free) == f"Invalid argument (slot {limit + 8} is beyond the last, {limit - 1})"
+    kept = "Invalid argument (slot 0 exists (0x0-0x1fffff) and cannot change its "
+    assert refusal(0, 0, MIB) == kept + "size 0x200000)"
+    assert refusal(0, 0, 2 * MIB, readonly=True) == kept + "protection against writes)"
+    assert refusal(0, 0, 2 * MIB, 2 * MIB) == kept + "host memory)"
+    assert refusal(5, (1 << 64) - MIB, 2 * MIB) == "Invalid argument (it ends beyond the last address)"

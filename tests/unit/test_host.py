@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,7 +123,12 @@ def compiled(tmp_path: Path) -> dict[str, dict[str, object]]:
         pytest.skip(f"headers are missing: {error.stderr.splitlines()[0]}")
     if subprocess.run([sys.executable, "-c", "import setuptools, cffi.setuptools_ext"], capture_output=True).returncode:
         pytest.skip("cffi compiles only with setuptools")
-    declarations = generate.declarations() + "\n#define SYS_mbind 0\n#define SYS_move_pages 0\n"
+    everywhere, of_x86, newer = re.split(r"/\* <asm/kvm.h>, .*|/\* .* since Linux 6.8 \*/", generate.declarations())
+    declarations = everywhere + "\n#define SYS_mbind 0\n#define SYS_move_pages 0\n"
+    if os.uname().machine == "x86_64":
+        declarations += of_x86
+    if "KVM_SET_USER_MEMORY_REGION2" in Path("/usr/include/linux/kvm.h").read_text():
+        declarations += newer
     command = [sys.executable, "-W", "ignore", "-c", COMPILE, declarations, " ".join(HEADERS), str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -142,6 +148,11 @@ def test_declarations_equal_the_kernel_headers(tmp_path: Path) -> None:
         layouts[name] = [libc.ffi.sizeof(struct), fields]
     assert layouts == real["layouts"]
     assert "kvm_dirty_log" in layouts
+
+
+def test_the_newer_memory_region_begins_with_the_older_one() -> None:
+    older, newer = (dict(libc.ffi.typeof(f"struct kvm_userspace_memory_region{n}").fields) for n in ("", "2"))
+    assert {name: at.offset for name, at in older.items()} == {name: newer[name].offset for name in older}
 
 
 def test_import_stays_cheap() -> None:

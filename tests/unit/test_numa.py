@@ -31,6 +31,9 @@ class Program:
     def shut_down(self, reason: str) -> None:
         raise AssertionError(reason)
 
+    def start_task(self, task: Any) -> None:
+        raise AssertionError(task)
+
     def run_hmp(self, line: str) -> Any:
         raise AssertionError(line)
 

@@ -95,7 +95,7 @@ def test_every_command_and_event_has_types_and_a_description() -> None:
         assert command.description
         assert isinstance(arguments_type(name), Object)
         assert isinstance(returns_type(name), Builtin | Enum | Array | Object)
-    assert list(schema.events()) == ["SHUTDOWN", "RESET", "STOP", "RESUME", "PREALLOC_PROGRESS"]
+    assert list(schema.events()) == ["SHUTDOWN", "RESET", "STOP", "RESUME", "PREALLOC_PROGRESS", "GUEST_ENDED"]
 
 
 def test_commands_know_their_subject_and_origin() -> None:

@@ -317,7 +317,7 @@ def test_no_slot_ends_beyond_the_physical_addresses() -> None:
         pass
     with pytest.raises(
         VMError,
-        match=r"^kvm_set_user_memory_region: slot 0 .* gpa 0x0, size 0x1000002000, .* flags 0x0: Invalid argument$",
+        match=r"^kvm_set_user_memory_region: slot 0 .* gpa 0x0, size 0x1000002000, .* flags 0x0: Invalid argument \(it ends beyond the host's 36 physical address bits\)$",
     ):
         VirtualMachine(configured(ram_size=64 * GIB + 8192), host)
     text = r"^Address space limit 0xfffffffff < 0x1[0-9a-f]+ phys-bits too low \(36\)$"

@@ -7,7 +7,7 @@ kernel.
 from __future__ import annotations
 
 from ..errors import VMError
-from .memslots import MemslotTable, SimulatedMemslotTable, slot_limit
+from .memslots import MemslotTable, slot_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +59,17 @@ def default_max_memslot_size(target: str, page_size: int) -> int:
 
 
 def open_accelerator(
-    name: str, host: Host, target: str, max_memslot_size: int | None, max_memslots: int | None
+    name: str,
+    host: Host,
+    target: str,
+    max_memslot_size: int | None,
+    max_memslots: int | None,
+    dirty_ring_size: int = 0,
 ) -> Accelerator:
     """The accelerator `name` (`kvm`, or `sim`); limits of None are the accelerator's own.
 
-    Raises `VMError` if it cannot be used here.
+    `dirty_ring_size` is the number of places in a CPU's dirty ring, 0 for bitmaps; only `kvm` has rings. Raises
+    `VMError` if it cannot be used here.
     """
     limits = host.memslot_limits
     largest = default_max_memslot_size(target, host.page_size)
@@ -77,7 +83,8 @@ def open_accelerator(
     if name == "kvm":
         from .kvm import open_kvm_table
 
-        return Accelerator("kvm", open_kvm_table(host, size, max_memslots), in_kernel=True)
+        return Accelerator("kvm", open_kvm_table(host, size, max_memslots, dirty_ring_size), in_kernel=True)
+    from .sim import SimMemslotTable
+
     slots = slot_limit(max_memslots, min(MAX_SLOTS, limits.max_slots or MAX_SLOTS))
-    table = SimulatedMemslotTable(host.page_size, size, slots, limits.phys_bits)
-    return Accelerator("sim", table, in_kernel=False)
+    return Accelerator("sim", SimMemslotTable(host.page_size, size, slots, limits.phys_bits), in_kernel=False)

@@ -12,7 +12,8 @@ from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from ..memory.flatview import FlatRange
     from ..memory.ramblock import RAMBlock
@@ -84,12 +85,27 @@ class _SlotNumbers:
         insort(self._free, number)
 
 
+class NoGuest:
+    """What holds a guest while slots change, where there is none."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
 class MemslotTable:
     """Slots of all address spaces of a machine.
 
     `max_size` is the largest slot in bytes, a multiple of the page size; `max_slots` is how many an address space may
-    have. What a kernel needs to be told, a subclass tells in `put` and `take`.
+    have. What a kernel needs to be told, a subclass tells in `put` and `take`, and what it has logged in `collect`.
     """
+
+    has_smm = False
+    """Whether there are slots of their own (address space 1) for x86 CPUs in system management mode."""
 
     def __init__(self, page_size: int, max_size: int, max_slots: int) -> None:
         self.page_size = page_size
@@ -98,6 +114,12 @@ class MemslotTable:
         self._spaces: dict[int, dict[int, Memslot]] = {}
         """Slots by address-space id and gpa."""
         self._numbers: dict[int, _SlotNumbers] = {}
+        self.generation = 0
+        """Grows with every change."""
+        self.guest_held: AbstractContextManager[None] = NoGuest()
+        """No guest runs within this context: a slot that is deleted and made anew must not be missed meanwhile."""
+        self.on_dirty: Callable[[RAMBlock, int, int], None] = lambda _block, _first, _bits: None
+        """Told of written pages: the block, its first page, a bit for each page from that on."""
 
     def __iter__(self) -> Iterator[Memslot]:
         for as_id in sorted(self._spaces):
@@ -137,6 +159,17 @@ class MemslotTable:
     def take(self, memslot: Memslot) -> None:
         """A slot is gone."""
 
+    def collect(self, memslot: Memslot) -> int:
+        """Return and clear the log of a slot: the lowest bit is its first page."""
+        return 0
+
+    def sync(self, memslots: Iterable[Memslot]) -> None:
+        """Tell `on_dirty` what the logs of these slots hold, and clear them."""
+        for memslot in memslots:
+            bits = self.collect(memslot)
+            if bits:
+                self.on_dirty(memslot.block, memslot.offset // self.page_size, bits)
+
     def close(self) -> None:
         """Forget all slots."""
         self._spaces.clear()
@@ -161,7 +194,9 @@ class MemslotTable:
         ]
         changes += [(removed[gpa], added[gpa]) for gpa in sorted(reflagged)]
         changes += [(None, piece) for gpa, piece in added.items() if gpa not in reflagged]
-        self._apply(changes)
+        self.generation += 1
+        with self.guest_held:
+            self._apply(changes)
         return lambda: self._take_back(changes)
 
     def _apply(self, changes: list[tuple[Memslot | None, Memslot | None]]) -> None:
@@ -178,11 +213,15 @@ class MemslotTable:
             raise
 
     def _take_back(self, changes: list[tuple[Memslot | None, Memslot | None]]) -> None:
-        for old, new in reversed(changes):
-            self._replace(new, old)
+        self.generation += 1
+        with self.guest_held:
+            for old, new in reversed(changes):
+                self._replace(new, old)
 
     def _replace(self, old: Memslot | None, new: Memslot | None) -> None:
-        """Put `new` where `old` was; either may be nothing."""
+        """Put `new` where `old` was; either may be nothing. What was written to `old` is not lost."""
+        if old is not None and old.log_dirty:
+            self.sync((old,))
         if new is not None:
             self.put(new)
             self._spaces[new.as_id][new.gpa] = new
@@ -211,28 +250,6 @@ class MemslotTable:
             yield Memslot(-1, as_id, start, size, block, offset, readonly, log_dirty)
             start += size
             offset += size
-
-
-class SimulatedMemslotTable(MemslotTable):
-    """A table that refuses what a kernel with so many physical address bits would; None is any number."""
-
-    def __init__(self, page_size: int, max_size: int, max_slots: int, phys_bits: int | None) -> None:
-        super().__init__(page_size, max_size, max_slots)
-        self._phys_bits = phys_bits
-
-    def put(self, memslot: Memslot) -> None:
-        """Refuse a slot that ends beyond what can be addressed."""
-        if self._phys_bits is not None and memslot.gpa + memslot.size > 1 << self._phys_bits:
-            flags = memslot.log_dirty * LOG_DIRTY_PAGES | memslot.readonly * READONLY
-            raise refusal(memslot, flags, memslot.size, "Invalid argument")
-
-
-def refusal(memslot: Memslot, flags: int, size: int, reason: str) -> VMError:
-    """What is said when a kernel refuses a slot."""
-    return VMError(
-        f"kvm_set_user_memory_region: slot {memslot.slot} of address space {memslot.as_id}, "
-        f"gpa {memslot.gpa:#x}, size {size:#x}, hva {memslot.hva:#x}, flags {flags:#x}: {reason}"
-    )
 
 
 class SlotListener:

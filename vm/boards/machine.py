@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..host import Host
     from ..hostmem.backend import MemoryBackend
-    from ..memory.address_space import AddressSpace, MemoryTopology
+    from ..memory.address_space import AddressSpace, Listener, MemoryTopology
     from ..numa import NumaNode
     from ..objects import ObjectDefaults
     from .machine_type import MachineType
@@ -39,6 +39,7 @@ class Board:
         "firmware",
         "host",
         "notices",
+        "smm_listener",
         "target",
         "topology",
         "warnings",
@@ -55,6 +56,8 @@ class Board:
         """`-cpu MODEL,NAME=VALUE` by name."""
         self.accelerated = False
         """Whether a kernel accelerator replaces devices by its own."""
+        self.smm_listener: Listener | None = None
+        """Follows what CPUs see in system management mode, where a kernel accelerator has that."""
         self.firmware: str | None = None
         self.warnings: list[str] = []
         """What QEMU says on stderr, without the program's name before it."""

@@ -114,11 +114,12 @@ class MicroVM(X86Machine):
         return super().is_on(option)
 
     def build(self) -> None:
-        """Put everything in place."""
+        """Put everything in place, the RAM first as with QEMU, so that slots get the same numbers."""
         self.check_cpus()
         with self.topology.transaction():
             self.add_cpus()
             self.place_ram_parts(min(self.ram_size, 3 * GIB), 4 * GIB)
+        with self.topology.transaction():
             self.add_devices()
             if self.ram_slots and "ged" in self.parts:
                 hotplug = self.topology.io("acpi-mem-hotplug", 0x18)

@@ -133,8 +133,12 @@ class X86Machine(Machine):
                 self.parts["kvmvapic"] = self.add_device("kvmvapic")
 
     def add_smm_spaces(self, smram: MemoryRegion | None) -> None:
-        """The address spaces that CPUs see in system management mode, which KVM keeps to itself."""
+        """The address spaces that CPUs see in system management mode; KVM has one for all, if it has any.
+
+        Raises `VMError` for a mode that is asked for and not there.
+        """
         if self.board.accelerated:
+            self._add_kvm_smm_space(smram)
             return
         for number, cpu in enumerate(self.cpus):
             memory = cpu.own_region(self.topology.container("memory"))
@@ -142,6 +146,18 @@ class X86Machine(Machine):
             if smram is not None:
                 self.place(memory, 0, self.topology.alias("smram", smram, 0, FOUR_GIB), cpu, 1)
             self.add_space(f"cpu-smm-{number}", memory)
+
+    def _add_kvm_smm_space(self, smram: MemoryRegion | None) -> None:
+        listener = self.board.smm_listener
+        if listener is None and smram is not None and self.switches["smm"] == "on":
+            raise VMError("System Management Mode not supported by this hypervisor.")
+        if listener is None or self.switches["smm"] == "off":
+            return
+        memory = self.own_region(self.topology.container("mem-container-smram"))
+        self.place(memory, 0, self.topology.alias("mem-smram", self.system, 0, self.system.size), self)
+        if smram is not None:
+            memory.add_subregion(0, smram, 10)
+        self.add_space("KVM-SMRAM", memory).add_listener(listener)
 
     def add_local_apics(self) -> None:
         """The local APICs, whose registers are at one address for all CPUs."""

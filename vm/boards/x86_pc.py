@@ -91,7 +91,11 @@ class PCMachine(X86Machine):
             self._place_ram(low)
         with self.topology.transaction():
             self.add_cpus()
-            self._add_roms()
+            container = self.rom_container()
+            self.add_firmware(container)
+        with self.topology.transaction():
+            option_rom = self.rom("pc.rom", 128 * KIB, self.make_rom_block("pc.rom", 128 * KIB))
+            self.place(container, 0xC0000, option_rom, priority=1)
         with self.topology.transaction():
             self.add_devices()
             self._add_memory_hotplug()
@@ -150,12 +154,6 @@ class PCMachine(X86Machine):
         return round_up(end) + self.pci_hole64_size - 1
 
     # ROMs
-
-    def _add_roms(self) -> None:
-        container = self.rom_container()
-        self.add_firmware(container)
-        option_rom = self.rom("pc.rom", 128 * KIB, self.make_rom_block("pc.rom", 128 * KIB))
-        self.place(container, 0xC0000, option_rom, priority=1)
 
     def rom_container(self) -> MemoryRegion:
         """Where ROMs go: what the PCI bus shows is seen where nothing else is."""

@@ -10,7 +10,7 @@ import errno
 import os
 
 from ..errors import VMError
-from .libc import ffi, ioctl, lib
+from .libc import check, ffi, ioctl, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ KVM_CAP_USER_MEMORY: int = lib.KVM_CAP_USER_MEMORY
 KVM_CAP_NR_MEMSLOTS: int = lib.KVM_CAP_NR_MEMSLOTS
 KVM_CAP_SYNC_MMU: int = lib.KVM_CAP_SYNC_MMU
 KVM_CAP_READONLY_MEM: int = lib.KVM_CAP_READONLY_MEM
+KVM_CAP_X86_SMM: int = lib.KVM_CAP_X86_SMM
 KVM_CAP_MULTI_ADDRESS_SPACE: int = lib.KVM_CAP_MULTI_ADDRESS_SPACE
+
+KVM_CAP_USER_MEMORY2: int = lib.KVM_CAP_USER_MEMORY2
+KVM_CAP_DIRTY_LOG_RING: int = lib.KVM_CAP_DIRTY_LOG_RING
+KVM_CAP_DIRTY_LOG_RING_ACQ_REL: int = lib.KVM_CAP_DIRTY_LOG_RING_ACQ_REL
 
 KVM_MEM_LOG_DIRTY_PAGES: int = lib.KVM_MEM_LOG_DIRTY_PAGES
 KVM_MEM_READONLY: int = lib.KVM_MEM_READONLY
@@ -53,8 +58,8 @@ class KVMError(VMError):
         self.errno = number
 
 
-class _Descriptor:
-    """A file descriptor of KVM's."""
+class Descriptor:
+    """A file descriptor of KVM's. What holds further ones closes them itself."""
 
     __slots__ = ("fd",)
 
@@ -72,7 +77,7 @@ class _Descriptor:
             self.fd = -1
 
 
-class KVM(_Descriptor):
+class KVM(Descriptor):
     """The open device. Raises `KVMError` when it cannot be opened or speaks another version of the API."""
 
     __slots__ = ()
@@ -114,10 +119,18 @@ class KVM(_Descriptor):
                     raise KVMError(text, number) from error
 
 
-class KVMVM(_Descriptor):
+class KVMVM(Descriptor):
     """One virtual machine in the kernel. Closing it drops its slots; the memory behind them must live till then."""
 
-    __slots__ = ()
+    __slots__ = ("_number", "_region", "_request")
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        # The newer request takes a longer struct that begins with the older one.
+        self._region = ffi.new("struct kvm_userspace_memory_region2 *")
+        newer = self.check_extension(KVM_CAP_USER_MEMORY2)
+        self._request = "KVM_SET_USER_MEMORY_REGION2" if newer else "KVM_SET_USER_MEMORY_REGION"
+        self._number: int = getattr(lib, self._request)
 
     def set_user_memory_region(self, slot: int, flags: int, gpa: int, size: int, hva: int, as_id: int = 0) -> None:
         """Register `size` bytes at `hva` as guest-physical memory at `gpa`, all page-aligned; size 0 deletes the slot.
@@ -125,17 +138,30 @@ class KVMVM(_Descriptor):
         Raises OSError: EEXIST when it overlaps another slot of the address space, EINVAL for a slot, flag or alignment
         that KVM does not take, or a change of size of a slot that exists.
         """
-        region = ffi.new(
-            "struct kvm_userspace_memory_region *",
-            {
-                "slot": as_id << 16 | slot,
-                "flags": flags,
-                "guest_phys_addr": gpa,
-                "memory_size": size,
-                "userspace_addr": hva,
-            },
-        )
-        ioctl(self.fd, "KVM_SET_USER_MEMORY_REGION", region, _fields(region))
+        region = self._region
+        region.slot = as_id << 16 | slot
+        region.flags = flags
+        region.guest_phys_addr = gpa
+        region.memory_size = size
+        region.userspace_addr = hva
+        if lib.ioctl(self.fd, self._number, region):
+            check(-1, "ioctl", self.fd, self._request, fields(region))
+
+    def enable_dirty_ring(self, size: int) -> None:
+        """Log written pages in a ring of `size` bytes for each CPU that is made from now on, instead of in bitmaps.
+
+        Raises OSError, EINVAL for a size that KVM does not take.
+        """
+        if self.check_extension(KVM_CAP_DIRTY_LOG_RING_ACQ_REL):
+            capability = KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+        else:
+            capability = KVM_CAP_DIRTY_LOG_RING
+        request = ffi.new("struct kvm_enable_cap *", {"cap": capability, "args": [size]})
+        ioctl(self.fd, "KVM_ENABLE_CAP", request)
+
+    def reset_dirty_rings(self) -> int:
+        """Watch the pages that were taken out of the rings anew, and return how many there were."""
+        return ioctl(self.fd, "KVM_RESET_DIRTY_RINGS")
 
     def get_dirty_log(self, slot: int, as_id: int, size: int, page_size: int) -> bytes:
         """Return and clear the dirty bitmap of a slot of `size` bytes that logs: a bit per page, lowest first.
@@ -146,11 +172,11 @@ class KVMVM(_Descriptor):
         pages = -(-size // page_size)
         bitmap = ffi.new("char[]", -(-pages // 64) * 8)
         log = ffi.new("struct kvm_dirty_log *", {"slot": as_id << 16 | slot, "dirty_bitmap": bitmap})
-        ioctl(self.fd, "KVM_GET_DIRTY_LOG", log, _fields(log))
+        ioctl(self.fd, "KVM_GET_DIRTY_LOG", log, fields(log))
         return bytes(ffi.buffer(bitmap))
 
 
-def _fields(struct: Any) -> str:
+def fields(struct: Any) -> str:
     """Show a struct in an error's note."""
-    values = {name: getattr(struct, name) for name in dir(struct)}
+    values = {name: getattr(struct, name) for name in dir(struct) if "pad" not in name}
     return "{" + ", ".join(f"{name}={int(ffi.cast('uint64_t', value)):#x}" for name, value in values.items()) + "}"

@@ -27,7 +27,7 @@ MOVE_PAGES_NUMBERS = {"x86_64": 279, "aarch64": 239, "riscv64": 239, "loongarch6
 """The same of `move_pages`."""
 
 
-def _check(result: int, call: str, *arguments: int | str) -> int:
+def check(result: int, call: str, *arguments: int | str) -> int:
     """Return the result of a call, or raise the `OSError` that its -1 stands for."""
     if result == -1:
         number = ffi.errno
@@ -45,27 +45,27 @@ def _pointer(address: int) -> Any:
 def mmap(address: int, length: int, protection: int, flags: int, fd: int = -1, offset: int = 0) -> int:
     """Map `length` bytes and return their address. An offset that no file has is for the kernel to refuse (EINVAL)."""
     mapped = lib.mmap(_pointer(address), length, protection, flags, fd, ffi.cast("off_t", offset))
-    return _check(int(ffi.cast("intptr_t", mapped)), "mmap", address, length, protection, flags, fd, offset)
+    return check(int(ffi.cast("intptr_t", mapped)), "mmap", address, length, protection, flags, fd, offset)
 
 
 def munmap(address: int, length: int) -> None:
     """Unmap whatever is mapped in `length` bytes from `address`."""
-    _check(lib.munmap(_pointer(address), length), "munmap", address, length)
+    check(lib.munmap(_pointer(address), length), "munmap", address, length)
 
 
 def madvise(address: int, length: int, advice: int) -> None:
     """Give the kernel one `MADV_*` advice."""
-    _check(lib.madvise(_pointer(address), length, advice), "madvise", address, length, advice)
+    check(lib.madvise(_pointer(address), length, advice), "madvise", address, length, advice)
 
 
 def mlockall(flags: int) -> None:
     """Lock all pages of the process, with `MCL_FUTURE` those of later mappings too."""
-    _check(lib.mlockall(flags), "mlockall", flags)
+    check(lib.mlockall(flags), "mlockall", flags)
 
 
 def munlockall() -> None:
     """Unlock them."""
-    _check(lib.munlockall(), "munlockall")
+    check(lib.munlockall(), "munlockall")
 
 
 def mbind(address: int, length: int, mode: int, nodes: Iterable[int], flags: int) -> None:
@@ -89,7 +89,7 @@ def mbind(address: int, length: int, mode: int, nodes: Iterable[int], flags: int
         ffi.cast("unsigned long", bits),
         ffi.cast("unsigned long", flags),
     )
-    _check(result, "mbind", address, length, mode, mask, bits, flags)
+    check(result, "mbind", address, length, mode, mask, bits, flags)
 
 
 def page_nodes(addresses: list[int]) -> list[int]:
@@ -110,35 +110,35 @@ def page_nodes(addresses: list[int]) -> list[int]:
         status,
         ffi.cast("long", 0),
     )
-    _check(result, "move_pages", 0, count)
+    check(result, "move_pages", 0, count)
     return list(status)
 
 
 def memfd_create(name: str, flags: int) -> int:
     """Create an anonymous file and return its descriptor."""
-    return _check(lib.memfd_create(name.encode(), flags), "memfd_create", repr(name), flags)
+    return check(lib.memfd_create(name.encode(), flags), "memfd_create", repr(name), flags)
 
 
 def add_seals(fd: int, seals: int) -> None:
     """Seal a memfd with `F_SEAL_*`."""
-    _check(lib.fcntl(fd, lib.F_ADD_SEALS, ffi.cast("int", seals)), "fcntl", fd, "F_ADD_SEALS", seals)
+    check(lib.fcntl(fd, lib.F_ADD_SEALS, ffi.cast("int", seals)), "fcntl", fd, "F_ADD_SEALS", seals)
 
 
 def ftruncate(fd: int, length: int) -> None:
     """Set the size of a file. A size that no file can have is for the kernel to refuse (EINVAL)."""
-    _check(lib.ftruncate(fd, ffi.cast("off_t", length)), "ftruncate", fd, length)
+    check(lib.ftruncate(fd, ffi.cast("off_t", length)), "ftruncate", fd, length)
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     """Allocate or, with `FALLOC_FL_*` in `mode`, free a range of a file."""
     result = lib.fallocate(fd, mode, ffi.cast("off_t", offset), ffi.cast("off_t", length))
-    _check(result, "fallocate", fd, mode, offset, length)
+    check(result, "fallocate", fd, mode, offset, length)
 
 
 def fstatfs(fd: int) -> tuple[int, int]:
     """Return the type (a magic number) and the block size of the file system that a file is in."""
     buffer = ffi.new("struct statfs *")
-    _check(lib.fstatfs(fd, buffer), "fstatfs", fd)
+    check(lib.fstatfs(fd, buffer), "fstatfs", fd)
     if _MACHINE == "s390x":
         fields = ffi.cast("unsigned int *", buffer)
         return fields[0], fields[1]
@@ -149,4 +149,4 @@ def ioctl(fd: int, request: str, argument: Any = 0, note: str | None = None) -> 
     """Make the request of that name with a number or a pointer; `note` shows what the pointer points to."""
     value = ffi.cast("unsigned long", argument) if isinstance(argument, int) else argument
     shown = note or hex(int(ffi.cast("unsigned long", value)))
-    return _check(lib.ioctl(fd, getattr(lib, request), value), "ioctl", fd, request, shown)
+    return check(lib.ioctl(fd, getattr(lib, request), value), "ioctl", fd, request, shown)

@@ -7,6 +7,9 @@ from .intervals import IntervalSet
 from .ramblock import RAMBlockTable
 from .region import ALIAS, CONTAINER, IO, RAM, RESERVATION, ROM, ROM_DEVICE, WHOLE_SPACE, MemoryRegion
 
+DIRTY_MEMORY_MIGRATION = 4
+"""The bit of a dirty log mask for whoever follows all of the guest's writes, as QEMU has it."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +114,8 @@ class MemoryTopology:
         self.damaged: dict[AddressSpace, None] = {}
         """Address spaces with damage, as an ordered set."""
         self.empty_view = FlatView(None, [])
+        self.dirty_log_mask = 0
+        """The clients that want dirty logging of all memory, beside those of single regions."""
         self._sequence = 0
         self._transaction = Transaction(self)
 
@@ -165,6 +170,19 @@ class MemoryTopology:
         """A number that grows with every region put anywhere."""
         self._sequence += 1
         return self._sequence
+
+    def set_dirty_logging(self, on: bool) -> None:
+        """Log what is written to any memory, or only to regions that ask for it; raises what a listener raises."""
+        old = self.dirty_log_mask
+
+        def assign(mask: int) -> None:
+            self.dirty_log_mask = mask
+
+        with self.transaction() as transaction:
+            transaction.on_undo(lambda: assign(old))
+            assign(DIRTY_MEMORY_MIGRATION if on else 0)
+            for space in self.spaces:
+                space.damage(0, space.root.size)
 
     # Address spaces
 

@@ -31,7 +31,7 @@ class FlatRange:
         self.readonly = readonly
         self.nonvolatile = nonvolatile
         self.romd_mode = region.romd_mode
-        self.dirty_log_mask = region.dirty_log_mask
+        self.dirty_log_mask = region.dirty_log_mask | region.topology.dirty_log_mask
 
     def part(self, start: int, end: int) -> FlatRange:
         """The piece of this range within `[start, end)`, which must overlap it."""

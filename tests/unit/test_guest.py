@@ -1,0 +1,72 @@
+"""What a guest may be asked, and the gate that its slices go through."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ramslot.vm.accel.guest import Gate, GuestJob
+from ramslot.vm.config import Config
+from ramslot.vm.errors import VMError
+from ramslot.vm.machine import VirtualMachine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((4, 8), "Parameter 'start' expects a multiple of 8"),
+        ((0, 12), "Parameter 'length' expects a multiple of 8"),
+        ((0, 0), "Parameter 'length' expects a size above 0"),
+        ((0, 8, "write", 9), "Parameter 'stride' expects a multiple of 8"),
+        ((0, 8, "write", 0), "Parameter 'stride' expects a size above 0"),
+    ],
+)
+def test_jobs_that_cannot_be(arguments: tuple[int, ...], text: str) -> None:
+    with pytest.raises(VMError) as caught:
+        GuestJob(*arguments)  # type: ignore[arg-type]  # a mode is among them
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", ["tcg", "qtest"])
+def test_an_accelerator_without_slots_runs_no_guest(name: str) -> None:
+    config = Config()
+    config.machine_type, config.accelerators = "none", [(name, {})]
+    with VirtualMachine(config) as vm, pytest.raises(VMError, match=f"^accelerator {name} has no memslots, which a "):
+        vm.start_guest(GuestJob(0, 8))
+
+
+def test_who_holds_the_gate_waits_for_the_end_of_a_slice_and_keeps_the_next_one_out() -> None:
+    gate = Gate()
+    inside, leave, entered = threading.Event(), threading.Event(), []
+
+    def guest() -> None:
+        for number in range(2):
+            assert gate.enter(lambda: True, lambda: False)
+            entered.append(number)
+            inside.set()
+            leave.wait()
+            gate.leave()
+
+    thread = threading.Thread(target=guest)
+    thread.start()
+    inside.wait()
+    threading.Timer(0.05, leave.set).start()
+    with gate:
+        assert leave.is_set()
+        assert entered == [0]
+        with gate:
+            time.sleep(0.1)
+        time.sleep(0.1)
+        assert entered == [0]
+    thread.join()
+    assert entered == [0, 1]
+
+
+def test_a_guest_that_must_wait_can_be_stopped() -> None:
+    gate = Gate()
+    with gate:
+        began = time.monotonic()
+        assert not gate.enter(lambda: True, lambda: time.monotonic() > began + 0.1)
+    assert not gate.enter(lambda: False, lambda: time.monotonic() > began + 0.2)

@@ -1,0 +1,346 @@
+"""A guest that touches memory: what it is to do, and how it does it in slices that can be held and stopped.
+
+The slices are run by a processor: a virtual CPU of KVM (`kvm_guest`), or a plain writer where slots are simulated
+(`SimProcessor`). They run on a worker's thread; everything else belongs to the thread that owns the machine.
+"""
+
+from __future__ import annotations
+
+from struct import pack_into, unpack_from
+from threading import Condition
+from time import monotonic
+
+from ..errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from ..host import Host
+    from ..memory.address_space import AddressSpace
+    from ..steps import Cancellation, Task
+    from . import Accelerator
+    from .memslots import Memslot
+    from .sim import SimMemslotTable
+
+    class Processor(Protocol):
+        """What executes a guest. `begin` and `end` are called by the owning thread, `run` by the guest's."""
+
+        address_bits: int
+
+        def begin(self) -> None:
+            """Get ready; raises `VMError`."""
+
+        def run(self, job: GuestJob, gpa: int, count: int) -> int:
+            """Do the next accesses from `gpa` on, at most `count`, and return how many were done.
+
+            Raises `VMError` when the guest cannot go on.
+            """
+
+        def end(self) -> None:
+            """Give back what `begin` took; a second time does nothing."""
+
+        def close(self) -> None:
+            """Give everything back."""
+
+
+WORD = 8
+"""Bytes of one access."""
+WORD_MASK = (1 << 64) - 1
+SLICE_SECONDS = 0.01
+"""How long a slice is to take: whoever holds the guest waits as long."""
+FIRST_SLICE = 64
+LONGEST_SLICE = 1 << 20
+POLL_SECONDS = 0.05
+"""How often a guest that must wait looks whether it was told to stop."""
+MODES = ("read", "write", "pattern")
+
+
+class GuestJob:
+    """What a guest does, and how far it is. Addresses are guest-physical; sizes and strides are in bytes.
+
+    It reads (`read`), writes `value` (`write`) or writes `value` plus the word's own address (`pattern`) to the word at
+    each `stride` of `[start, start + length)`, `passes` times, or with 0 until it is stopped. With a `rate` it covers
+    no more than so many bytes of the range per second.
+    """
+
+    __slots__ = (
+        "accesses", "error", "exits", "first_exit", "length", "mode", "passes", "passes_done", "rate",
+        "seconds", "start", "status", "stride", "sum", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        start: int,
+        length: int,
+        mode: str = "write",
+        stride: int = 4096,
+        value: int = 0,
+        passes: int = 1,
+        rate: int = 0,
+    ) -> None:
+        """Raises `VMError` for what no guest can do."""
+        for name, number in (("start", start), ("length", length), ("stride", stride)):
+            if number % WORD:
+                raise VMError(f"Parameter '{name}' expects a multiple of {WORD}")
+        if not length:
+            raise VMError("Parameter 'length' expects a size above 0")
+        if not stride:
+            raise VMError("Parameter 'stride' expects a size above 0")
+        self.mode = mode
+        self.start = start
+        self.length = length
+        self.stride = stride
+        self.value = value
+        self.passes = passes
+        self.rate = rate
+        self.status = "running"
+        """`running`, and in the end `completed`, `stopped` or `failed`."""
+        self.error = ""
+        self.passes_done = 0
+        self.accesses = 0
+        self.exits = 0
+        """Accesses that no memory answered: a hole, registers, a write to what is read-only."""
+        self.first_exit: int | None = None
+        """The address of the first of them."""
+        self.sum = 0
+        """Of all words that were read, modulo 2^64."""
+        self.seconds = 0.0
+
+    def note_exit(self, gpa: int) -> None:
+        """Count an access that no memory answered."""
+        self.exits += 1
+        if self.first_exit is None:
+            self.first_exit = gpa
+
+
+class Gate:
+    """Lets the guest's thread through in slices, unless the owner's thread holds it back (`with gate:`)."""
+
+    __slots__ = ("_condition", "_holders", "_inside")
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._holders = 0
+        self._inside = False
+
+    def __enter__(self) -> None:
+        with self._condition:
+            self._holders += 1
+            while self._inside:
+                self._condition.wait()
+
+    def __exit__(self, *_error: object) -> None:
+        with self._condition:
+            self._holders -= 1
+            self._condition.notify_all()
+
+    def enter(self, may_run: Callable[[], bool], stopped: Callable[[], bool]) -> bool:
+        """Begin a slice as soon as that is allowed; False when the guest was stopped instead."""
+        with self._condition:
+            while not stopped():
+                if not self._holders and may_run():
+                    self._inside = True
+                    return True
+                self._condition.wait(POLL_SECONDS)
+            return False
+
+    def leave(self) -> None:
+        """End a slice."""
+        with self._condition:
+            self._inside = False
+            self._condition.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, or somebody wake us."""
+        with self._condition:
+            self._condition.wait(seconds)
+
+
+class Guest:
+    """The guest of a machine: one job at a time."""
+
+    __slots__ = ("_may_run", "gate", "job", "processor")
+
+    def __init__(self, processor: Processor, may_run: Callable[[], bool]) -> None:
+        self.processor = processor
+        self.gate = Gate()
+        self.job: GuestJob | None = None
+        """What runs now or ran last."""
+        self._may_run = may_run
+
+    def start(self, job: GuestJob) -> Task[GuestJob]:
+        """Begin a job, and return the task that carries it out; what was begun must be run.
+
+        Raises `VMError` if a job runs already or this one cannot be.
+        """
+        if self.job is not None and self.job.status == "running":
+            raise VMError("a guest is running already")
+        if job.start + job.length > 1 << self.processor.address_bits:
+            raise VMError(f"the guest's addresses have only {self.processor.address_bits} bits")
+        self.processor.begin()
+        self.job = job
+        return self._run(job)
+
+    def stop(self) -> None:
+        """Stop the job at its next slice; nothing if none runs."""
+        if self.job is not None and self.job.status == "running":
+            self.job.status = "stopped"
+
+    def close(self) -> None:
+        """Stop, and give everything back."""
+        self.stop()
+        with self.gate:
+            self.processor.end()
+            self.processor.close()
+
+    def _run(self, job: GuestJob) -> Task[GuestJob]:
+        try:
+            finished: bool = yield lambda cancellation: self._work(job, cancellation)
+            if finished:
+                job.status = "completed"
+        except VMError as error:
+            job.status, job.error = "failed", str(error)
+        finally:
+            if job.status == "running":
+                job.status = "stopped"
+            self.processor.end()
+        return job
+
+    def _work(self, job: GuestJob, cancellation: Cancellation) -> bool:
+        """All passes, on the guest's thread; False when it was stopped before their end."""
+
+        def stopped() -> bool:
+            return cancellation.requested or job.status != "running"
+
+        pace = _Pace(job)
+        pause = 0.0
+        while not stopped() and (not job.passes or job.passes_done < job.passes):
+            gpa, end = job.start, job.start + job.length
+            while gpa < end:
+                self._wait(pause, stopped)
+                count = min(pace.count, -(-(end - gpa) // job.stride))
+                if not self.gate.enter(self._may_run, stopped):
+                    return False
+                began = monotonic()
+                try:
+                    done = self.processor.run(job, gpa, count)
+                finally:
+                    self.gate.leave()
+                job.accesses += done
+                gpa += done * job.stride
+                pause = pace.next(done, monotonic() - began)
+            job.passes_done += 1
+        return not stopped()
+
+    def _wait(self, seconds: float, stopped: Callable[[], bool]) -> None:
+        deadline = monotonic() + seconds
+        while (left := deadline - monotonic()) > 0 and not stopped():
+            self.gate.pause(min(left, POLL_SECONDS))
+
+
+class _Pace:
+    """How many accesses the next slice makes, and how long to wait after it."""
+
+    __slots__ = ("_job", "_most", "count")
+
+    def __init__(self, job: GuestJob) -> None:
+        self._job = job
+        self._most = LONGEST_SLICE
+        if job.rate:
+            self._most = max(1, min(self._most, int(job.rate * POLL_SECONDS) // job.stride))
+        self.count = min(FIRST_SLICE, self._most)
+
+    def next(self, done: int, seconds: float) -> float:
+        """Take in how long a slice took; returns seconds to wait before the next."""
+        job = self._job
+        if seconds < SLICE_SECONDS / 2 and done == self.count:
+            self.count = min(2 * self.count, self._most)
+        elif seconds > 2 * SLICE_SECONDS:
+            self.count = max(1, self.count // 2)
+        pause = max(done * job.stride / job.rate - seconds, 0.0) if job.rate else 0.0
+        job.seconds += seconds + pause
+        return pause
+
+
+class SimProcessor:
+    """Reads and writes the memory of simulated slots, and logs what it writes as KVM would."""
+
+    address_bits = 64
+
+    def __init__(self, table: SimMemslotTable) -> None:
+        self._table = table
+        self._generation = -1
+        self._slots: list[Memslot] = []
+
+    def begin(self) -> None:
+        """Nothing is needed."""
+
+    def end(self) -> None:
+        """Nothing was taken."""
+
+    def close(self) -> None:
+        """Nothing was taken."""
+
+    def run(self, job: GuestJob, gpa: int, count: int) -> int:
+        """Accesses within one slot, or the next one where there is none."""
+        memslot = self._find(gpa)
+        if memslot is None:
+            job.note_exit(gpa)
+            return 1
+        count = min(count, -(-(memslot.gpa + memslot.size - gpa) // job.stride))
+        if job.mode != "read" and memslot.readonly:
+            for number in range(count):
+                job.note_exit(gpa + number * job.stride)
+            return count
+        block = memslot.block
+        with block.host.view(0, block.host.size) as view:
+            if job.mode == "read":
+                self._read(job, memslot, view, gpa, count)
+            else:
+                self._write(job, memslot, view, gpa, count)
+        return count
+
+    def _read(self, job: GuestJob, memslot: Memslot, view: memoryview, gpa: int, count: int) -> None:
+        first = memslot.offset + gpa - memslot.gpa
+        for offset in range(first, first + count * job.stride, job.stride):
+            job.sum += int(unpack_from("<Q", view, offset)[0])
+        job.sum &= WORD_MASK
+
+    def _write(self, job: GuestJob, memslot: Memslot, view: memoryview, gpa: int, count: int) -> None:
+        first = gpa - memslot.gpa
+        base = gpa - first if job.mode == "pattern" else 0
+        step = 1 if job.mode == "pattern" else 0
+        for offset in range(first, first + count * job.stride, job.stride):
+            pack_into("<Q", view, memslot.offset + offset, job.value + base + step * offset & WORD_MASK)
+            self._table.mark(memslot, offset)
+
+    def _find(self, gpa: int) -> Memslot | None:
+        from bisect import bisect_right
+
+        if self._generation != self._table.generation:
+            self._generation = self._table.generation
+            self._slots = sorted((slot for slot in self._table if not slot.as_id), key=lambda slot: slot.gpa)
+        position = bisect_right(self._slots, gpa, key=lambda slot: slot.gpa) - 1
+        if position < 0:
+            return None
+        memslot = self._slots[position]
+        return memslot if gpa < memslot.gpa + memslot.size else None
+
+
+def make_processor(host: Host, accelerator: Accelerator, space: AddressSpace) -> Processor:
+    """What executes guests with this accelerator; raises `VMError` where nothing can."""
+    if not accelerator.in_kernel:
+        from .sim import SimMemslotTable
+
+        assert isinstance(accelerator.slots, SimMemslotTable)
+        return SimProcessor(accelerator.slots)
+    from .kvm import KVMMemslotTable
+    from .kvm_guest import KVMProcessor
+
+    assert isinstance(accelerator.slots, KVMMemslotTable)
+    try:
+        return KVMProcessor(host, accelerator.slots, space)
+    except OSError as error:
+        raise VMError(f"KVM gave no virtual CPU: {error.strerror}") from None

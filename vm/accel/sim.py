@@ -1,0 +1,52 @@
+"""The memslot table without a kernel: it keeps the dirty logs that a kernel would keep."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from .memslots import LOG_DIRTY_PAGES, READONLY, MemslotTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .memslots import Memslot
+
+
+class SimMemslotTable(MemslotTable):
+    """A table that refuses what a kernel with `phys_bits` address bits would (None: any number of them), and logs
+    written pages as KVM does: page by page, in the slots that log."""
+
+    def __init__(self, page_size: int, max_size: int, max_slots: int, phys_bits: int | None = None) -> None:
+        super().__init__(page_size, max_size, max_slots)
+        self._phys_bits = phys_bits
+        self._written: dict[tuple[int, int], bytearray] = {}
+        """The bitmap of a slot in which something was written."""
+
+    def put(self, memslot: Memslot) -> None:
+        """Refuse a slot that ends beyond what can be addressed."""
+        if self._phys_bits is not None and memslot.gpa + memslot.size > 1 << self._phys_bits:
+            from .refusal import refusal
+
+            flags = memslot.log_dirty * LOG_DIRTY_PAGES | memslot.readonly * READONLY
+            error = OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            rule = f"it ends beyond the host's {self._phys_bits} physical address bits"
+            raise refusal(memslot, flags, memslot.size, error, rule)
+
+    def take(self, memslot: Memslot) -> None:
+        """Forget the log of a slot."""
+        self._written.pop((memslot.as_id, memslot.slot), None)
+
+    def collect(self, memslot: Memslot) -> int:
+        """Return and clear the written pages of a slot."""
+        return int.from_bytes(self._written.pop((memslot.as_id, memslot.slot), b""), "little")
+
+    def mark(self, memslot: Memslot, offset: int) -> None:
+        """Note that the page at an offset of a slot was written."""
+        if not memslot.log_dirty:
+            return
+        key = memslot.as_id, memslot.slot
+        bitmap = self._written.get(key)
+        if bitmap is None:
+            bitmap = self._written[key] = bytearray(-(-memslot.size // (8 * self.page_size)))
+        position, bit = divmod(offset // self.page_size, 8)
+        bitmap[position] |= 1 << bit
