@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from ramslot.vm.accel.guest import Gate, GuestJob
+from ramslot.vm.accel.guest import Gate, GuestJob, SimProcessor
+from ramslot.vm.accel.sim import SimMemslotTable
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
@@ -70,3 +71,33 @@ def test_a_guest_that_must_wait_can_be_stopped() -> None:
         began = time.monotonic()
         assert not gate.enter(lambda: True, lambda: time.monotonic() > began + 0.1)
     assert not gate.enter(lambda: False, lambda: time.monotonic() > began + 0.2)
+
+
+def test_a_guest_that_looks_at_the_slots_just_before_a_change_looks_again_after_it() -> None:
+    config = Config()
+    config.machine_type, config.ram_size = "none", 1 << 20
+    with VirtualMachine(config) as vm:
+        slots = vm.accelerator.slots
+        assert isinstance(slots, SimMemslotTable)
+        processor = SimProcessor(slots)
+        job = GuestJob(0, 1 << 20)
+
+        class LateSlice:
+            """A slice that was under way when the change wanted to begin."""
+
+            def __enter__(self) -> None:
+                processor.run(job, 0x8000, 1)
+
+            def __exit__(self, *_error: object) -> None:
+                pass
+
+        slots.guest_held = LateSlice()
+        hole = vm.topology.io("hole", 4096)
+        vm.machine.system.add_subregion(0x8000, hole, 1)
+        assert job.exits == 0
+        processor.run(job, 0x8000, 1)
+        assert (job.exits, job.first_exit) == (1, 0x8000)
+        vm.machine.system.remove_subregion(hole)
+        assert job.exits == 2
+        processor.run(job, 0x8000, 1)
+        assert job.exits == 2

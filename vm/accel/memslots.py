@@ -194,8 +194,8 @@ class MemslotTable:
         ]
         changes += [(removed[gpa], added[gpa]) for gpa in sorted(reflagged)]
         changes += [(None, piece) for gpa, piece in added.items() if gpa not in reflagged]
-        self.generation += 1
         with self.guest_held:
+            self.generation += 1  # not earlier: a guest would take the old slots for the new ones
             self._apply(changes)
         return lambda: self._take_back(changes)
 
@@ -213,8 +213,8 @@ class MemslotTable:
             raise
 
     def _take_back(self, changes: list[tuple[Memslot | None, Memslot | None]]) -> None:
-        self.generation += 1
         with self.guest_held:
+            self.generation += 1
             for old, new in reversed(changes):
                 self._replace(new, old)
 
