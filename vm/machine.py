@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .accel import Accelerator, open_accelerator
-from .accel.memslots import MemslotTable
+from .accel import choose_accelerator, emulator
 from .boards import find_machine_type
 from .boards.machine import Board, set_from_text
 from .boards.smp import resolve_topology
@@ -14,6 +13,7 @@ from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
 from .objects import EARLY_TYPES, OBJECT_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class
 from .qom import Container, ObjectTree
+from .ram import find_backend, prepare_ram
 from .sizes import check_ram_limits
 from .steps import run_now
 
@@ -30,16 +30,9 @@ if TYPE_CHECKING:
     from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
     from .memory.region import MemoryRegion
-    from .numa import NumaNode
     from .steps import Task
 
     Observer = Callable[[str, dict[str, Any] | None], None]
-
-RESERVED_ID = (
-    "object name '{}' is reserved for the default RAM backend, it can't be used for any other purposes. "
-    "Change the object's 'id' to something else"
-)
-
 
 IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
 
@@ -91,7 +84,7 @@ class VirtualMachine:
         self.machine.type_name = f"{self.machine_type.name}-machine"
         self.tree.root.add_child("machine", self.machine)
         self.tree.root.add_child("chardevs", Container())
-        self.accelerator = Accelerator("none", MemslotTable(host.page_size, 0, 0), in_kernel=False, follows=False)
+        self.accelerator = emulator("none", host)
         self._guest: Guest | None = None
         self._dirty_log: DirtyLog | None = None
         self._dirty_rate: DirtyRate | None = None
@@ -173,7 +166,10 @@ class VirtualMachine:
         machine.max_ram_size = config.max_ram_size or machine.ram_size
         check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots)
         self._resolve_cpus()
-        self.accelerator = self._open_accelerator()
+        target = self.target
+        self.accelerator = choose_accelerator(
+            config.accelerators, self.host, target.arch, self.warnings, has_kvm=target.has_kvm
+        )
         if self.machine_type.deprecated is not None:
             machine.board.warn(f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}")
         machine.board.accelerated = self.accelerator.in_kernel
@@ -185,7 +181,7 @@ class VirtualMachine:
             if arguments["qom-type"] not in EARLY_TYPES:
                 yield from self.add_object(arguments)
         if machine.memory_backend_id is not None:
-            self._find_backend(machine.memory_backend_id)
+            find_backend(self.tree, machine.memory_backend_id)
         for origin, options in config.numa:
             if isinstance(options, VMError):
                 raise VMError(f"{origin}: {options}")
@@ -193,7 +189,7 @@ class VirtualMachine:
 
     def _make_board(self) -> Task[None]:
         self._begun = True
-        yield from self._prepare_ram()
+        yield from prepare_ram(self)
         self.machine.check_ram()
         self.machine.build()
         self.initialized = True
@@ -226,93 +222,6 @@ class VirtualMachine:
             board.cpu_options = {
                 key: value for key, equals, value in (each.partition("=") for each in options) if equals
             }
-
-    def _open_accelerator(self) -> Accelerator:
-        """The first accelerator of the configuration that can be used; the simulated one if none is named."""
-        wanted = self.config.accelerators or [("sim", {})]
-        for position, (name, options) in enumerate(wanted):
-            try:
-                return self._try_accelerator(name, options)
-            except VMError as error:
-                if position + 1 == len(wanted):
-                    raise
-                reason = getattr(error, "reason", None)
-                self.warnings += [reason] if reason else []
-                self.warnings += [f"-accel {name}: {error}", f"falling back to {wanted[position + 1][0]}"]
-        raise AssertionError("unreachable")
-
-    def _try_accelerator(self, name: str, options: dict[str, str]) -> Accelerator:
-        if name in ("tcg", "qtest"):
-            return Accelerator(name, MemslotTable(self.host.page_size, 0, 0), in_kernel=False, follows=False)
-        if name == "kvm" and not self.target.has_kvm:
-            raise VMError("invalid accelerator kvm")
-        size, count = options.get("max-memslot-size"), options.get("max-memslots")
-        return open_accelerator(
-            name,
-            self.host,
-            self.target.arch,
-            int(size) if size is not None else None,
-            int(count) if count is not None else None,
-            int(options.get("dirty-ring-size", 0)),
-        )
-
-    def _prepare_ram(self) -> Task[None]:
-        """Find or make what is the machine's RAM, and its NUMA nodes."""
-        machine, numa = self.machine, self.numa
-        asked = machine.ram_size
-        backend = None
-        if machine.memory_backend_id is not None:
-            backend = self._find_backend(machine.memory_backend_id)
-            if self.config.ram_size and backend.size != asked:
-                raise VMError("Machine memory size does not match the size of the memory backend")
-            machine.ram_size = backend.size
-        parts = machine.plan_partition()
-        if parts and numa.uses_backends:
-            raise VMError("'-machine ram-partition' and '-numa memdev' properties are mutually exclusive")
-        if backend is None and asked and not numa.uses_backends:
-            default_id = self.machine_type.default_ram_id
-            if default_id in self.tree.objects.children:
-                raise VMError(RESERVED_ID.format(default_id))
-            made = yield from self._make_default_backend(default_id, asked)
-            assert isinstance(made, MemoryBackend)
-            backend = made
-        machine.numa_nodes = numa.finish()
-        if backend is None and numa.uses_backends:
-            machine.ram = self._join_nodes(machine.numa_nodes)
-        numa.connect()
-        if backend is not None:
-            machine.ram = self.use_backend(backend)
-            machine.memory_backend = backend
-            if parts:
-                from .boards.partition import divide_ram
-
-                machine.ram = divide_ram(machine, machine.ram, parts)
-        machine.ram_settled = True
-
-    def _join_nodes(self, nodes: list[NumaNode]) -> MemoryRegion:
-        """The machine's RAM as the nodes' memories, one after another."""
-        ram = self.topology.container(self.machine_type.default_ram_id, self.machine.ram_size)
-        self.machine.own_region(ram)
-        offset = 0
-        for node in nodes:
-            if node.backend is not None:
-                if node.backend.in_use:
-                    raise VMError(f"memory backend {node.backend.name} can't be used multiple times.")
-                ram.add_subregion(offset, self.use_backend(node.backend))
-                offset += node.size
-        return ram
-
-    def _find_backend(self, name: str) -> MemoryBackend:
-        for found in self.tree.find(name) if name else []:
-            if isinstance(found, MemoryBackend):
-                return found
-        raise VMError(f"Memory backend '{name}' not found")
-
-    def _make_default_backend(self, name: str, size: int) -> Task[UserCreatable]:
-        arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
-        if self.config.mem_path is not None:
-            arguments.update({"qom-type": "memory-backend-file", "mem-path": self.config.mem_path})
-        return self.add_object(arguments, canonical_name=False)
 
     def use_backend(self, backend: MemoryBackend) -> MemoryRegion:
         """Take a backend's region for the machine: its block gets its name and it can no longer be deleted."""

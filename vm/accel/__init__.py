@@ -88,3 +88,45 @@ def open_accelerator(
 
     slots = slot_limit(max_memslots, min(MAX_SLOTS, limits.max_slots or MAX_SLOTS))
     return Accelerator("sim", SimMemslotTable(host.page_size, size, slots, limits.phys_bits), in_kernel=False)
+
+
+def emulator(name: str, host: Host) -> Accelerator:
+    """An accelerator that has no slots."""
+    return Accelerator(name, MemslotTable(host.page_size, 0, 0), in_kernel=False, follows=False)
+
+
+def choose_accelerator(
+    wanted: list[tuple[str, dict[str, str]]], host: Host, target: str, warnings: list[str], *, has_kvm: bool
+) -> Accelerator:
+    """The first of the accelerators that can be used; the simulated one if none is wanted. `has_kvm` says whether the
+    target's QEMU has KVM.
+
+    Raises `VMError` of the last; why the others cannot be used goes to `warnings`.
+    """
+    wanted = wanted or [("sim", {})]
+    for position, (name, options) in enumerate(wanted):
+        try:
+            return _try_accelerator(name, options, host, target, has_kvm)
+        except VMError as error:
+            if position + 1 == len(wanted):
+                raise
+            reason = getattr(error, "reason", None)
+            warnings += [reason] if reason else []
+            warnings += [f"-accel {name}: {error}", f"falling back to {wanted[position + 1][0]}"]
+    raise AssertionError("unreachable")
+
+
+def _try_accelerator(name: str, options: dict[str, str], host: Host, target: str, has_kvm: bool) -> Accelerator:
+    if name in ("tcg", "qtest"):
+        return emulator(name, host)
+    if name == "kvm" and not has_kvm:
+        raise VMError("invalid accelerator kvm")
+    size, count = options.get("max-memslot-size"), options.get("max-memslots")
+    return open_accelerator(
+        name,
+        host,
+        target,
+        int(size) if size is not None else None,
+        int(count) if count is not None else None,
+        int(options.get("dirty-ring-size", 0)),
+    )
