@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..vm.errors import VMError
+from ..vm.memory.stream import stream_pages
 from .hmp import Flag, HMPCommand, HMPError, Number, fixed
 
 TYPE_CHECKING = False
@@ -77,9 +78,10 @@ def query_dirty_log(context: Context, arguments: Arguments) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
     if pages is not None:
         vm.dirty_log.sync()
+        of_aliases = stream_pages(pages)
         for block in vm.topology.ram_blocks:
-            bitmap = pages.blocks.get(block)
-            described: dict[str, Any] = {"ramblock": block.name, "pages": bitmap.count() if bitmap else 0}
+            bitmap = (pages if block.aliased is None else of_aliases).blocks.get(block)
+            described: dict[str, Any] = {"ramblock": block.shown_name, "pages": bitmap.count() if bitmap else 0}
             if arguments.get("ranges"):
                 described["ranges"] = _ranges(bitmap, pages.page_size)
             shown.append(described)

@@ -23,6 +23,7 @@ from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.dirty import DirtyPages
 from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.region import MemoryRegion
+from ramslot.vm.memory.stream import stream_pages
 from ramslot.vm.steps import Cancellation, run_now
 
 KIB = 1 << 10
@@ -51,9 +52,14 @@ Accelerator = tuple[str, dict[str, str]]
 
 @contextmanager
 def machine(
-    accelerator: Accelerator, machine_type: str = "none", ram_size: int | None = None, **limits: int
+    accelerator: Accelerator,
+    machine_type: str = "none",
+    ram_size: int | None = None,
+    partition: str | None = None,
+    **limits: int,
 ) -> Iterator[VirtualMachine]:
     config = Config()
+    config.machine_options = {} if partition is None else {"ram-partition": partition}
     config.machine_type, config.ram_size = machine_type, ram_size
     name, options = accelerator
     config.accelerators = [(name, {**options, **{key.replace("_", "-"): str(limits[key]) for key in limits}})]
@@ -148,7 +154,7 @@ def test_two_watchers_see_what_was_written_in_their_time(accelerator: Accelerato
         vm.dirty_log.stop(first)
         run(vm, 2 * PAGE, 8)
         assert dirty(vm, second, block) == {1, 2}
-        assert first.blocks[block].bits() == 0b11
+        assert list(first.blocks[block].runs()) == [(0, 2)]
 
 
 @on_all
@@ -409,3 +415,19 @@ def test_memory_at_the_guests_own_address_is_refused_with_the_remedy() -> None:
 def test_addresses_beyond_the_cpu() -> None:
     with machine(("kvm", {}), "none", MIB) as vm, pytest.raises(VMError, match=r"^the guest's addresses have only "):
         vm.start_guest(GuestJob(1 << 62, PAGE))
+
+
+@on_all
+def test_what_is_written_is_dirty_in_the_blocks_that_migrate(accelerator: Accelerator) -> None:
+    with machine(accelerator, "none", 4 * MIB, partition="boot:1M+rest") as vm:
+        pages = vm.dirty_log.start()
+        run(vm, MIB - 2 * PAGE, 5 * PAGE)
+        vm.dirty_log.sync()
+        assert pages.count() == 5
+        blocks = {block.name: block for block in vm.topology.ram_blocks}
+        found = stream_pages(pages)
+        assert {block.name: list(bitmap.runs()) for block, bitmap in found.blocks.items()} == {
+            "boot": [(MIB // PAGE - 2, 2)],
+            "rest": [(0, 3)],
+        }
+        assert set(found.blocks) == {blocks["boot"], blocks["rest"]}

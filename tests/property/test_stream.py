@@ -8,8 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ramslot.vm.memory.dirty import DirtyPages
 from ramslot.vm.memory.ramblock import RAMBlock, RAMBlockTable
-from ramslot.vm.memory.stream import owned_pieces, stream_bitmap, stream_pieces
+from ramslot.vm.memory.stream import owned_pieces, stream_pages, stream_pieces
 
 PAGE = 4096
 PAGES = 40
@@ -101,13 +102,17 @@ def test_the_way_back_is_the_way(world: World) -> None:
 
 @given(WORLDS, st.sets(st.integers(0, PAGES - 1)))
 def test_a_dirty_page_is_dirty_in_the_block_that_it_migrates_as(world: World, dirty: set[int]) -> None:
-    kernels = sum(1 << page for page in dirty).to_bytes(8, "little")
-    for block in world.blocks:
-        bitmap = stream_bitmap(block, kernels, PAGE)
-        assert len(bitmap) == -(-block.max_length // PAGE // 8)
-        pages = {page for page in range(len(bitmap) * 8) if bitmap[page // 8] >> page % 8 & 1}
-        expected = {world.place(page) for page in dirty}
-        assert pages == {place[1] for place in expected if place is not None and place[0] is block}
+    pages = DirtyPages(PAGE)
+    for page in dirty:
+        pages.mark(world.owner, page, 1)
+    found = stream_pages(pages)
+    told = {
+        (block, page)
+        for block, bitmap in found.blocks.items()
+        for first, count in bitmap.runs()
+        for page in range(first, first + count)
+    }
+    assert told == {place for page in dirty if (place := world.place(page)) is not None}
 
 
 @given(WORLDS, st.randoms(use_true_random=False))

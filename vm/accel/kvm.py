@@ -82,15 +82,15 @@ class KVMMemslotTable(MemslotTable):
 
     # What the guest writes
 
-    def collect(self, memslot: Memslot) -> int:
-        """Return and clear the kernel's bitmap of a slot; with rings there is none."""
+    def collect(self, memslot: Memslot) -> Iterable[tuple[int, int]]:
+        """Take the kernel's bitmap of a slot; with rings there is none."""
         if self.ring_entries:
-            return 0
+            return ()
         try:
             bitmap = self.vm.get_dirty_log(memslot.slot, memslot.as_id, memslot.size, self.page_size)
         except OSError as error:
             raise VMError(f"kvm_get_dirty_log: slot {memslot.slot}: {error.strerror}") from None
-        return int.from_bytes(bitmap, "little")
+        return ((0, int.from_bytes(bitmap, "little")),)
 
     def sync(self, memslots: Iterable[Memslot]) -> None:
         """Tell `on_dirty` what the logs hold; rings are emptied whatever slots are named. No guest may run."""

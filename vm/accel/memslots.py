@@ -159,16 +159,16 @@ class MemslotTable:
     def take(self, memslot: Memslot) -> None:
         """A slot is gone."""
 
-    def collect(self, memslot: Memslot) -> int:
-        """Return and clear the log of a slot: the lowest bit is its first page."""
-        return 0
+    def collect(self, memslot: Memslot) -> Iterable[tuple[int, int]]:
+        """Take what the log of a slot holds, as `on_dirty` is told it, but for the first page in the slot."""
+        return ()
 
     def sync(self, memslots: Iterable[Memslot]) -> None:
         """Tell `on_dirty` what the logs of these slots hold, and clear them."""
         for memslot in memslots:
-            bits = self.collect(memslot)
-            if bits:
-                self.on_dirty(memslot.block, memslot.offset // self.page_size, bits)
+            start = memslot.offset // self.page_size
+            for first, bits in self.collect(memslot):
+                self.on_dirty(memslot.block, start + first, bits)
 
     def close(self) -> None:
         """Forget all slots."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 
+from ..memory.dirty import DirtyBitmap
 from .memslots import LOG_DIRTY_PAGES, READONLY, MemslotTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .memslots import Memslot
 
 
@@ -19,7 +22,7 @@ class SimMemslotTable(MemslotTable):
     def __init__(self, page_size: int, max_size: int, max_slots: int, phys_bits: int | None = None) -> None:
         super().__init__(page_size, max_size, max_slots)
         self._phys_bits = phys_bits
-        self._written: dict[tuple[int, int], bytearray] = {}
+        self._written: dict[tuple[int, int], DirtyBitmap] = {}
         """The bitmap of a slot in which something was written."""
 
     def put(self, memslot: Memslot) -> None:
@@ -36,9 +39,10 @@ class SimMemslotTable(MemslotTable):
         """Forget the log of a slot."""
         self._written.pop((memslot.as_id, memslot.slot), None)
 
-    def collect(self, memslot: Memslot) -> int:
-        """Return and clear the written pages of a slot."""
-        return int.from_bytes(self._written.pop((memslot.as_id, memslot.slot), b""), "little")
+    def collect(self, memslot: Memslot) -> Iterable[tuple[int, int]]:
+        """Take the written pages of a slot."""
+        bitmap = self._written.pop((memslot.as_id, memslot.slot), None)
+        return [(first, (1 << count) - 1) for first, count in bitmap.runs()] if bitmap is not None else ()
 
     def mark(self, memslot: Memslot, offset: int) -> None:
         """Note that the page at an offset of a slot was written."""
@@ -47,6 +51,5 @@ class SimMemslotTable(MemslotTable):
         key = memslot.as_id, memslot.slot
         bitmap = self._written.get(key)
         if bitmap is None:
-            bitmap = self._written[key] = bytearray(-(-memslot.size // (8 * self.page_size)))
-        position, bit = divmod(offset // self.page_size, 8)
-        bitmap[position] |= 1 << bit
+            bitmap = self._written[key] = DirtyBitmap()
+        bitmap.set(offset // self.page_size)

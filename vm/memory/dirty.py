@@ -12,56 +12,82 @@ if TYPE_CHECKING:
     from .ramblock import RAMBlock
 
 
+CHUNK = 1 << 15
+"""Pages whose bits are kept together: 4 KiB of them. Memory in which nothing was written has no chunk."""
+
+
 class DirtyBitmap:
-    """One bit for each of `pages` pages, all clear at first."""
+    """One bit for each page, all clear at first; it costs what was written, however large the memory is."""
 
-    __slots__ = ("_bits", "pages")
+    __slots__ = ("_chunks",)
 
-    def __init__(self, pages: int) -> None:
-        self.pages = pages
-        self._bits = bytearray(-(-pages // 8))
+    def __init__(self) -> None:
+        self._chunks: dict[int, bytearray] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def _chunk(self, number: int) -> bytearray:
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            chunk = self._chunks[number] = bytearray(CHUNK // 8)
+        return chunk
+
+    def set(self, page: int) -> None:
+        """Set one page."""
+        number, bit = divmod(page, CHUNK)
+        self._chunk(number)[bit >> 3] |= 1 << (bit & 7)
 
     def merge(self, first: int, bits: int) -> None:
-        """Set pages: bit 0 of `bits` is page `first`. What is beyond the last page is left out."""
-        position, shift = divmod(first, 8)
-        bits = (bits & (1 << max(self.pages - first, 0)) - 1) << shift
-        end = position + -(-bits.bit_length() // 8)
-        merged = int.from_bytes(self._bits[position:end], "little") | bits
-        self._bits[position:end] = merged.to_bytes(end - position, "little")
+        """Set pages: bit 0 of `bits` is page `first`."""
+        number, shift = divmod(first, CHUNK)
+        data = (bits << shift).to_bytes(-(-(bits.bit_length() + shift) // 8), "little")
+        for start in range(0, len(data), CHUNK // 8):
+            piece = data[start : start + CHUNK // 8]
+            added = int.from_bytes(piece, "little")
+            if added:
+                chunk = self._chunk(number)
+                merged = int.from_bytes(chunk[: len(piece)], "little") | added
+                chunk[: len(piece)] = merged.to_bytes(len(piece), "little")
+            number += 1
 
-    def bits(self, first: int = 0, count: int | None = None) -> int:
-        """The bits of `count` pages from `first` on; of all that follow without a count."""
-        end = self.pages if count is None else min(first + count, self.pages)
-        position, shift = divmod(first, 8)
-        found = int.from_bytes(self._bits[position : -(-end // 8)], "little") >> shift
-        return found & (1 << max(end - first, 0)) - 1
-
-    def take(self, first: int = 0, count: int | None = None) -> int:
-        """Return the bits of pages as `bits` does, and clear them."""
-        found = self.bits(first, count)
-        position, shift = divmod(first, 8)
-        end = position + -(-(found.bit_length() + shift) // 8)
-        if found:
-            left = int.from_bytes(self._bits[position:end], "little") & ~(found << shift)
-            self._bits[position:end] = left.to_bytes(end - position, "little")
-        return found
+    def merge_run(self, first: int, count: int) -> None:
+        """Set `count` pages from `first` on."""
+        while count:
+            step = min(count, CHUNK - first % CHUNK)
+            self.merge(first, (1 << step) - 1)
+            first += step
+            count -= step
 
     def count(self) -> int:
         """How many pages are set."""
-        return int.from_bytes(self._bits, "little").bit_count()
+        return sum(int.from_bytes(chunk, "little").bit_count() for chunk in self._chunks.values())
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """The set pages, ascending, as first page and number of those that follow each other."""
-        bits = int.from_bytes(self._bits, "little")
-        first = 0
-        while bits:
-            clear = (bits & -bits).bit_length() - 1
-            bits >>= clear
-            first += clear
-            length = (~bits & bits + 1).bit_length() - 1
-            yield first, length
-            bits >>= length
-            first += length
+        begun = end = 0
+        for number in sorted(self._chunks):
+            for first, last in _runs(self._chunks[number], number * CHUNK):
+                if first > end:
+                    if end > begun:
+                        yield begun, end - begun
+                    begun = first
+                elif end == begun:
+                    begun = first
+                end = last
+        if end > begun:
+            yield begun, end - begun
+
+
+def _runs(chunk: bytearray, base: int) -> Iterator[tuple[int, int]]:
+    """The runs of set bits in a chunk as first page and the page behind the last."""
+    bits = f"{int.from_bytes(chunk, 'little'):b}"[::-1]
+    first = bits.find("1")
+    while first >= 0:
+        last = bits.find("0", first)
+        last = len(bits) if last < 0 else last
+        yield base + first, base + last
+        first = bits.find("1", last)
 
 
 class DirtyPages:
@@ -76,10 +102,14 @@ class DirtyPages:
 
     def mark(self, block: RAMBlock, first: int, bits: int) -> None:
         """Note written pages of a block, bit 0 of `bits` being its page `first`."""
+        self.bitmap(block).merge(first, bits)
+
+    def bitmap(self, block: RAMBlock) -> DirtyBitmap:
+        """The bitmap of a block, made if it has none yet."""
         bitmap = self.blocks.get(block)
         if bitmap is None:
-            bitmap = self.blocks[block] = DirtyBitmap(-(-block.max_length // self.page_size))
-        bitmap.merge(first, bits)
+            bitmap = self.blocks[block] = DirtyBitmap()
+        return bitmap
 
     def count(self, block: RAMBlock | None = None) -> int:
         """How many pages are set, of one block or of all."""

@@ -6,11 +6,13 @@ a block, the stream has the aliases in place of it; whoever migrates translates 
 
 from __future__ import annotations
 
-from .ramblock import RAMBlock
+from .dirty import DirtyPages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .ramblock import RAMBlock
 
 
 def stream_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[RAMBlock, int, int]]:
@@ -36,18 +38,14 @@ def owned_pieces(block: RAMBlock) -> Iterator[tuple[RAMBlock, int, int, int]]:
             yield owner, start, start - block.aliased_offset, limit - start
 
 
-def stream_bitmap(block: RAMBlock, dirty: bytes, page_size: int) -> bytes:
-    """The dirty bitmap of a block of the stream, of `dirty`, that of the block which owns its memory.
-
-    A bit is a page, the lowest first, as in `KVM_GET_DIRTY_LOG`. Pages that migrate by another name are clean here.
-    """
-    pages = -(-block.max_length // page_size)
-    bits = 0
-    for _owner, start, offset, length in owned_pieces(block):
-        first, count = start // page_size, -(-length // page_size)
-        covering = int.from_bytes(dirty[first // 8 : (first + count + 7) // 8], "little") >> first % 8
-        bits |= (covering & ((1 << count) - 1)) << offset // page_size
-    return bits.to_bytes(-(-pages // 8), "little")
+def stream_pages(pages: DirtyPages) -> DirtyPages:
+    """The same written pages by the blocks of the stream that have them; those that do not migrate are left out."""
+    found = DirtyPages(pages.page_size)
+    for owner, bitmap in pages.blocks.items():
+        for first, count in bitmap.runs():
+            for holder, offset, length in stream_pieces(owner, first * pages.page_size, count * pages.page_size):
+                found.bitmap(holder).merge_run(offset // pages.page_size, -(-length // pages.page_size))
+    return found
 
 
 def _division(owner: RAMBlock) -> Iterator[tuple[int, int, RAMBlock]]:
