@@ -4,14 +4,17 @@ Times, in KVM, the registration of many slots of a page each, and a region of on
 again while it has few or many slots. `bare` is a loop that makes the same ioctls in this process and nothing else. The two
 alternate; what is printed is the fastest of each, their ratio, and the median of the ratios of the pairs. Judges nothing.
 
-Real QEMU is not in it: it cannot be given a largest memslot, and what it can be told to reconfigure while it runs (memory
-hotplug) is mostly the work of devices.
+Then, beside real QEMU, what a running pc is reconfigured by: its BIOS area shows RAM and ROM in turn (PAM). QEMU is told so by its
+monitor's `o`, and what a port write takes that changes nothing is subtracted; ours is the same change of regions.
 """
 
 from __future__ import annotations
 
 import gc
+import json
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -126,11 +129,65 @@ def change_ours(slots: int) -> float:
         return timed(work) / CHANGES
 
 
-def report(name: str, bare: Callable[[], float], ours: Callable[[], float], pairs: int) -> None:
+SHADOWED = 0xF0000
+PAM_RAM, PAM_ROM = 0x30, 0x00
+
+
+def pam_qemu() -> float:
+    """Seconds that one change takes in real QEMU."""
+    options = ["-M", "pc", "-m", "128M", "-accel", "kvm", "-S", "-display", "none", "-nodefaults", "-qmp", "stdio"]
+    process = subprocess.Popen(
+        ["qemu-system-x86_64", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None and process.stdout is not None
+    stdin, stdout = process.stdin, process.stdout
+
+    def call(command: str, **arguments: str) -> None:
+        stdin.write(json.dumps({"execute": command, "arguments": arguments}).encode())
+        stdin.flush()
+        while "return" not in json.loads(stdout.readline()):
+            pass
+
+    def write_pam(value: int) -> float:
+        begin = time.perf_counter()
+        call("human-monitor-command", **{"command-line": f"o /b 0xcfd {value:#x}"})
+        return time.perf_counter() - begin
+
+    stdout.readline()
+    call("qmp_capabilities")
+    call("human-monitor-command", **{"command-line": "o /w 0xcf8 0x80000058"})
+    changes = [write_pam(PAM_ROM if number % 2 else PAM_RAM) for number in range(CHANGES)]
+    nothing = [write_pam(PAM_ROM) for _ in range(CHANGES)]
+    call("quit")
+    process.communicate()
+    return statistics.median(changes) - statistics.median(nothing)
+
+
+def pam_ours() -> float:
+    """Seconds that the same change takes here."""
+    config = Config()
+    config.machine_type, config.ram_size, config.accelerators = "pc", 128 << 20, [("kvm", {})]
+    with VirtualMachine(config) as vm:
+        windows = [region for region in vm.machine.system.subregions if region.address == SHADOWED]
+        (ram,) = (region for region in windows if region.name == "pam-ram")
+        (rom,) = (region for region in windows if region.name == "pam-pci" and region.enabled)
+        taken = []
+        for number in range(CHANGES):
+            begin = time.perf_counter()
+            with vm.topology.transaction():
+                rom.set_enabled(bool(number % 2))
+                ram.set_enabled(not number % 2)
+            taken.append(time.perf_counter() - begin)
+        return statistics.median(taken)
+
+
+def report(
+    name: str, bare: Callable[[], float], ours: Callable[[], float], pairs: int, *, beside: str = "bare"
+) -> None:
     found = [(bare(), ours()) if number % 2 else (ours(), bare())[::-1] for number in range(pairs)]
     ratio = statistics.median(mine / theirs for theirs, mine in found)
     theirs, mine = (min(times) for times in zip(*found, strict=True))
-    times = f"bare {theirs * 1e6:7.2f} us   ramslot {mine * 1e6:7.2f} us"
+    times = f"{beside} {theirs * 1e6:7.2f} us   ramslot {mine * 1e6:7.2f} us"
     print(f"{name:50} {times}   ratio {mine / theirs:.2f}, median {ratio:.2f}")
 
 
@@ -148,6 +205,10 @@ def main() -> int:
     for count in (1, slots):
         name = f"a region comes and goes, {count} slots beside it"
         report(name, lambda count=count: change_bare(count), lambda count=count: change_ours(count), pairs)  # type: ignore[misc]
+    if shutil.which("qemu-system-x86_64"):
+        report("a pc's BIOS area becomes RAM or ROM", pam_qemu, pam_ours, pairs, beside="QEMU")
+    else:
+        print("qemu-system-x86_64 is not installed")
     return 0
 
 
