@@ -109,7 +109,12 @@ class Executor:
     async def _wait(self, task: Task[Any]) -> Any:
         """Run a task to its end; raises what it raises."""
         done: asyncio.Future[tuple[Any, Exception | None]] = asyncio.get_running_loop().create_future()
-        self._cancellation = self._program.worker.start(task, lambda result, error: done.set_result((result, error)))
+
+        def finish(result: Any, error: Exception | None) -> None:
+            if not done.done():  # nobody waits any more where the session was ended meanwhile
+                done.set_result((result, error))
+
+        self._cancellation = self._program.worker.start(task, finish)
         try:
             await asyncio.wait((done,), timeout=PATIENCE)
             if not done.done():
