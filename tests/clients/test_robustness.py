@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -383,4 +384,54 @@ def test_sigterm_while_the_machine_is_being_made_ends_it_cleanly(launch: Launch)
     program = launch("-m", "4G", "-mem-prealloc", "-object", "memory-backend-ram,id=m,size=2G,prealloc=on")
     program.connect().recv(16)  # the greeting comes before the machine
     wait_for(lambda: program.resident() > 200 * MIB, "memory")
+    assert program.end(signal.SIGTERM) == (0, "", "")
+
+
+def make_memory_group() -> Path | None:
+    """A memory control group of 300 MiB, in either version; None where none can be made."""
+    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = Path(root) / f"ramslot-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(f"{300 * MIB}")
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    group = make_memory_group()
+    if group is None:
+        pytest.skip("no memory control group can be made here")
+    yield group
+    wait_for(lambda: not (group / "cgroup.procs").read_text(), "end of the group's processes")
+    group.rmdir()
+
+
+@pytest.mark.parametrize("kind", ["ram", "memfd"])
+def test_a_memory_limit_is_an_error_and_not_the_end(launch: Launch, memory_group: Path, kind: str) -> None:
+    program = launch()
+    client = program.client()
+    (memory_group / "cgroup.procs").write_text(str(program.process.pid))
+    client.call("object-add", qom_type="memory-backend-ram", id="small", size=64 * MIB, prealloc=True)
+    before = settle(program)
+    for threads in (1, 2):
+        with pytest.raises(QMPError, match=r"^qemu_prealloc_mem: preallocating memory failed: Cannot allocate memory$"):
+            client.call(
+                "object-add",
+                qom_type=f"memory-backend-{kind}",
+                id="m",
+                size=1 << 30,
+                prealloc=True,
+                prealloc_threads=threads,
+            )
+        assert settle(program) == before
+    client.call("object-add", qom_type=f"memory-backend-{kind}", id="m", size=128 * MIB, prealloc=True)
+    assert len(client.call("query-memdev")) == 2
     assert program.end(signal.SIGTERM) == (0, "", "")

@@ -19,21 +19,42 @@ from ramslot.vm.steps import Cancellation
 MIB = 1 << 20
 
 
+class Host:
+    """How much may be populated; None lets everything be."""
+
+    def __init__(self) -> None:
+        self.room: int | None = None
+        self.asked = 0
+
+    @property
+    def populate_room(self) -> int | None:
+        self.asked += 1
+        return self.room
+
+
 class Memory:
     """What is populated, and by whom."""
 
     page_size = 4096
+    counted = True
 
     def __init__(self) -> None:
         self.ranges: list[tuple[int, int]] = []
         self.threads: set[int] = set()
         self.fails_at = -1
+        self.host = Host()
+        self.present = False
 
     def populate(self, start: int, length: int) -> None:
         if start == self.fails_at:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         self.threads.add(threading.get_ident())
+        if self.host.room is not None and not self.present:
+            self.host.room -= length
         self.ranges.append((start, length))
+
+    def page_nodes(self, offsets: range) -> list[int | None]:
+        return [0 if self.present else None] * len(offsets)
 
 
 @pytest.fixture
@@ -44,7 +65,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def make(memory: Any, length: int, threads: int = 1) -> Preallocation:
-    return Preallocation("m", memory, length, threads)
+    return Preallocation(memory.host, "m", memory, length, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 400])
@@ -82,6 +103,34 @@ def test_a_failure_of_one_thread_ends_all(memory: Memory, threads: int) -> None:
         preallocation.run(Cancellation())
     assert preallocation.status == "failed"
     assert preallocation.done < 4_000 * MIB
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_nothing_is_touched_for_which_the_kernel_would_kill(memory: Memory, threads: int) -> None:
+    memory.host.room = 100 * MIB
+    with pytest.raises(VMError, match=r"preallocating memory failed: Cannot allocate memory$"):
+        make(memory, 200 * MIB, threads).run(Cancellation())
+    assert 90 * MIB <= sum(length for _start, length in memory.ranges) <= 100 * MIB
+    assert memory.host.asked <= 100 + 4
+
+
+def test_with_much_room_it_is_looked_up_now_and_then(memory: Memory) -> None:
+    memory.host.room = 100 << 30
+    make(memory, 4 << 30).run(Cancellation())
+    assert memory.host.asked == 1
+
+
+def test_what_is_there_already_needs_no_room(memory: Memory) -> None:
+    memory.host.room, memory.present = 0, True
+    preallocation = make(memory, 8 * MIB)
+    preallocation.run(Cancellation())
+    assert preallocation.done == 8 * MIB
+
+
+def test_memory_that_is_not_counted_is_not_refused(memory: Memory) -> None:
+    memory.host.room, memory.counted = 0, False
+    make(memory, 8 * MIB).run(Cancellation())
+    assert memory.host.asked == 0
 
 
 def test_cancelled_before_it_has_begun(memory: Memory) -> None:

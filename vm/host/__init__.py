@@ -51,7 +51,7 @@ class HostMemory(ABC):
     Offsets and lengths are bytes within it; what reaches outside of it, and anything after `close`, is a ValueError.
     """
 
-    __slots__ = ("address", "page_size", "readonly", "share", "size")
+    __slots__ = ("address", "counted", "page_size", "readonly", "share", "size")
 
     address: int
     """Where it begins in this process (a guest's hva)."""
@@ -62,6 +62,9 @@ class HostMemory(ABC):
     share: bool
     """Whether writes reach the file, or other processes."""
     readonly: bool
+    counted: bool
+    """Whether a page that is populated takes of what `Host.populate_room` tells: no huge page does, and no page of a
+    file on a disk."""
 
     @abstractmethod
     def view(self, offset: int, length: int) -> memoryview:
@@ -228,6 +231,11 @@ class Host(ABC):
     @abstractmethod
     def address_space_left(self) -> int | None:
         """Bytes that this process may still map; None without a limit."""
+
+    @property
+    @abstractmethod
+    def populate_room(self) -> int | None:
+        """Bytes that can be populated before the kernel would kill a process for it; None where it refuses instead."""
 
     @property
     @abstractmethod

@@ -64,6 +64,12 @@ class LinuxHost(Host):
         return limit - int(_read(f"{self._proc}/self/statm").split()[0]) * self.page_size
 
     @property
+    def populate_room(self) -> int | None:
+        from .linux_limits import populate_room
+
+        return populate_room(self._sys, self._proc)
+
+    @property
     def commit_left(self) -> int | None:
         limit, committed = self._meminfo("CommitLimit"), self._meminfo("Committed_AS")
         if limit is None or committed is None or self._overcommit_policy() != "2":
@@ -166,7 +172,7 @@ class LinuxHost(Host):
         flags = lib.MAP_ANONYMOUS
         if not reserve:
             flags |= self._no_reserve()
-        return self._map(size, flags, -1, 0, share, False, max(align, ANONYMOUS_ALIGNMENT), self.page_size)
+        return self._map(size, flags, None, 0, share, False, max(align, ANONYMOUS_ALIGNMENT), self.page_size)
 
     def map_file(
         self,
@@ -179,13 +185,15 @@ class LinuxHost(Host):
         align: int = 0,
         page_size: int = 0,
     ) -> HostMemory:
+        if not isinstance(file, LinuxFile):
+            raise TypeError("a file of another host")
         page_size = page_size or file.page_size
         flags = 0
         if not reserve:
             # Of a file, only private pages outside of hugetlbfs are charged to swap.
             charged = not share and page_size == self.page_size
             flags = self._no_reserve() if charged else lib.MAP_NORESERVE
-        return self._map(size, flags, file.fd, offset, share, readonly, align, page_size)
+        return self._map(size, flags, file, offset, share, readonly, align, page_size)
 
     def _no_reserve(self) -> int:
         """Return the flag, or refuse as QEMU does where the kernel counts every page whatever the flag says."""
@@ -200,15 +208,26 @@ class LinuxHost(Host):
             return ""  # an unreadable policy is for mmap to find out
 
     def _map(
-        self, size: int, flags: int, fd: int, offset: int, share: bool, readonly: bool, align: int, page_size: int
+        self,
+        size: int,
+        flags: int,
+        file: LinuxFile | None,
+        offset: int,
+        share: bool,
+        readonly: bool,
+        align: int,
+        page_size: int,
     ) -> HostMemory:
         size = -(-size // page_size) * page_size
         align = max(align, page_size)
         guard = self.page_size
         protection = lib.PROT_READ if readonly else lib.PROT_READ | lib.PROT_WRITE
         flags |= lib.MAP_SHARED if share else lib.MAP_PRIVATE
+        fd = -1 if file is None else file.fd
         address = map_guarded(size, align, guard, protection, flags, fd, offset)
-        return LinuxMemory(address, size, guard, page_size, share, readonly)
+        ordinary = page_size == self.page_size and not readonly
+        counted = ordinary and (not share or file is None or file.in_memory)
+        return LinuxMemory(address, size, guard, page_size, share, readonly, counted)
 
     def open_file(self, path: str, readonly: bool = False) -> HostFile:
         # Without O_NONBLOCK, opening a FIFO for reading would wait for somebody to write.

@@ -85,7 +85,10 @@ class LinuxMemory(HostMemory):
 
     __slots__ = ("_exporter", "_mapped")
 
-    def __init__(self, address: int, size: int, guard: int, page_size: int, share: bool, readonly: bool) -> None:
+    def __init__(
+        self, address: int, size: int, guard: int, page_size: int, share: bool, readonly: bool, counted: bool
+    ) -> None:
+        self.counted = counted
         self.address = address
         self.size = size
         self.page_size = page_size
@@ -174,6 +177,11 @@ class LinuxFile(HostFile):
     def page_size(self) -> int:
         kind, block_size = fstatfs(self._fd)
         return block_size if kind == lib.HUGETLBFS_MAGIC else self._host_page_size
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the file's pages are memory and nothing else, as a tmpfs's are."""
+        return bool(fstatfs(self._fd)[0] == lib.TMPFS_MAGIC)
 
     def truncate(self, size: int) -> None:
         ftruncate(self._fd, size)

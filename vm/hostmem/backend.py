@@ -237,7 +237,7 @@ class MemoryBackend(UserCreatable):
         from .prealloc import Preallocation
 
         defaults = self.defaults
-        preallocation = Preallocation(name, memory, self.length, self.prealloc_threads)
+        preallocation = Preallocation(self.host, name, memory, self.length, self.prealloc_threads)
         defaults.preallocations.append(preallocation)
         defaults.on_preallocation(preallocation)
         try:

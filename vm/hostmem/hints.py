@@ -64,9 +64,8 @@ def of_populating(backend: MemoryBackend, page_size: int) -> str | None:
     left = host.free_space(path) if path is not None else None
     if left is not None and left < length:
         return _limit(f"the file system of {path}", left, length)
-    if host.available_memory < length:
-        return _limit("the host", host.available_memory, length)
-    return None
+    room = host.available_memory if host.populate_room is None else host.populate_room
+    return _limit("the host, or the control group's memory limit,", room, length) if room < length else None
 
 
 def of_huge_page_size(host: Host) -> str:

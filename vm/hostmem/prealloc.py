@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Not `threading`, which takes 2 ms to import and has nothing more that is needed here.
 import _thread
+import errno
 import os
 from time import monotonic
 
@@ -13,11 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..host import HostMemory
+    from ..host import Host, HostMemory
     from ..steps import Cancellation
 
 PORTION = 64 << 20
 """Bytes that a thread takes at a time, unless a page is larger: at most some 0.05 s of work."""
+NEAR = 1 << 30
+"""With less room than this it is looked up before each portion: others may need memory, too."""
 MOST_PORTIONS = 1 << 13
 """Memory so large (above 512 GiB) that it would be more portions is taken in larger ones."""
 
@@ -33,7 +36,9 @@ class Preallocation:
         "_cancelled",
         "_done",
         "_failures",
+        "_room",
         "_started",
+        "host",
         "length",
         "memory",
         "name",
@@ -41,7 +46,8 @@ class Preallocation:
         "threads",
     )
 
-    def __init__(self, name: str, memory: HostMemory, length: int, threads: int) -> None:
+    def __init__(self, host: Host, name: str, memory: HostMemory, length: int, threads: int) -> None:
+        self.host = host
         self.name = name
         """The backend's id."""
         self.memory = memory
@@ -51,6 +57,8 @@ class Preallocation:
         """`running`, and in the end `completed`, `failed` or `cancelled`."""
         self._done = [0]
         self._failures: list[OSError] = []
+        self._room = 0
+        """Bytes that could surely be populated when somebody looked, less what was since."""
         self._cancelled = False
         self._cancellation: Cancellation | None = None
         self._started = monotonic()
@@ -92,6 +100,7 @@ class Preallocation:
                     return
                 length = min(portion, self.length - start)
                 try:
+                    self._make_sure_of_room(start, length, count)
                     self.memory.populate(start, length)
                 except OSError as error:
                     self._failures.append(error)
@@ -100,6 +109,20 @@ class Preallocation:
 
         _run_together(work, count)
         self._check(cancellation)
+
+    def _make_sure_of_room(self, start: int, length: int, threads: int) -> None:
+        """Raise ENOMEM where populating a portion would make the kernel kill a process, us most likely."""
+        if not self.memory.counted:
+            return
+        if self._room < max(length * threads, NEAR):
+            room = self.host.populate_room
+            if room is not None and room < length * threads:
+                page_size = self.memory.page_size
+                nodes = self.memory.page_nodes(range(start, start + length, page_size))
+                if room < nodes.count(None) * page_size * threads:
+                    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            self._room = NEAR if room is None else room
+        self._room -= length
 
     def _check(self, cancellation: Cancellation) -> None:
         if self._failures:

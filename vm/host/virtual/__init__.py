@@ -136,6 +136,10 @@ class VirtualHost(Host):
         return None
 
     @property
+    def populate_room(self) -> int | None:
+        return None
+
+    @property
     def commit_left(self) -> int | None:
         return self._commit.room
 

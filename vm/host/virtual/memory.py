@@ -44,6 +44,7 @@ class VirtualMemory(HostMemory):
         self.page_size = page_size
         self.share = share
         self.readonly = readonly
+        self.counted = False
         self.committed = 0
         """Bytes that the host promised for it."""
         self._host = host
