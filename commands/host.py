@@ -178,5 +178,6 @@ HMP = (
         fixed("query-host"),
         _render_host,
         help="show the host's NUMA nodes, huge pages, rules and limits, and who uses them",
+        preconfig=True,
     ),
 )

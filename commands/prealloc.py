@@ -58,7 +58,11 @@ def _render_prealloc(result: list[dict[str, Any]], _words: Any) -> str:
 
 HMP = (
     HMPCommand(
-        "info prealloc", fixed("query-prealloc"), _render_prealloc, help="show memory that is being preallocated"
+        "info prealloc",
+        fixed("query-prealloc"),
+        _render_prealloc,
+        help="show memory that is being preallocated",
+        preconfig=True,
     ),
     HMPCommand(
         "prealloc_cancel",
@@ -66,5 +70,6 @@ HMP = (
         help="stop preallocating the memory of an object",
         syntax="id",
         parameters=(Word("id", "preallocation-id"),),
+        preconfig=True,
     ),
 )

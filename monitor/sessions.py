@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
+GOES_ON = ("x-exit-preconfig",)
+"""Commands that are not stopped when their client leaves: the machine would have to end, for others too."""
+
+
 class QMPMonitor(FrontEnd):
     """QMP on a character device, for one client after another."""
 
@@ -107,7 +111,7 @@ class QMPMonitor(FrontEnd):
             running = self._program.worker.start(
                 result, lambda value, error: self._finish(session, request, value, error)
             )
-            self._cancellation = running if session.busy else None
+            self._cancellation = running if session.busy and request.command not in GOES_ON else None
         else:
             self._chardev.write(session.reply(request, result))
 
@@ -189,7 +193,8 @@ class HMPMonitor(FrontEnd):
     def _run(self, line: str) -> None:
         self._running = True
         task = run_hmp_line(self._program.context, line)
-        self._cancellation = self._program.worker.start(task, self._finish)
+        running = self._program.worker.start(task, self._finish)
+        self._cancellation = None if line.split()[:1] == ["exit_preconfig"] else running
 
     def _finish(self, text: str | None, error: Exception | None) -> None:
         from .readline import to_terminal

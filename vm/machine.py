@@ -253,7 +253,8 @@ class VirtualMachine:
             for property_name, value in in_setting_order(properties):
                 made.set(property_name, value)
             if name in self._pending_ids or self.tree.objects.has_property(name):
-                raise VMError(f"attempt to add duplicate property '{name}' to object (type 'container')")
+                text = f"attempt to add duplicate property '{name}' to object (type 'container')"
+                raise VMError(text, hint=self._pending_hint(name))
             yield from self._complete(name, made)
         except BaseException:
             made.release()
@@ -271,11 +272,15 @@ class VirtualMachine:
         finally:
             self._pending_ids.discard(name)
 
+    def _pending_hint(self, name: str) -> str | None:
+        """What to say of an object that is not there yet."""
+        return f"it is being made; 'prealloc_cancel {name}' stops that" if name in self._pending_ids else None
+
     def delete_object(self, name: str) -> Task[None]:
         """Delete an object that nothing uses; a task, for it may take long. Raises `VMError`."""
         found = self.tree.objects.children.get(name)
         if not isinstance(found, UserCreatable):
-            raise VMError(f"object '{name}' not found")
+            raise VMError(f"object '{name}' not found", hint=self._pending_hint(name))
         if found.busy or (isinstance(found, MemoryBackend) and self.numa.uses(found)):
             raise VMError(f"object '{name}' is in use, can not be deleted")
         try:

@@ -12,6 +12,7 @@ from ramslot.vm.accel.sim import SimMemslotTable
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.steps import run_now
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,19 @@ def test_a_guest_that_looks_at_the_slots_just_before_a_change_looks_again_after_
         assert job.exits == 2
         processor.run(job, 0x8000, 1)
         assert job.exits == 2
+
+
+def test_a_guest_takes_pages_of_a_virtual_host() -> None:
+    config = Config()
+    config.machine_type, config.ram_size, config.host = "none", 64 << 20, "nodes=1,memory=16M,overcommit=1"
+    with VirtualMachine(config) as vm:
+        memory = vm.topology.ram_blocks
+        (block,) = memory
+        job = run_now(vm.start_guest(GuestJob(0, 8 << 20)))
+        assert (job.status, vm.host.residency([block.host])) == ("completed", [{0: 8 << 20}])
+        job = run_now(vm.start_guest(GuestJob(1 << 20, 32 << 20, stride=1 << 20)))
+        assert (job.status, vm.host.residency([block.host])) == ("completed", [{0: (8 << 20) + 25 * 4096}])
+        job = run_now(vm.start_guest(GuestJob(0, 64 << 20)))
+        assert job.status == "failed"
+        assert job.error.startswith("the host has no page for the guest at 0x")
+        assert vm.host.available_memory == 0

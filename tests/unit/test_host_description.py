@@ -51,8 +51,8 @@ def test_a_whole_description() -> None:
     found = parse_description(
         {
             "nodes": [
-                {"node": 4, "memory": "2G", "available": "1G", "cpus": "0-2,8", "distances": [10, 31], "huge-pages": {"2M": {"total": 4, "free": 1}}},
-                {"node": 2, "memory": 0, "cpus": [3], "distances": [31, 10]},
+                {"node": 4, "memory": "2G", "available": "1G", "cpus": "0-2,8", "distances": [31, 10], "huge-pages": {"2M": {"total": 4, "free": 1}}},
+                {"node": 2, "memory": 0, "cpus": [3], "distances": [10, 31]},
             ],
             "local-node": 2,
             "reserved-huge-pages": {"2M": 1},
@@ -110,7 +110,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"nodes": [{**NODE, "huge-pages": {"1G": 2}}]}, "nodes[0]: huge-pages: 2G do not fit into 1G of memory"),
     ({"nodes": [{**NODE, "available": "2G"}]}, "nodes[0].available: is more than there is besides huge pages, 1G"),
     ({"nodes": [{**NODE, "distances": [10, 20]}]}, "nodes[0]: distances: expects 1, one for each node"),
-    ({"nodes": [{**NODE, "distances": [256]}]}, "nodes[0].distances[0]: expects a whole number from 0 to 255"),
+    ({"nodes": [{**NODE, "distances": [11]}]}, "nodes[0]: distances: a node is 10 from itself"),
+    ({"nodes": [{**NODE, "cpus": "0-3"}, {**NODE, "cpus": "2"}]}, "nodes[1]: cpus: CPU 2 is on node 0 already"),
+    ({"nodes": [{**NODE, "cpus": "3-1"}]}, 'nodes[0].cpus: expects CPU numbers, as in [0, 1] or "0-15,32"'),
+    ({"nodes": [{**NODE, "distances": [256]}]}, "nodes[0].distances[0]: expects a whole number from 10 to 255"),
     ({"nodes": [{**NODE, "cpus": "0-x"}]}, 'nodes[0].cpus: expects CPU numbers, as in [0, 1] or "0-15,32"'),
     ({"nodes": [{**NODE, "cpus": "0-99999999999"}]}, 'nodes[0].cpus: expects CPU numbers, as in [0, 1] or "0-15,32"'),
     ({"nodes": [{**NODE, "memroy": 1}]}, "nodes[0]: 'memroy' is not known; there are node, memory, available, huge-pages, cpus, distances"),

@@ -295,6 +295,10 @@ class SimProcessor:
                 job.note_exit(gpa + number * job.stride)
             return count
         block = memslot.block
+        try:
+            block.host.touched(memslot.offset + gpa - memslot.gpa, count, job.stride)
+        except OSError as error:
+            raise VMError(f"the host has no page for the guest at {gpa:#x}: {error.strerror}") from None
         with block.host.view(0, block.host.size) as view:
             if job.mode == "read":
                 self._read(job, memslot, view, gpa, count)

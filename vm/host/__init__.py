@@ -95,6 +95,13 @@ class HostMemory(ABC):
         """
 
     @abstractmethod
+    def touched(self, offset: int, count: int, stride: int) -> None:
+        """Take note that a guest is about to touch `count` places from `offset` on, each `stride` behind the last.
+
+        Memory that is there by being touched needs no note; where it is only accounted for this is as `populate`.
+        """
+
+    @abstractmethod
     def discard(self, start: int, length: int) -> None:
         """Give the pages of a range back to the host; `start` and `length` are page-aligned.
 

@@ -193,5 +193,7 @@ def parse_cpu_list(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.strip().split(",") if text.strip() else []:
         first, _dash, last = part.partition("-")
+        if int(last or first) < int(first):
+            raise ValueError(f"{part} goes backwards")
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers

@@ -80,6 +80,11 @@ def touch(address: int, length: int, page_size: int, readonly: bool) -> None:
         os.close(fd)
 
 
+UNMAP_PIECE = 64 << 20
+"""Bytes that one call unmaps: some ms if all of its pages are there."""
+MOST_PIECES = 1 << 12
+
+
 class LinuxMemory(HostMemory):
     """A mapping made by `LinuxHost`."""
 
@@ -141,6 +146,9 @@ class LinuxMemory(HostMemory):
                 if error.errno != errno.EINTR:
                     raise
 
+    def touched(self, offset: int, count: int, stride: int) -> None:
+        pass
+
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
 
@@ -152,7 +160,11 @@ class LinuxMemory(HostMemory):
         if self._exporter() is not None:
             raise BufferError("memory is in use by a view of it")
         if self._mapped:
-            munmap(self.address, self._mapped)
+            # Nobody else can map or fault anything while the kernel works at a call: it is given pieces.
+            piece = -(-max(UNMAP_PIECE, self.size // MOST_PIECES) // self.page_size) * self.page_size
+            for start in range(0, self.size, piece):
+                munmap(self.address + start, min(piece, self.size - start))
+            munmap(self.address + self.size, self._mapped - self.size)
             self._mapped = 0
 
 

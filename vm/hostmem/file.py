@@ -172,6 +172,11 @@ def map_backing_store(
     length = backend.length
     file_size = _size(file)
     if file_size is not None and 0 < file_size < offset + length:
+        if offset:
+            raise VMError(
+                f"backing store size {file_size:#x} is too small for 'size' option {length:#x} plus 'offset' option "
+                f"{offset:#x}"
+            )
         raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
     if align % page_size:
         raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")

@@ -38,6 +38,8 @@ def of_mapping(backend: MemoryBackend, error: OSError, page_size: int) -> str | 
     left = host.commit_left
     if left is not None and left < length:
         return _limit("the host's commit limit (vm.overcommit_memory=2)", left, length)
+    if backend.prealloc:  # which goes not together with reserve=off
+        return _limit("the host", host.available_memory, length) if host.available_memory < length else None
     return NO_RESERVATION if backend.reserve else None
 
 
@@ -84,6 +86,8 @@ def of_opening(backend: MemoryBackend, error: OSError) -> str | None:
 def _missing_huge_pages(backend: MemoryBackend, page_size: int, *, reserved: bool) -> str | None:
     """How many huge pages there are too few, of the host or of the nodes that the memory is bound to."""
     host, needed = backend.host, -(-backend.length // page_size)
+    if backend.memory is not None:  # it has some of them already
+        needed -= sum(host.residency([backend.memory])[0].values()) // page_size
     nodes = backend.host_nodes if backend.policy == "bind" and not reserved else []
     if nodes:
         free = sum(host.huge_pages(page_size, node).free for node in nodes if node in host.nodes)

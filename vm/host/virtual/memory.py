@@ -116,6 +116,15 @@ class VirtualMemory(HostMemory):
             if reach < last and first < last:
                 raise refusal(errno.EFAULT)
 
+    def touched(self, offset: int, count: int, stride: int) -> None:
+        page_size = self._host.page_size
+        if stride <= page_size:
+            start = offset // page_size * page_size
+            self.populate(start, min(offset + (count - 1) * stride + 8, self.size) - start)
+            return
+        for place in range(offset, offset + count * stride, stride):
+            self.populate(place // page_size * page_size, page_size)
+
     def discard(self, start: int, length: int) -> None:
         with self._host.lock:
             self._check(start, length)

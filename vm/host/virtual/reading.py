@@ -124,7 +124,10 @@ def read_description(source: str) -> HostDescription:
 
 
 def expand_short_form(text: str) -> dict[str, Any]:
-    """The JSON that `nodes=8,memory=2T,hugepages-1G=64` stands for; memory and huge pages are those of each node."""
+    """The JSON that `nodes=8,memory=2T,hugepages-1G=64` stands for; memory and huge pages are those of each node.
+
+    Each node has one CPU, of its own number.
+    """
     document: dict[str, Any] = {"overcommit": {}, "limits": {}}
     node: dict[str, Any] = {"huge-pages": {}}
     nodes = 1
@@ -146,7 +149,7 @@ def expand_short_form(text: str) -> dict[str, Any]:
             raise VMError(f"'{key}' is not known; there are {', '.join(SHORT_FORM)} and hugepages-SIZE")
     if "memory" not in node:
         raise VMError("memory= is missing: how much each node has")
-    document["nodes"] = [dict(node) for _ in range(nodes)]
+    document["nodes"] = [{**node, "cpus": [number]} for number in range(nodes)]
     return document
 
 
@@ -205,11 +208,17 @@ def _nodes(place: _Place, page_size: int) -> list[NodeDescription]:
     memory = sum(node.memory for node, _ in described.values())
     if not 0 < memory < MOST:
         raise place.wrong(f"all have less than {size_text(MOST)} of memory" if memory else "no node has memory")
+    taken: dict[int, int] = {}
     for number, (node, item) in described.items():
+        for cpu in node.cpus:
+            if taken.setdefault(cpu, number) != number:
+                raise item.wrong(f"cpus: CPU {cpu} is on node {taken[cpu]} already")
         usual = [LOCAL_DISTANCE if number == other else REMOTE_DISTANCE for other in numbers]
         node.distances = node.distances or usual
         if len(node.distances) != len(numbers):
             raise item.wrong(f"distances: expects {len(numbers)}, one for each node")
+        if node.distances[numbers.index(number)] != LOCAL_DISTANCE:
+            raise item.wrong(f"distances: a node is {LOCAL_DISTANCE} from itself")
     return [described[number][0] for number in numbers]
 
 
@@ -233,7 +242,7 @@ def _node(place: _Place, position: int, page_size: int) -> NodeDescription:
     if "cpus" in members:
         node.cpus = _cpus(members["cpus"])
     if "distances" in members:
-        node.distances = [item.integer(0, 255) for item in members["distances"].items()]
+        node.distances = [item.integer(LOCAL_DISTANCE, 255) for item in members["distances"].items()]
     return node
 
 
