@@ -23,18 +23,23 @@ def guest_run(context: Context, arguments: Arguments) -> Any:
     """Start a guest, which goes on by itself and whose end is an event; a task if the caller wants to wait."""
     from ..vm.accel.guest import GuestJob
 
+    wait = arguments.get("wait", False)
+    if wait and not context.vm.running:
+        raise VMError("a guest runs while the machine does, which is paused: nothing would end the wait")
     numbers = {name: arguments[name] & UINT64 for name in NUMBERS if name in arguments}
     job = GuestJob(mode=arguments.get("mode", "write"), **{"start": 0, **numbers})
-    task = _follow(context, context.vm.start_guest(job))
-    if arguments.get("wait"):
+    task = _follow(context, context.vm.start_guest(job), wait)
+    if wait:
         return task
     context.program.start_task(task)
     return {}
 
 
-def _follow(context: Context, task: Task[GuestJob]) -> Task[dict[str, Any]]:
+def _follow(context: Context, task: Task[GuestJob], wait: bool) -> Task[dict[str, Any]]:
     job = yield from task
     context.vm.emit("GUEST_ENDED", describe(job, context.vm))
+    if wait and job.status == "failed":
+        raise VMError(job.error)
     return {}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from ..vm.errors import VMError
 from .explain import backend_of
 from .hmp import HMPCommand, Word
@@ -68,12 +71,21 @@ def save_map(context: Context, arguments: Arguments) -> dict[str, Any]:
     machine = context.vm.machine
     picture = draw(query_map(context, {}), f"{machine.machine_type.name}, {_size(machine.ram_size)} RAM")
     try:
-        with open(arguments["filename"], "w", encoding="utf-8") as file:
-            file.write(picture)
+        _write(arguments["filename"], picture)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise VMError(f"cannot write '{arguments['filename']}': {reason}") from None
     return {}
+
+
+def _write(path: str, text: str) -> None:
+    """Replace the contents of a regular file; a pipe could keep all waiting. Raises `OSError`, `ValueError`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        file.truncate(0)
+        file.write(text)
 
 
 def rows_of(ranges: list[dict[str, Any]], budget: int) -> list[int]:

@@ -176,3 +176,13 @@ def test_a_script_waits_for_its_guest(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("guest: completed, pattern 0000000000000000-000000000000ffff, stride 4 KiB\n")
     assert "Invalid parameter" in done.stderr or "expects" in done.stderr
+
+
+def test_who_waits_is_told_of_a_failure(launch: Launch) -> None:
+    client = launch("-m", "64M", "-accel", "sim", "-host", "nodes=1,memory=16M,overcommit=1").client()
+    with pytest.raises(QMPError, match=r"^a guest runs while the machine does, which is paused"):
+        client.call("guest-run", length=4096, wait=True)
+    client.call("cont")
+    with pytest.raises(QMPError, match=r"^the host has no page for the guest at 0x\w+: Cannot allocate memory$"):
+        client.call("guest-run", length=64 << 20, wait=True)
+    assert client.event("GUEST_ENDED")["data"]["status"] == "failed"

@@ -294,8 +294,8 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
     assert (tmp_path / "ram").read_bytes()[4 * MIB - 1 : 4 * MIB + 2] == b"acb"
     run_now(vm.delete_object("m"))
     for size, offset, text in (
-        (4 * MIB, 4 * MIB + PAGE, "backing store size 0x800000 does not match 'size' option 0x400000"),
-        (4 * MIB, 8 * MIB, "backing store size 0x800000 does not match 'size' option 0x400000"),
+        (4 * MIB, 4 * MIB + PAGE, TOO_SMALL.format(4 * MIB + PAGE)),
+        (4 * MIB, 8 * MIB, TOO_SMALL.format(8 * MIB)),
         (4 * MIB, 100, "offset 0x64 must be multiples of page size 0x1000"),
     ):
         assert str(refused(add, "file", size, offset=offset)) == text
@@ -305,6 +305,9 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
         assert list(tmp_path.iterdir()) == []
     add("file", 4 * MIB, offset=MIB)
     assert (tmp_path / "ram").stat().st_size == 5 * MIB
+
+
+TOO_SMALL = "backing store size 0x800000 is too small for 'size' option 0x400000 plus 'offset' option {:#x}"
 
 
 @pytest.mark.parametrize(

@@ -431,3 +431,47 @@ def test_what_is_written_is_dirty_in_the_blocks_that_migrate(accelerator: Accele
             "rest": [(0, 3)],
         }
         assert set(found.blocks) == {blocks["boot"], blocks["rest"]}
+
+
+@on_all
+def test_one_guest_after_another_without_a_pause(accelerator: Accelerator) -> None:
+    with machine(accelerator, "none", MIB) as vm:
+        for number in range(5):
+            with running(vm, 0, MIB, passes=0) as job:
+                assert progress(job)
+                vm.stop_guest()
+                assert job.status == "stopped"
+                run(vm, 0, MIB, value=number)
+                assert bytes(memory(vm).host.view(0, 8)) == number.to_bytes(8, "little")
+
+
+@on_all
+@pytest.mark.parametrize("mode", ["read", "write", "pattern"])
+def test_where_the_guest_s_own_code_is_there_is_nothing_for_it(accelerator: Accelerator, mode: str) -> None:
+    with machine(accelerator, "none", MIB) as vm:
+        for start in range((1 << 46) - (4 << 20), 1 << 46, 2 << 20):
+            job = run(vm, start, 2 * MIB, mode)
+            assert (job.accesses, job.exits, job.first_exit, job.sum) == (512, 512, start, 0)
+
+
+@on_all
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_many_accesses_to_nothing_among_memory(accelerator: Accelerator, mode: str) -> None:
+    with machine(accelerator, "none", 4 * MIB) as vm:
+        vm.machine.system.add_subregion(MIB, vm.topology.io("hole", 2 * MIB), 1)
+        if mode == "read":
+            run(vm, 0, 4 * MIB, "write", value=3)
+        job = run(vm, 0, 4 * MIB, mode, value=5)
+        assert (job.accesses, job.exits, job.first_exit) == (1024, 512, MIB)
+        view = memory(vm).host.view(0, 4 * MIB)
+        words = [int.from_bytes(view[page * PAGE : page * PAGE + 8], "little") for page in range(1024)]
+        view.release()
+        if mode == "read":
+            assert job.sum == sum(words[:256] + words[768:])
+        else:
+            assert words == [5] * 256 + [0] * 512 + [5] * 256
+
+
+def test_the_time_of_a_guest_is_what_passed() -> None:
+    with machine(("sim", {}), "none", MIB) as vm:
+        assert run(vm, 0, PAGE, rate=1).seconds < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,6 +180,13 @@ def test_a_picture_that_cannot_be_saved(make: Callable[..., Context], tmp_path: 
     for name, reason in ((f"{tmp_path}/no/m.svg", "No such file or directory"), (str(tmp_path), "Is a directory")):
         with pytest.raises(VMError, match=f"^cannot write '{name}': {reason}$"):
             ask(context, "save-map", filename=name)
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(VMError, match=r"it is no regular file$"):
+        ask(context, "save-map", filename=str(tmp_path / "fifo"))
+    os.close(reader)
+    with pytest.raises(VMError, match=r"No such device or address$"):
+        ask(context, "save-map", filename=str(tmp_path / "fifo"))
     with pytest.raises(VMError, match="embedded null"):
         ask(context, "save-map", filename="a\0b")
     with pytest.raises(HMPLineError, match="string expected"):

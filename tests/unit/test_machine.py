@@ -127,8 +127,8 @@ def test_backends_come_before_the_ram() -> None:
         ),
         ({"ram_size": 1 << 50}, "cannot set up guest memory 'ram': Cannot allocate memory"),
         (
-            {"accelerators": [("sim", {"max-memslots": "0"})], "ram_size": MIB},
-            "not enough memslots: 1 needed, 0 free of 0",
+            {"accelerators": [("sim", {"max-memslots": "1", "max-memslot-size": "4096"})], "ram_size": MIB},
+            "not enough memslots: 256 needed, 1 free of 1",
         ),
         ({"machine_type": "s390-ccw-virtio", "ram_size": MIB + 8192}, "ram size must be multiples of 1 MiB"),
         ({"machine_type": "pc", "firmware": "/nosuch"}, "could not load PC BIOS '/nosuch'"),

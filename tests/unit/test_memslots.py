@@ -209,5 +209,11 @@ def test_the_simulated_accelerator_has_kvms_limits() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, PAGE - 1, PAGE + 1])
 def test_the_largest_slot_is_a_number_of_pages(size: int) -> None:
-    with pytest.raises(VMError, match=f"^max-memslot-size {size:#x} must be a multiple of page size 0x1000$"):
+    needed = "a multiple of" if size else "at least"
+    with pytest.raises(VMError, match=f"^max-memslot-size {size:#x} must be {needed} page size 0x1000$"):
         open_accelerator("sim", LinuxHost(), "x86_64", size, None)
+
+
+def test_no_slots_at_all_are_refused() -> None:
+    with pytest.raises(VMError, match=r"^max-memslots must be at least 1$"):
+        open_accelerator("sim", LinuxHost(), "x86_64", None, 0)

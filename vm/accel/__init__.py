@@ -77,7 +77,8 @@ def open_accelerator(
         largest = min(largest, limits.max_size)
     size = largest if max_memslot_size is None else max_memslot_size
     if size < host.page_size or size % host.page_size:
-        raise VMError(f"max-memslot-size {size:#x} must be a multiple of page size {host.page_size:#x}")
+        least = "at least" if not size else "a multiple of"
+        raise VMError(f"max-memslot-size {size:#x} must be {least} page size {host.page_size:#x}")
     if size > largest:
         raise VMError(f"max-memslot-size {size:#x} is more than the accelerator's {largest:#x}")
     if name == "kvm":

@@ -161,13 +161,15 @@ class Gate:
 class Guest:
     """The guest of a machine: one job at a time."""
 
-    __slots__ = ("_may_run", "gate", "job", "processor")
+    __slots__ = ("_active", "_may_run", "gate", "job", "processor")
 
     def __init__(self, processor: Processor, may_run: Callable[[], bool]) -> None:
         self.processor = processor
         self.gate = Gate()
         self.job: GuestJob | None = None
         """What runs now or ran last."""
+        self._active: GuestJob | None = None
+        """What the processor was made ready for."""
         self._may_run = may_run
 
     def start(self, job: GuestJob) -> Task[GuestJob]:
@@ -175,24 +177,31 @@ class Guest:
 
         Raises `VMError` if a job runs already or this one cannot be.
         """
-        if self.job is not None and self.job.status == "running":
+        if self._active is not None:
             raise VMError("a guest is running already")
         if job.start + job.length > 1 << self.processor.address_bits:
             raise VMError(f"the guest's addresses have only {self.processor.address_bits} bits")
         self.processor.begin()
-        self.job = job
+        self.job = self._active = job
         return self._run(job)
 
     def stop(self) -> None:
-        """Stop the job at its next slice; nothing if none runs."""
-        if self.job is not None and self.job.status == "running":
-            self.job.status = "stopped"
+        """Stop the job at the end of its slice; nothing if none runs. Another one may begin at once."""
+        if self._active is not None:
+            self._active.status = "stopped"
+            with self.gate:  # its thread is between slices, and begins no more
+                self._end(self._active)
+
+    def _end(self, job: GuestJob) -> None:
+        """Let the processor rest, unless it works at another job by now."""
+        if self._active is job:
+            self._active = None
+            self.processor.end()
 
     def close(self) -> None:
         """Stop, and give everything back."""
         self.stop()
         with self.gate:
-            self.processor.end()
             self.processor.close()
 
     def _run(self, job: GuestJob) -> Task[GuestJob]:
@@ -205,7 +214,7 @@ class Guest:
         finally:
             if job.status == "running":
                 job.status = "stopped"
-            self.processor.end()
+            self._end(job)
         return job
 
     def _work(self, job: GuestJob, cancellation: Cancellation) -> bool:
@@ -219,7 +228,7 @@ class Guest:
         while not stopped() and (not job.passes or job.passes_done < job.passes):
             gpa, end = job.start, job.start + job.length
             while gpa < end:
-                self._wait(pause, stopped)
+                self._wait(job, pause, stopped)
                 count = min(pace.count, -(-(end - gpa) // job.stride))
                 if not self.gate.enter(self._may_run, stopped):
                     return False
@@ -234,10 +243,11 @@ class Guest:
             job.passes_done += 1
         return not stopped()
 
-    def _wait(self, seconds: float, stopped: Callable[[], bool]) -> None:
-        deadline = monotonic() + seconds
-        while (left := deadline - monotonic()) > 0 and not stopped():
+    def _wait(self, job: GuestJob, seconds: float, stopped: Callable[[], bool]) -> None:
+        began = monotonic()
+        while (left := began + seconds - monotonic()) > 0 and not stopped():
             self.gate.pause(min(left, POLL_SECONDS))
+        job.seconds += monotonic() - began
 
 
 class _Pace:
@@ -260,7 +270,7 @@ class _Pace:
         elif seconds > 2 * SLICE_SECONDS:
             self.count = max(1, self.count // 2)
         pause = max(done * job.stride / job.rate - seconds, 0.0) if job.rate else 0.0
-        job.seconds += seconds + pause
+        job.seconds += seconds
         return pause
 
 

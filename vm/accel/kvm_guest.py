@@ -50,6 +50,9 @@ PAYLOADS = {
 """Machine code by mode. rdi: linear address, rsi: stride, rcx: count; rax: value, or sum; rdx: value of a pattern."""
 PAYLOAD_SPACE = 64
 
+MOST_EXITS = 128
+"""Accesses that nothing answers in one slice: each takes long."""
+
 FAILURES = {
     kvm_vcpu.EXIT_SHUTDOWN: "the CPU shut down (triple fault)",
     kvm_vcpu.EXIT_FAIL_ENTRY: "the CPU could not be entered",
@@ -88,7 +91,10 @@ class KVMProcessor:
         """Put code and page tables into a slot of their own, and the CPU into long mode; raises `VMError`."""
         self._gpa = self._free_address()
         self._window = NO_WINDOW
-        memory = self._host.map_anonymous(PRIVATE_SIZE)
+        try:
+            memory = self._host.map_anonymous(PRIVATE_SIZE)
+        except OSError as error:
+            raise VMError(f"the guest's code has no memory: {error.strerror}") from None
         try:
             with memory.view(0, PRIVATE_SIZE) as view:
                 self._fill(view)
@@ -111,6 +117,14 @@ class KVMProcessor:
 
     def run(self, job: GuestJob, gpa: int, count: int) -> int:
         """Accesses up to the end of the window."""
+        private_end = self._gpa + PRIVATE_SIZE
+        if self._gpa <= gpa < private_end:  # which is no memory for what the guest is to do
+            count = min(count, -(-(private_end - gpa) // job.stride))
+            for number in range(count):
+                job.note_exit(gpa + number * job.stride)
+            return count
+        if gpa < self._gpa:
+            count = min(count, -(-(self._gpa - gpa) // job.stride))
         window = gpa // LARGE_PAGE * LARGE_PAGE
         if not 0 <= gpa - self._window < WINDOW:
             self._move_window(window)
@@ -123,7 +137,7 @@ class KVMProcessor:
                 rip=code, rdi=linear, rsi=job.stride, rcx=count, rax=first, rdx=job.value + gpa & (1 << 64) - 1,
                 r8=self._gpa + PML4,
             )  # fmt: skip
-            self._run_to_halt(job)
+            count = self._run_to_halt(job, count)
             if self._table.rings:
                 self._table.empty_rings()
             if job.mode == "read":
@@ -139,17 +153,24 @@ class KVMProcessor:
             self._private = None
         self._vcpu.close()
 
-    def _run_to_halt(self, job: GuestJob) -> None:
+    def _run_to_halt(self, job: GuestJob, count: int) -> int:
+        """Make `count` accesses, or fewer if many are answered by nothing; returns how many were made."""
+        exits = 0
         while (reason := self._vcpu.run()) != kvm_vcpu.EXIT_HLT:
             if reason == kvm_vcpu.EXIT_MMIO:
                 gpa, _, writes = self._vcpu.mmio
                 job.note_exit(gpa)
                 if not writes:
                     self._vcpu.answer_mmio()
+                exits += 1
+                if exits == MOST_EXITS:
+                    self._vcpu.finish_access()
+                    return count - self._vcpu.register("rcx") + 1  # this access is made, and not counted down yet
             elif reason == kvm_vcpu.EXIT_DIRTY_RING_FULL:
                 self._table.empty_rings()
             elif reason != kvm_vcpu.EXIT_INTR:
                 raise VMError(FAILURES.get(reason, f"KVM gave the unexpected exit reason {reason}"))
+        return count
 
     def _fill(self, view: memoryview) -> None:
         """Page tables and code; the window is filled when it is first moved."""

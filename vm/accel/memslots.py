@@ -270,6 +270,8 @@ def slot_limit(wanted: int | None, most: int) -> int:
     """How many slots there may be of the `most` that the accelerator has; raises `VMError` if more are wanted."""
     if wanted is None:
         return most
+    if not wanted:
+        raise VMError("max-memslots must be at least 1")
     if wanted > most:
         raise VMError(f"max-memslots {wanted} is more than the accelerator's {most}")
     return wanted

@@ -121,6 +121,14 @@ class KVMVCPU(Descriptor):
         """Let the read that has no memory find zeros."""
         ffi.memmove(self._run.mmio.data, bytes(8), 8)
 
+    def finish_access(self) -> None:
+        """Complete the access that EXIT_MMIO told of, and execute nothing further. Raises OSError."""
+        self._run.immediate_exit = 1
+        try:
+            self.run()
+        finally:
+            self._run.immediate_exit = 0
+
     def close(self) -> None:
         """Unmap and close; a second time does nothing."""
         if self.fd >= 0:

@@ -56,7 +56,7 @@ class Preallocation:
         self.status = "running"
         """`running`, and in the end `completed`, `failed` or `cancelled`."""
         self._done = [0]
-        self._failures: list[OSError] = []
+        self._failures: list[Exception] = []
         self._room = 0
         """Bytes that could surely be populated when somebody looked, less what was since."""
         self._cancelled = False
@@ -102,7 +102,7 @@ class Preallocation:
                 try:
                     self._make_sure_of_room(start, length, count)
                     self.memory.populate(start, length)
-                except OSError as error:
+                except Exception as error:  # of whatever kind: no thread may end in silence
                     self._failures.append(error)
                 else:
                     self._done[number] += length
@@ -127,7 +127,10 @@ class Preallocation:
     def _check(self, cancellation: Cancellation) -> None:
         if self._failures:
             self.status = "failed"
-            raise VMError(f"qemu_prealloc_mem: preallocating memory failed: {self._failures[0].strerror}")
+            failure = self._failures[0]
+            if not isinstance(failure, OSError):
+                raise failure
+            raise VMError(f"qemu_prealloc_mem: preallocating memory failed: {failure.strerror}")
         if cancellation.requested:
             self.status = "cancelled"
         cancellation.check()
