@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..vm.accel.cost import SlotCost
     from ..vm.accel.memslots import Memslot
     from ..vm.memory.ramblock import RAMBlock
+    from ..vm.steps import Task
     from . import Arguments, Context
 
 MOST_SAMPLES = 64
@@ -19,8 +20,8 @@ MOST_SAMPLES = 64
 ALL_SAMPLES = 1 << 16
 
 
-def query_memslots(context: Context, arguments: Arguments) -> dict[str, Any]:
-    """The table of memslots, with the accelerator's limits."""
+def query_memslots(context: Context, arguments: Arguments) -> Any:
+    """The table of memslots, with the accelerator's limits; a task if the host's pages are to be looked at."""
     accelerator = context.vm.accelerator
     table: dict[str, Any] = {"accelerator": accelerator.name, "max-memslots": accelerator.slots.max_slots}
     if accelerator.follows:
@@ -39,20 +40,27 @@ def query_memslots(context: Context, arguments: Arguments) -> dict[str, Any]:
         }
         for memslot in accelerator.slots
     ]
-    if arguments.get("host", False):
-        samples = min(MOST_SAMPLES, max(1, ALL_SAMPLES // max(1, len(accelerator.slots))))
-        for described, memslot in zip(table["slots"], accelerator.slots, strict=True):
-            described["host"] = _host(memslot, samples)
+    return _with_hosts(table, list(accelerator.slots)) if arguments.get("host") else table
+
+
+def _with_hosts(table: dict[str, Any], memslots: list[Memslot]) -> Task[dict[str, Any]]:
+    samples = min(MOST_SAMPLES, max(1, ALL_SAMPLES // max(1, len(memslots))))
+    hosts = yield lambda _cancellation: [_host(memslot, samples) for memslot in memslots]
+    for described, host in zip(table["slots"], hosts, strict=True):
+        described["host"] = host
     return table
 
 
 def _host(memslot: Memslot, samples: int) -> dict[str, Any]:
-    """What is behind a slot, by the look of some of its pages."""
+    """What is behind a slot, by the look of some of its pages; nothing where they are being given back."""
     memory = memslot.block.host
     pages = max(1, memslot.size // memory.page_size)
     count = min(samples, pages)
     offsets = [memslot.offset + pages * number // count * memory.page_size for number in range(count)]
-    nodes = [node for node in memory.page_nodes(offsets) if node is not None]
+    try:
+        nodes = [node for node in memory.page_nodes(offsets) if node is not None]
+    except ValueError:
+        nodes = []
     return {
         "page-size": memory.page_size,
         "sampled": count,

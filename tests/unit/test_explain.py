@@ -12,7 +12,7 @@ import pytest
 
 from ramslot import schema
 from ramslot.commands import Context
-from ramslot.monitor.dispatch import HMPLineError, execute, run_hmp_line
+from ramslot.monitor.dispatch import HMPLineError, execute, is_task, run_hmp_line
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
@@ -42,6 +42,7 @@ def make() -> Iterator[Callable[..., Context]]:
 def ask(context: Context, command: str, **arguments: Any) -> Any:
     given = {name.replace("_", "-"): value for name, value in arguments.items()}
     result = execute(context, command, given)
+    result = run_now(result) if is_task(result) else result
     schema.check_result(command, result)
     return result
 
