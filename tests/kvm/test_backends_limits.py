@@ -195,14 +195,14 @@ def test_missing_huge_pages_are_counted(add: Add, vm: VirtualMachine, huge_pages
     error = refused(add, "memfd", 20 * HUGE, hugetlb=True, hugetlbsize=HUGE)
     assert str(error) == "unable to map backing store for guest RAM: Cannot allocate memory"
     assert error.hint == (
-        "12 more huge pages of 2 MiB are needed: 20, and 8 are free; reserve=off maps it all the same"
+        "12 more huge pages of 2 MiB are needed: 20, and 8 can be had; reserve=off maps it all the same"
     )
     assert left(vm) == (0, 0)
     held = add("memfd", 3 * HUGE, hugetlb=True, hugetlbsize=HUGE)
     hint = refused(
         lambda kind, **more: add(kind, 6 * HUGE, id="n", **more), "memfd", hugetlb=True, hugetlbsize=HUGE
     ).hint
-    assert hint == "1 more huge pages of 2 MiB are needed: 6, and 5 are free; reserve=off maps it all the same"
+    assert hint == "1 more huge pages of 2 MiB are needed: 6, and 5 can be had; reserve=off maps it all the same"
     assert (held.get("size"), pool("resv")) == (3 * HUGE, 3)
     run_now(vm.delete_object("m"))
     assert (pool("free"), pool("resv")) == (pool("nr"), 0)
@@ -259,7 +259,7 @@ def test_a_full_file_system(add: Add, vm: VirtualMachine, mount: Mount) -> None:
     folder = mount("tmpfs", "size=8M")
     error = refused(add, "file", 16 * MIB, mem_path=str(folder / "ram"), share=True, prealloc=True)
     assert str(error) == "qemu_prealloc_mem: preallocating memory failed: Bad address"
-    assert error.hint == f"the file system of {folder / 'ram'} has 8 MiB left, 8 MiB less than is needed"
+    assert error.hint == f"the file system of {folder / 'ram'} has 0 B left, 8 MiB less than is needed"
     assert list(folder.iterdir()) == []
     assert os.statvfs(folder).f_bavail * PAGE == 8 * MIB
     assert left(vm) == (0, 0)

@@ -147,24 +147,16 @@ class MemoryBackend(UserCreatable):
             if self.prealloc:
                 yield from self._preallocate(object_id, memory)
             self._publish(name, memory)
-        except VMError as error:
+        except VMError:
             if self.length >= LARGE:
                 yield lambda _cancellation: memory.close()
             memory.close()
             self.release()
-            self._advise(error, memory)
             raise
         except BaseException:
             memory.close()
             self.release()
             raise
-
-    def _advise(self, error: VMError, memory: HostMemory) -> None:
-        """Add the remedy to an error of populating."""
-        if str(error).startswith("qemu_prealloc_mem: "):
-            from .hints import of_populating
-
-            error.hint = of_populating(self, memory.page_size)
 
     def _publish(self, name: str, memory: HostMemory) -> None:
         length = self.length
@@ -242,6 +234,12 @@ class MemoryBackend(UserCreatable):
         defaults.on_preallocation(preallocation)
         try:
             yield from self._in_context(preallocation.run)
+        except VMError as error:
+            if preallocation.status == "failed":
+                from .hints import of_populating
+
+                error.hint = of_populating(self, memory)
+            raise
         finally:
             defaults.preallocations.remove(preallocation)
             defaults.on_preallocation(preallocation)
@@ -303,9 +301,6 @@ class MemoryBackend(UserCreatable):
         self.working += 1
         try:
             yield from self._preallocate(self.name, memory)
-        except VMError as error:
-            self._advise(error, memory)
-            raise
         finally:
             self.working -= 1
         self.prealloc = True

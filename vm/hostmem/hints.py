@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..host import Host
+    from ..host import Host, HostMemory
     from .backend import MemoryBackend
 
 ADDRESS_SPACE = 1 << 47
@@ -34,7 +34,7 @@ def of_mapping(backend: MemoryBackend, error: OSError, page_size: int) -> str | 
     if left is not None and left < length:
         return _limit("the limit on the process's address space (ulimit -v)", left, length)
     if page_size > host.page_size:
-        return _missing_huge_pages(backend, page_size, reserved=True)
+        return _missing_huge_pages(backend, page_size, 0, reserved=True)
     left = host.commit_left
     if left is not None and left < length:
         return _limit("the host's commit limit (vm.overcommit_memory=2)", left, length)
@@ -58,16 +58,18 @@ def of_binding(backend: MemoryBackend, error: OSError, page_size: int) -> str | 
     return None
 
 
-def of_populating(backend: MemoryBackend, page_size: int) -> str | None:
-    """After pages could not be allocated; the memory is given back already, or what it got of it stays."""
-    host, length, path = backend.host, backend.length, backend.backing_path
-    if page_size > host.page_size:
-        return _missing_huge_pages(backend, page_size, reserved=False)
+def of_populating(backend: MemoryBackend, memory: HostMemory) -> str | None:
+    """After not all pages of `memory` could be allocated; it still has those that could."""
+    host, path = backend.host, backend.backing_path
+    held = sum(host.residency([memory])[0].values())
+    if memory.page_size > host.page_size:
+        return _missing_huge_pages(backend, memory.page_size, held // memory.page_size, reserved=False)
+    needed = backend.length - held
     left = host.free_space(path) if path is not None else None
-    if left is not None and left < length:
-        return _limit(f"the file system of {path}", left, length)
+    if left is not None and left < needed:
+        return _limit(f"the file system of {path}", left, needed)
     room = host.available_memory if host.populate_room is None else host.populate_room
-    return _limit("the host, or the control group's memory limit,", room, length) if room < length else None
+    return _limit("the host, or the control group's memory limit,", room, needed) if room < needed else None
 
 
 def of_huge_page_size(host: Host) -> str:
@@ -83,23 +85,22 @@ def of_opening(backend: MemoryBackend, error: OSError) -> str | None:
     return None
 
 
-def _missing_huge_pages(backend: MemoryBackend, page_size: int, *, reserved: bool) -> str | None:
-    """How many huge pages there are too few, of the host or of the nodes that the memory is bound to."""
+def _missing_huge_pages(backend: MemoryBackend, page_size: int, held: int, *, reserved: bool) -> str | None:
+    """How many huge pages there are too few, of the host or of the nodes that the memory is bound to, beside those
+    that it has."""
     host, needed = backend.host, -(-backend.length // page_size)
-    if backend.memory is not None:  # it has some of them already
-        needed -= sum(host.residency([backend.memory])[0].values()) // page_size
     nodes = backend.host_nodes if backend.policy == "bind" and not reserved else []
     if nodes:
         free = sum(host.huge_pages(page_size, node).free for node in nodes if node in host.nodes)
     else:
         pool = host.huge_pages(page_size)
         free = pool.free - pool.reserved
-    if free >= needed:
+    to_be_had = held + free
+    if to_be_had >= needed:
         return None
     where = f" on node {_listed(nodes)}" if nodes else ""
-    hint = (
-        f"{needed - free} more huge pages of {size_to_str(page_size)} are needed{where}: {needed}, and {free} are free"
-    )
+    pages = f"{needed - to_be_had} more huge pages of {size_to_str(page_size)}"
+    hint = f"{pages} are needed{where}: {needed}, and {to_be_had} can be had"
     return f"{hint}; reserve=off maps it all the same" if reserved and backend.reserve else hint
 
 
