@@ -114,6 +114,19 @@ def test_nothing_is_touched_for_which_the_kernel_would_kill(memory: Memory, thre
     assert memory.host.asked <= 100 + 4
 
 
+def test_the_last_portions_need_no_room_for_threads_without_work(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    memory.host.room = 8 * MIB
+    preallocation = make(memory, 8 * MIB, 4)
+    preallocation.run(Cancellation())
+    assert preallocation.done == 8 * MIB
+
+
 def test_with_much_room_it_is_looked_up_now_and_then(memory: Memory) -> None:
     memory.host.room = 100 << 30
     make(memory, 4 << 30).run(Cancellation())

@@ -116,6 +116,7 @@ class Preallocation:
             return
         if self._room < max(length * threads, NEAR):
             room = self.host.populate_room
+            threads = min(threads, -(-(self.length - self.done) // length))  # at the end not all have work
             if room is not None and room < length * threads:
                 page_size = self.memory.page_size
                 nodes = self.memory.page_nodes(range(start, start + length, page_size))
