@@ -158,11 +158,16 @@ class Program:
             monitor.send_event(name, data, seconds, nanoseconds // 1000)
 
     def _on_preallocation(self, vm: VirtualMachine, preallocation: Preallocation) -> None:
-        from .progress import ProgressReporter, show_on_stderr
+        from .progress import ProgressReporter
 
         if self._progress is None:
-            self._progress = ProgressReporter(self.loop, vm, lambda text: (self.show_progress or show_on_stderr)(text))
+            self._progress = ProgressReporter(self.loop, vm, self._show_progress)
         self._progress.on_change(preallocation)
+
+    def _show_progress(self, text: str) -> None:
+        from .progress import show_on_stderr
+
+        (self.show_progress or show_on_stderr)(text)
 
     # End
 

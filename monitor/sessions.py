@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .program import Program
 
 
-GOES_ON = ("x-exit-preconfig",)
+GOES_ON = ("x-exit-preconfig", "exit_preconfig")
 """Commands that are not stopped when their client leaves: the machine would have to end, for others too."""
 
 
@@ -194,7 +194,7 @@ class HMPMonitor(FrontEnd):
         self._running = True
         task = run_hmp_line(self._program.context, line)
         running = self._program.worker.start(task, self._finish)
-        self._cancellation = None if line.split()[:1] == ["exit_preconfig"] else running
+        self._cancellation = None if line.startswith(GOES_ON) else running
 
     def _finish(self, text: str | None, error: Exception | None) -> None:
         from .readline import to_terminal

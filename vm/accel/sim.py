@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 
-from ..memory.dirty import DirtyBitmap
 from .memslots import LOG_DIRTY_PAGES, READONLY, MemslotTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..memory.dirty import DirtyBitmap
     from .memslots import Memslot
 
 
@@ -51,5 +51,7 @@ class SimMemslotTable(MemslotTable):
         key = memslot.as_id, memslot.slot
         bitmap = self._written.get(key)
         if bitmap is None:
+            from ..memory.dirty import DirtyBitmap
+
             bitmap = self._written[key] = DirtyBitmap()
         bitmap.set(offset // self.page_size)
