@@ -80,7 +80,7 @@ def _ranges(numbers: list[int]) -> str:
     return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
 
 
-def _object_add_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _object_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     from ..vm.sizes import parse_size
     from .json_stream import parse_json
     from .keyval import OptionError, parse_keyval
@@ -94,18 +94,18 @@ def _object_add_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str
     try:
         pairs, wants_help = parse_keyval(text, "qom-type")
         if wants_help:
-            return _help_request(pairs.get("qom-type"), words)
+            return _help_request(vm, pairs.get("qom-type"), words)
         return "object-add", schema.from_keyval("object-add", pairs, "hmp", parse_size)
     except (OptionError, schema.ArgumentError) as error:
         array = str(error).endswith("expected: array")
         raise VMError(str(error), hint="a list is written NAME.0=VALUE,NAME.1=VALUE here" if array else None) from None
 
 
-def _help_request(type_name: str | None, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _help_request(vm: VirtualMachine, type_name: str | None, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """`object_add help` asks for the types, `object_add TYPE,help` for a type's properties."""
     from ..vm.types import all_types
 
-    if type_name not in all_types():
+    if type_name not in all_types(vm.release):
         type_name = None
     words["help"] = type_name or "types"
     if type_name is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..vm.boards.machine_type import MachineType
     from ..vm.boards.smp import CPUSlot
     from ..vm.boards.targets import Target
+    from ..vm.releases import Release
     from . import Arguments, Context
 
 
@@ -24,12 +25,12 @@ SHOWN_PROPERTIES = ("node-id", "socket-id", "die-id", "cluster-id", "core-id", "
 
 def query_machines(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """All machine types of the target, as `-M help` orders them."""
-    return listed_machines(context.vm.target)
+    return listed_machines(context.vm.target, context.vm.release)
 
 
-def listed_machines(target: Target) -> list[dict[str, Any]]:
+def listed_machines(target: Target, release: Release) -> list[dict[str, Any]]:
     """The machine types of a target: families first, each with its newest version first, then all others by name."""
-    known = sorted(machine_types(target), key=lambda found: found.name)
+    known = sorted(machine_types(target, release), key=lambda found: found.name)
     families = sorted((found for found in reversed(known) if found.family), key=lambda found: found.family or "")
     return [_machine_info(found) for found in families + [found for found in known if not found.family]]
 

@@ -66,7 +66,7 @@ def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any
 
     wanted, abstract = arguments.get("implements"), arguments.get("abstract", False)
     found = []
-    for known in all_types(context.vm.target).values():
+    for known in all_types(context.vm.release, context.vm.target).values():
         if known.abstract and not abstract:
             continue
         if wanted is None or known.implements(wanted):
@@ -82,7 +82,7 @@ def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str
     """The properties that objects of a type have."""
     from ..vm.types import all_types
 
-    known = all_types(context.vm.target).get(arguments["typename"])
+    known = all_types(context.vm.release, context.vm.target).get(arguments["typename"])
     if known is None:
         raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
     listed = []

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..vm.steps import Task
     from . import Arguments, Context
 
-QEMU_VERSION = (7, 2, 22)
-"""The QEMU whose behaviour ours equals, and which we say we are."""
 PACKAGE = f"ramslot {__version__}"
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 
@@ -24,9 +22,9 @@ def query_status(context: Context, _arguments: Arguments) -> dict[str, Any]:
     return {"status": context.vm.run_state, "singlestep": False, "running": context.vm.running}
 
 
-def query_version(_context: Context, _arguments: Arguments) -> dict[str, Any]:
+def query_version(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """The QEMU version spoken, and ours."""
-    major, minor, micro = QEMU_VERSION
+    major, minor, micro = context.vm.release.version
     return {"qemu": {"micro": micro, "minor": minor, "major": major}, "package": PACKAGE}
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from ..vm.errors import VMError
+from ..vm.releases import find_release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..vm.qom import QOMObject
+    from ..vm.releases import Release
     from .settings import Question, Settings
 
 
@@ -27,12 +29,13 @@ def answer(settings: Settings) -> int:
 def _text(settings: Settings, question: Question) -> str:
     if question.kind == "text":
         return question.text
+    release = find_release(settings.config.qemu)
     if question.kind == "version":
-        return version_text()
+        return version_text(release)
     if question.kind == "machine":
-        return machine_text(question.subject, settings.config.target)
+        return machine_text(question.subject, settings.config.target, release)
     if question.kind == "object":
-        return object_text(question.subject)
+        return object_text(question.subject, release)
     if question.kind == "cpu":
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
     from .cmdline import usage
@@ -40,26 +43,26 @@ def _text(settings: Settings, question: Question) -> str:
     return usage(settings.config.program)
 
 
-def version_text() -> str:
+def version_text(release: Release) -> str:
     """The QEMU version spoken, and ours."""
-    from ..commands.status import PACKAGE, QEMU_VERSION
+    from ..commands.status import PACKAGE
 
-    return f"QEMU emulator version {'.'.join(map(str, QEMU_VERSION))} ({PACKAGE})"
+    return f"QEMU emulator version {release.full_name} ({PACKAGE})"
 
 
-def machine_text(name: str, target_name: str | None) -> str:
+def machine_text(name: str, target_name: str | None, release: Release) -> str:
     """The machine types of a target, or the properties of one."""
     from ..commands.machines import listed_machines, machine_lines
     from ..vm.boards import find_machine_type
 
     if name:
-        machine_type, _target = find_machine_type(name, target_name)
+        machine_type, _target = find_machine_type(name, target_name, release)
         return _options_text(f"{machine_type.name}-machine", machine_type.machine)
-    _default, target = find_machine_type(None if target_name is None else "none", target_name)
-    return "\n".join(["Supported machines are:", *machine_lines(listed_machines(target))])
+    _default, target = find_machine_type(None if target_name is None else "none", target_name, release)
+    return "\n".join(["Supported machines are:", *machine_lines(listed_machines(target, release))])
 
 
-def object_text(type_name: str) -> str:
+def object_text(type_name: str, release: Release) -> str:
     """The object types, or the properties of one."""
     from ..commands.backends import creatable_types_text
     from ..vm.objects import OBJECT_TYPES
@@ -67,7 +70,7 @@ def object_text(type_name: str) -> str:
 
     if not type_name:
         return creatable_types_text(OBJECT_TYPES)
-    return _options_text(type_name, all_types()[type_name].implementation)
+    return _options_text(type_name, all_types(release)[type_name].implementation)
 
 
 def _options_text(title: str, implementation: type[QOMObject]) -> str:

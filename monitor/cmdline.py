@@ -8,6 +8,8 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 from __future__ import annotations
 
 from ..commands.keyval import OptionError, parse_keyval
+from ..vm.errors import VMError
+from ..vm.releases import find_release
 from . import options
 from .device_options import DeviceOptions
 from .machine_options import MachineOptions
@@ -17,6 +19,10 @@ from .settings import Answered, CommandLineError, Question, Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..vm.releases import Release
+
+    CheckMachine = Callable[[str, str | None, Release], None]
 
 
 class Option:
@@ -38,17 +44,18 @@ class Option:
         self.handler = handler
 
 
-def parse(argv: list[str], check_machine: Callable[[str, str | None], None] | None = None) -> Settings:
+def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str | None = None) -> Settings:
     """Return the meaning of a command line whose first word is the name the program was run by.
 
-    `check_machine` is called with the machine type, if one was named, and the target, if one was, at the point where
-    QEMU looks it up: after all syntax and before what the options mean together.
+    `check_machine` is called with the machine type, if one was named, the target, if one was, and the version of QEMU
+    to be, at the point where QEMU looks it up: after all syntax and before what the options mean together. `qemu` is
+    that version where no option says it.
 
     :raise CommandLineError: the command line is refused.
     """
     parser = _Parser(argv[0])
     try:
-        parser.read(argv[1:])
+        parser.read(argv[1:], qemu)
         parser.finish(check_machine)
     except Answered as answered:
         parser.settings.question = answered.question
@@ -93,8 +100,9 @@ class _Parser:
         self.objects = ObjectOptions(self.context)
         self.disk_image: str | None = None
 
-    def read(self, words: list[str]) -> None:
+    def read(self, words: list[str], qemu: str | None) -> None:
         """Take every option: first all names are looked up, then each value is read."""
+        self.choose_release("RAMSLOT_QEMU", qemu)
         uses: list[tuple[Option, str, str]] = []
         position = 0
         while position < len(words):
@@ -113,12 +121,23 @@ class _Parser:
                     raise OptionError("requires an argument")
                 value = words[position]
                 position += 1
+            if option.name == "qemu":
+                self.choose_release(word, value)
             uses.append((option, word, value))
         for option, word, value in uses:
             self.context.where = f"{word} {value}" if option.takes_value else word
             option.handler(self, value)
 
-    def finish(self, check_machine: Callable[[str, str | None], None] | None) -> None:
+    def choose_release(self, origin: str, name: str | None) -> None:
+        """Be that version of QEMU, which decides on what all other options mean."""
+        self.context.where = origin
+        try:
+            self.context.release = find_release(name)
+        except VMError as error:
+            raise OptionError(str(error)) from None
+        self.config.qemu = self.context.release.name
+
+    def finish(self, check_machine: CheckMachine | None) -> None:
         """Find out what the options mean together, in the order in which QEMU comes upon mistakes."""
         self.machine.merge_memory()
         self.context.where = ""
@@ -128,7 +147,7 @@ class _Parser:
                 raise OptionError("Parameters 'type.*' are unexpected")
             self.config.machine_type = machine_type
             if check_machine is not None:
-                check_machine(machine_type, self.config.target)
+                check_machine(machine_type, self.config.target, self.context.release)
         self.devices.finish_devices()
         if self.disk_image is not None:
             raise OptionError(f"{self.disk_image}: there are no disks here, only the memory of a machine")
@@ -230,6 +249,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             lambda parser, value: parser.machine.take_machine(value),
             alias="M",
         ),
+        Option("qemu", "version", "be that version of QEMU: 11.1, 10.0, 7.2 or 5.2", lambda _parser, _value: None),
         Option(
             "target", "arch", "be what qemu-system-arch is, where the machine alone does not tell", _store("target")
         ),

@@ -81,7 +81,7 @@ def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: s
     if kind == "preallocation-id":
         return [(preallocation.name, preallocation.status) for preallocation in vm.preallocations]
     if kind == "machine-name":
-        types = list(machine_types(vm.target))
+        types = list(machine_types(vm.target, vm.release))
         return [(found.name, found.description) for found in types] + [
             (found.alias, f"{found.description} ({found.name})") for found in types if found.alias is not None
         ]

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..vm.releases import Release
     from .program import Program
     from .settings import Settings
 
@@ -55,7 +56,7 @@ def _main() -> int:
 
         return run_host_command(os.path.basename(sys.argv[0]), sys.argv[2:])
     try:
-        settings = parse(sys.argv, _check_machine)
+        settings = parse(sys.argv, _check_machine, os.environ.get("RAMSLOT_QEMU"))
     except CommandLineError as error:
         for message in error.messages:
             print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
@@ -74,12 +75,12 @@ def _main() -> int:
     return _run(settings)
 
 
-def _check_machine(name: str, target: str | None) -> None:
+def _check_machine(name: str, target: str | None, release: Release) -> None:
     """Refuse an unknown machine type at the point where QEMU does."""
     from ..vm.boards import find_machine_type
 
     try:
-        find_machine_type(name, target)
+        find_machine_type(name, target, release)
     except VMError as error:
         raise OptionError(str(error)) from None
 

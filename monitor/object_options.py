@@ -47,7 +47,7 @@ class ObjectOptions:
 
         if options.is_help(type_name):
             return ""
-        if type_name and type_name not in all_types():
+        if type_name and type_name not in all_types(self._context.release):
             raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
         return type_name
 

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..vm.releases import Release
+
     Warn = Callable[[str], None]
 
 _CHARACTER_DEVICE_KEYS = {
@@ -37,10 +39,12 @@ _BAD_SIZE = (
 class Context:
     """Where the reading of a command line stands, for all that take part in it."""
 
-    __slots__ = ("_ids", "settings", "where")
+    __slots__ = ("_ids", "release", "settings", "where")
 
     def __init__(self) -> None:
         self.settings = Settings()
+        self.release: Release
+        """The QEMU to be."""
         self.where = ""
         """The option at hand as it was spelled; messages about it begin with it. Empty: about no one option."""
         self._ids: set[tuple[str, str]] = set()

@@ -6,6 +6,7 @@ import sys
 
 from ..commands import Context
 from ..vm.errors import VMError
+from ..vm.releases import find_release
 from .loop import Loop
 from .worker import Worker
 
@@ -31,6 +32,8 @@ class Program:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.release = find_release(settings.config.qemu)
+        """The QEMU that this is."""
         self.loop = Loop()
         self.worker = Worker(self.loop)
         self.chardevs: dict[str, Chardev] = {}

@@ -34,9 +34,9 @@ class QMPMonitor(FrontEnd):
         self._cancellation: Cancellation | None = None
 
     def _new_session(self) -> QMPSession:
-        from ..commands.status import PACKAGE, QEMU_VERSION
+        from ..commands.status import PACKAGE
 
-        return QMPSession(QEMU_VERSION, PACKAGE, self._pretty)
+        return QMPSession(self._program.release.version, PACKAGE, self._pretty)
 
     @property
     def connected(self) -> bool:
@@ -150,12 +150,11 @@ class HMPMonitor(FrontEnd):
 
     def on_open(self) -> None:
         """Greet a new client."""
-        from ..commands.status import QEMU_VERSION
         from .readline import Readline, banner
 
         self._chardev.set_echo(False)
         self._readline = Readline(complete=self._program.complete)
-        self._chardev.write(banner(".".join(map(str, QEMU_VERSION))) + self._readline.start())
+        self._chardev.write(banner(self._program.release.full_name) + self._readline.start())
 
     def on_data(self, data: bytes) -> None:
         """Take what was typed."""

@@ -32,6 +32,7 @@ class Config:
         "paused",
         "preconfig",
         "program",
+        "qemu",
         "ram_size",
         "ram_slots",
         "smp",
@@ -42,6 +43,8 @@ class Config:
     def __init__(self) -> None:
         self.program = "ramslot"
         """The name the program was run by, as messages show it."""
+        self.qemu: str | None = None
+        """`-qemu`: the version of QEMU to be, see `vm.releases`; None is the default."""
         self.target: str | None = None
         """The architecture as in `qemu-system-ARCH`; None lets the machine type decide."""
         self.machine_type: str | None = None

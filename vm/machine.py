@@ -14,6 +14,7 @@ from .numa import NumaConfiguration
 from .objects import EARLY_TYPES, OBJECT_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class
 from .qom import Container, ObjectTree
 from .ram import find_backend, prepare_ram
+from .releases import find_release
 from .sizes import check_ram_limits
 from .steps import run_now
 
@@ -51,7 +52,9 @@ class VirtualMachine:
             host = open_host(config.host)
         self.config = config
         self.host = host
-        self.machine_type, self.target = find_machine_type(config.machine_type, config.target)
+        self.release = find_release(config.qemu)
+        """The QEMU that this machine is one of."""
+        self.machine_type, self.target = find_machine_type(config.machine_type, config.target, self.release)
         page_size = self.machine_type.setting("page_size") or self.target.page_size
         self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
         self.tree = ObjectTree()
@@ -76,7 +79,7 @@ class VirtualMachine:
         """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
         self._locks_memory = False
         self._pending_ids: set[str] = set()
-        board = Board(self.topology, host, self.target, self.backend_defaults)
+        board = Board(self.topology, host, self.target, self.backend_defaults, self.release)
         board.warnings = self.warnings
         board.notices = self.notices
         board.firmware = config.firmware

@@ -13,6 +13,7 @@ from .qom import Container, Device, MemoryRegionObject, QOMObject
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .boards.targets import Target
+    from .releases import Release
 
 ACCELERATORS = ("tcg", "kvm", "sim", "qtest")
 
@@ -73,8 +74,8 @@ class _Types:
         return self.add(own_name, parent, implementation, abstract=True)
 
 
-def all_types(target: Target | None = None) -> dict[str, KnownType]:
-    """All types by name; machine types are those of `target`, without one x86_64's."""
+def all_types(release: Release, target: Target | None = None) -> dict[str, KnownType]:
+    """All types of a release by name; machine types are those of `target`, without one x86_64's."""
     types = _Types()
     for implementation in (Container, MemoryRegionObject):
         types.add(implementation.type_name, types.root, implementation)
@@ -86,7 +87,7 @@ def all_types(target: Target | None = None) -> dict[str, KnownType]:
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)
-    for machine_type in machine_types(target or TARGETS["x86_64"]):
+    for machine_type in machine_types(target or TARGETS["x86_64"], release):
         parent = types.add_ancestors(machine_type.machine)
         name = f"{machine_type.name}-machine"
         if parent.name == name:

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 def welcome(program: Program) -> str:
     """The line that greets: who we are, and what machine this is."""
-    from ...commands.status import PACKAGE, QEMU_VERSION
+    from ...commands.status import PACKAGE
     from .status_bar import ram_text
 
     assert program.vm is not None
-    version = ".".join(map(str, QEMU_VERSION))
     machine = f"{program.vm.machine_type.name}, {ram_text(program.vm.machine.ram_size)}"
-    return f"{PACKAGE} (QEMU {version} protocols), {machine}; 'help' lists the commands"
+    return f"{PACKAGE} (QEMU {program.release.full_name} protocols), {machine}; 'help' lists the commands"
 
 
 def run_console(program: Program) -> None:

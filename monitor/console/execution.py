@@ -10,7 +10,7 @@ import re
 
 from ... import schema
 from ...commands import hmp_commands
-from ...commands.status import PACKAGE, QEMU_VERSION
+from ...commands.status import PACKAGE
 from ...vm.errors import VMError
 from ..dispatch import HMPLineError, execute, is_task, run_hmp_line
 from ..qmp import Answer as SessionAnswer
@@ -80,7 +80,7 @@ class Executor:
         return Answer(text, output_lexer(line))
 
     async def _run_qmp(self, text: str) -> AsyncIterator[Answer]:
-        session = QMPSession(QEMU_VERSION, PACKAGE, pretty=True)
+        session = QMPSession(self._program.release.version, PACKAGE, pretty=True)
         session.negotiated = True
         session.receive(to_bytes(text))
         answered = False

@@ -1,8 +1,10 @@
-"""Asks real QEMU 7.2 and ramslot the same questions, and says where the answers differ.
+"""Asks real QEMU and ramslot the same questions, and says where the answers differ.
 
 A question is an HMP line, or QMP if it begins with `{`. One process of each answers all questions of a case. What real QEMU
 answered is kept in `recorded/` (`pytest tests/differential --record` writes it anew) and serves where QEMU is not
 installed; there, of a long answer only the digest is kept. Nothing that is to be compared is decided here.
+
+Which QEMU: a release of those that ramslot can be, see `qemu`.
 """
 
 from __future__ import annotations
@@ -25,10 +27,15 @@ from typing import Any
 import pytest
 
 import ramslot
+from ramslot.vm.releases import DEFAULT, VERSIONS
 
 RECORDED = Path(__file__).parent / "recorded"
 LONGEST_KEPT = 100
 """Characters of an answer that is recorded as it is; of a longer one the digest is."""
+ORACLES = os.environ.get("RAMSLOT_ORACLES", str(Path(__file__).parent.parent.parent / ".oracles"))
+"""Where `.ci/install-qemu VERSION` has put QEMUs: `VERSION/bin/qemu-system-ARCH`."""
+RELEASES = tuple(reversed(VERSIONS))
+"""The releases that there is something to compare with, oldest first."""
 QUIET = ("-display", "none", "-nodefaults", "-S", "-qmp", "stdio")
 OUR_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(str(ramslot.__file__)).parent.parent)}
 MACHINES = ("none", "pc-i440fx-7.2", "pc-q35-7.2", "s390-ccw-virtio-7.2")
@@ -56,21 +63,21 @@ def without_ours(machine: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in machine.items() if name not in OUR_MACHINE_MEMBERS}
 
 
-def our_command(arch: str, options: Iterable[str]) -> list[str]:
-    return [sys.executable, "-m", "ramslot", "--target", arch, *options]
+def our_command(arch: str, options: Iterable[str], release: str = DEFAULT) -> list[str]:
+    return [sys.executable, "-m", "ramslot", "--qemu", release, "--target", arch, *options]
 
 
 @cache
-def qemu(arch: str) -> str | None:
-    """The program that is QEMU 7.2 for `arch`; in CI it must be there."""
-    program = shutil.which(f"qemu-system-{arch}")
-    if program is not None:
-        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-        if not version.startswith("QEMU emulator version 7.2."):
-            program = None
-    if program is None and os.environ.get("CI"):
-        pytest.fail(f"CI must ask a qemu-system-{arch} of version 7.2 anew")
-    return program
+def qemu(arch: str, release: str = DEFAULT) -> str | None:
+    """The program that is QEMU `release` for `arch`; in CI it must be there."""
+    for program in (f"{ORACLES}/{release}/bin/qemu-system-{arch}", shutil.which(f"qemu-system-{arch}")):
+        if program is not None and os.path.exists(program):
+            version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+            if version.startswith(f"QEMU emulator version {release}."):
+                return program
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must ask a qemu-system-{arch} of version {release} anew")
+    return None
 
 
 # Asking
@@ -171,10 +178,11 @@ def compare(
     questions: Sequence[str],
     folder: Path,
     files: Mapping[str, int] | None = None,
+    release: str = DEFAULT,
 ) -> Outcome:
     """Assert that both answer alike; returns our outcome. `files` are made, with these sizes, where each runs.
 
-    `record` names the file of recorded answers; it is empty where they depend on the host (its CPUs, its NUMA nodes).
+    `release` is the QEMU to compare with. `record` names the file of recorded answers; it is empty where they depend on the host (its CPUs, its NUMA nodes).
     """
     for name, size in (files or {}).items():
         for side in ("theirs", "ours"):
@@ -183,9 +191,11 @@ def compare(
             path.touch()
             os.truncate(path, size)
     words = shlex.split(options)
-    program = qemu(arch)
+    program = qemu(arch, release)
+    if record and release != "7.2":
+        record = f"{record}-{release}"
     theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
-    ours = start(our_command(arch, [*words, *QUIET]), folder / "ours")
+    ours = start(our_command(arch, [*words, *QUIET], release), folder / "ours")
     outcome = finish(ours, questions, "ramslot")
     outcome.errors = outcome.errors.replace(f"{folder}/ours/", "")
     found = texts(outcome)
@@ -241,7 +251,7 @@ def load(record: str) -> dict[str, list[str]]:
 def recall(record: str, key: str) -> list[str]:
     kept = load(record).get(key) if record else None
     if kept is None:
-        pytest.skip("QEMU 7.2 is not installed and its answers were not recorded")
+        pytest.skip("this QEMU is not installed and its answers were not recorded")
     return kept
 
 

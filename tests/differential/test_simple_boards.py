@@ -19,6 +19,7 @@ import pytest
 from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, machine_types
 from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.releases import find_release
 from ramslot.vm.sizes import parse_size, round_ram_size
 
 from .oracle import QUIET, Outcome, finish, our_command, qemu, recall, recording, shorten, start, without_ours
@@ -80,7 +81,7 @@ def boards() -> Iterator[tuple[str, MachineType, bool]]:
     """Target and type of every simple board, and whether the same type was met on another target."""
     seen = set()
     for target in MODULES:
-        for machine_type in machine_types(TARGETS[target]):
+        for machine_type in machine_types(TARGETS[target], find_release(None)):
             key = (machine_type.name, id(machine_type.settings["row"]))
             yield target, machine_type, key in seen
             seen.add(key)

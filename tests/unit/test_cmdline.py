@@ -343,7 +343,7 @@ def test_a_missing_machine_is_found_after_syntax_and_before_meaning() -> None:
     class NoSuchMachineError(Exception):
         pass
 
-    def check_machine(name: str, _target: str | None) -> None:
+    def check_machine(name: str, _target: str | None, _release: object) -> None:
         assert name == "zz"
         raise NoSuchMachineError
 

@@ -25,6 +25,7 @@ from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.stream import stream_pieces
+from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
 
 KIB = 1 << 10
@@ -313,7 +314,7 @@ def test_closing_while_somebody_looks_can_be_done_again() -> None:
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_every_board_shows_what_it_shows_without(target: str) -> None:
-    for machine_type in machine_types(TARGETS[target]):
+    for machine_type in machine_types(TARGETS[target], find_release(None)):
         if not machine_type.default_ram_size:
             continue
         plain = start(machine_type.name, target=target)

@@ -14,6 +14,7 @@ from ramslot.vm.boards.targets import TARGETS
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.releases import find_release
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -35,7 +36,7 @@ def memory(vm: VirtualMachine) -> list[tuple[int, int, str, int]]:
 
 
 def simple_types() -> list[tuple[str, MachineType]]:
-    return [(target, found) for target in MODULES for found in machine_types(TARGETS[target])]
+    return [(target, found) for target in MODULES for found in machine_types(TARGETS[target], find_release(None))]
 
 
 def parts_of(parts: tuple[Part, ...]) -> list[Part]:
@@ -62,7 +63,7 @@ def test_every_board_starts_with_its_default_size() -> None:
 
 @pytest.mark.parametrize("target", MODULES)
 def test_a_name_is_listed_once_and_at_most_one_machine_is_the_default(target: str) -> None:
-    listed = list(all_machine_types(TARGETS[target]))
+    listed = list(all_machine_types(TARGETS[target], find_release(None)))
     names = [machine_type.name for machine_type in listed]
     assert len(set(names)) == len(names)
     assert sum(machine_type.is_default for machine_type in listed) <= 1

@@ -1,6 +1,7 @@
 """Machine types: which RAM a board accepts, and where RAM, ROM and device registers are.
 
-A family of boards is a module with a function `machine_types(target)`; `targets` says which target has which families.
+A family of boards is a module with a function `machine_types(target, release)`; `targets` says which target has which
+families.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..releases import Release
     from .machine_type import MachineType
     from .targets import Target
 
 UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"
 
 
-def machine_types(target: Target) -> Iterator[MachineType]:
-    """All machine types of a target."""
+def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
+    """All machine types of a target that a release of QEMU has."""
     for family in target.families:
-        yield from import_module(f"{__name__}.{family}").machine_types(target)
+        yield from import_module(f"{__name__}.{family}").machine_types(target, release)
 
 
-def find_machine_type(name: str | None, target_name: str | None) -> tuple[MachineType, Target]:
+def find_machine_type(name: str | None, target_name: str | None, release: Release) -> tuple[MachineType, Target]:
     """The machine type of a name or alias, and its target; None is the target's default, x86_64's without a target.
 
     Raises `VMError` if there is no such machine or target.
@@ -36,7 +38,7 @@ def find_machine_type(name: str | None, target_name: str | None) -> tuple[Machin
     if target_name is None and name is None:
         target_name = "x86_64"
     for target in [TARGETS[target_name]] if target_name is not None else TARGETS.values():
-        for machine_type in machine_types(target):
+        for machine_type in machine_types(target, release):
             matches = machine_type.is_default if name is None else name in (machine_type.name, machine_type.alias)
             if matches:
                 return machine_type, target

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..memory.region import MemoryRegion
+    from ..releases import Release
     from .targets import Target
 
 GIB = 1 << 30
@@ -352,7 +353,7 @@ VERSIONS = version_settings(
 )
 
 
-def machine_types(_target: Target) -> Iterator[MachineType]:
+def machine_types(_target: Target, _release: Release) -> Iterator[MachineType]:
     """The machine types of this family."""
     for version, settings in VERSIONS.items():
         yield MachineType(

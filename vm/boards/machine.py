@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..memory.address_space import AddressSpace, Listener, MemoryTopology
     from ..numa import NumaNode
     from ..objects import ObjectDefaults
+    from ..releases import Release
     from .machine_type import MachineType
     from .targets import Target
 
@@ -39,17 +40,26 @@ class Board:
         "firmware",
         "host",
         "notices",
+        "release",
         "smm_listener",
         "target",
         "topology",
         "warnings",
     )
 
-    def __init__(self, topology: MemoryTopology, host: Host, target: Target, backend_defaults: ObjectDefaults) -> None:
+    def __init__(
+        self,
+        topology: MemoryTopology,
+        host: Host,
+        target: Target,
+        backend_defaults: ObjectDefaults,
+        release: Release,
+    ) -> None:
         self.topology = topology
         self.host = host
         self.target = target
         self.backend_defaults = backend_defaults
+        self.release = release
         self.cpus = 1
         self.cpu_type = ""
         self.cpu_options: dict[str, str] = {}

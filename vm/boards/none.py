@@ -7,6 +7,7 @@ from .machine_type import MachineType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..releases import Release
     from .targets import Target
 
 
@@ -24,6 +25,6 @@ class NoneMachine(Machine):
 MACHINE_TYPES = (MachineType("none", NoneMachine, "empty machine", default_ram_id="ram", default_ram_size=0),)
 
 
-def machine_types(_target: Target) -> tuple[MachineType, ...]:
+def machine_types(_target: Target, _release: Release) -> tuple[MachineType, ...]:
     """The machine types of this family."""
     return MACHINE_TYPES

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..qom import QOMObject
+    from ..releases import Release
     from .targets import Target
 
 MIB = 1 << 20
@@ -363,7 +364,7 @@ VERSIONS["2.12-sxxm"] = {
 """A sibling of 2.12 with mitigations against side channels; no older version follows from it."""
 
 
-def machine_types(_target: Target) -> Iterator[MachineType]:
+def machine_types(_target: Target, _release: Release) -> Iterator[MachineType]:
     """The machine types of this family."""
     for version, settings in VERSIONS.items():
         yield MachineType(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..memory.region import MemoryRegion
+    from ..releases import Release
     from .simple_parts import Part, SizeRule
     from .targets import Target
 
@@ -173,7 +174,7 @@ class SimpleMachine(Machine):
             self.place(container, address, region, priority=priority)
 
 
-def machine_types(target: Target) -> Iterator[MachineType]:
+def machine_types(target: Target, _release: Release) -> Iterator[MachineType]:
     """The machine types of all rows of a target."""
     for module in MODULES.get(target.name, ()):
         for row in import_module(f"{__package__}.{module}").ROWS:

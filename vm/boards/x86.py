@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..releases import Release
     from .targets import Target
 
 DEFAULT_CPU = {"x86_64": "qemu64", "i386": "qemu32"}
@@ -62,7 +63,7 @@ def _settings(versions: tuple[str, ...], changes: dict[str, dict[str, Any]]) -> 
     return version_settings(NEWEST, {version: changes.get(version, {}) for version in versions})
 
 
-def machine_types(target: Target) -> list[MachineType]:
+def machine_types(target: Target, _release: Release) -> list[MachineType]:
     """The machine types of this family, as the target has them."""
     cpu_type = f"{DEFAULT_CPU[target.arch]}-{target.arch}-cpu"
     only_microvm = target.name == "x86_64-microvm"

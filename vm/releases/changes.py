@@ -1,0 +1,18 @@
+"""What each release of QEMU has different from the one after it, newest first; the newest is as the code is.
+
+Subjects are the families of machine types, whose entries are attributes of their machine classes (they yield to what a
+version of the machine says), and what the modules name that ask `Release.settings` for them. Values are plain data.
+Rows of larger tables (devices, schemas, options) say themselves with `since` and `until` which releases have them.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    "10.0": {},
+    "7.2": {},
+    "5.2": {},
+}
