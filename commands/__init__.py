@@ -48,9 +48,9 @@ class Context:
 
 def handler(subject: str, name: str) -> Handler:
     """The function that carries out the command `name`."""
-    from importlib import import_module
+    from ..vm.loading import load
 
-    module = import_module(f"{__name__}.{subject}")
+    module = load(f"{__name__}.{subject}")
     return getattr(module, name.replace("-", "_"))  # type: ignore[no-any-return]  # named so by the rule above
 
 
@@ -61,13 +61,12 @@ def available_hmp_commands(vm: VirtualMachine) -> dict[str, HMPCommand]:
 
 def hmp_commands() -> dict[str, HMPCommand]:
     """All HMP commands by name and by alias."""
-    from importlib import import_module
-
     from ..schema.documents import SUBJECTS
+    from ..vm.loading import load
 
     found = {}
     for subject in SUBJECTS[1:]:  # there is no module of the builtin types
-        for command in getattr(import_module(f"{__name__}.{subject}"), "HMP", ()):
+        for command in getattr(load(f"{__name__}.{subject}"), "HMP", ()):
             for name in (command.name, *command.aliases):
                 found[name] = command
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from ..schema.plain_json import writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 _DEEPEST = 1024
 """Brackets that a value of a client's may have, one in another."""
 
-_encode_line = json.JSONEncoder(check_circular=False).encode
-_encode_pretty = json.JSONEncoder(check_circular=False, indent=4).encode
+_encode_line = writer()
 
 
 def encode(value: Any, pretty: bool = False) -> bytes:
@@ -23,18 +22,24 @@ def encode(value: Any, pretty: bool = False) -> bytes:
     Members keep their order. Hexadecimal digits of escapes are upper case, a lone surrogate is U+FFFD, and a double has
     up to 17 significant digits and no more than it needs (``1.0`` is ``1``).
     """
-    encoder = _encode_pretty if pretty else _encode_line
+    encoder = _pretty_encoder() if pretty else _encode_line
     try:
         text = encoder(value)
     except RecursionError:
         text = _encode_deep(encoder, value)
     if "\\u" in text:
         text = _respell_escapes(text)
-    if "." in text or "e+" in text or "e-" in text or "N" in text or "I" in text:
+    if _may_have_doubles(text):
         text = _respell_doubles(text)
     if pretty:
         text = _respell_empty(text).replace("\n", "\r\n")
     return (text + "\r\n").encode("ascii")
+
+
+def _pretty_encoder() -> Callable[[Any], str]:
+    import json
+
+    return json.JSONEncoder(check_circular=False, indent=4).encode
 
 
 def _encode_deep(encoder: Callable[[Any], str], value: Any) -> str:
@@ -47,6 +52,12 @@ def _encode_deep(encoder: Callable[[Any], str], value: Any) -> str:
         return encoder(value)
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _may_have_doubles(text: str) -> bool:
+    """Whether something outside of strings looks like a double; where strings have escapes, anything may."""
+    outside = "".join(text.split('"')[::2]) if "\\" not in text else text
+    return "." in outside or "e+" in outside or "e-" in outside or "N" in outside or "I" in outside
 
 
 def _respell_escapes(text: str) -> str:

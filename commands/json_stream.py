@@ -7,14 +7,16 @@ not: QEMU's exact reading of everything else (``json_text``, loaded when first n
 
 from __future__ import annotations
 
-import json
-from collections import deque
+from ..schema.plain_json import reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from typing import Any
 
     from .json_text import JSONReader
+else:
+    from _collections import deque  # without the 1 ms that all of `collections` costs
 
 
 class NeedMore:
@@ -73,9 +75,9 @@ def _no_constant(text: str) -> float:
     raise ValueError(text)
 
 
-_read_plain = json.JSONDecoder(
+_read_plain = reader(
     object_pairs_hook=_plain_object, parse_int=integer, parse_float=_plain_float, parse_constant=_no_constant
-).raw_decode
+)
 
 
 class JSONStream:

@@ -14,11 +14,16 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
     Callback: TypeAlias = Callable[[], object]
+else:
+    import _signal as signal  # what `signal` gives, without the 2.5 ms of making enumerations of its constants
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that ask a program to end."""
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 _GONE = select.EPOLLHUP | select.EPOLLERR
@@ -150,9 +155,6 @@ class Loop:
 
     def on_signal(self, signum: int, callback: Callable[..., object], *arguments: Any) -> None:
         """Call back on the loop when the process is sent `signum`; for the main thread only."""
-        # `signal` makes enumerations of all its constants: 2.5 ms, nearly nothing once json has imported enum.
-        import signal
-
         if self._old_wakeup_fd is None:
             self._old_wakeup_fd = signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         # Both are needed: the byte the C handler writes ends a wait that the Python handler alone would come too late
@@ -209,8 +211,6 @@ class Loop:
         if self._epoll.closed:
             return
         if self._old_wakeup_fd is not None:
-            import signal
-
             for signum, handler in self._old_handlers.items():
                 signal.signal(signum, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(self._old_wakeup_fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from io import TextIOWrapper
@@ -96,6 +97,10 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
         program.watch_signals()
         program.open_monitors()
         program.start_machine()
+        # What the start made is there to stay: from now on only newer objects are searched for garbage. The command
+        # begins with this search switched off.
+        gc.freeze()
+        gc.enable()
         if settings.pidfile is not None:
             pidfile = write_pidfile(settings.pidfile)
         if report_started is not None:

@@ -7,7 +7,7 @@ import sys
 from ..commands import Context
 from ..vm.errors import VMError
 from ..vm.releases import find_release
-from .loop import Loop
+from .loop import ENDING_SIGNALS, Loop
 from .worker import Worker
 
 TYPE_CHECKING = False
@@ -98,9 +98,7 @@ class Program:
 
     def watch_signals(self) -> None:
         """End cleanly at the signals that ask for it, as QEMU does."""
-        import signal
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING_SIGNALS:
             self.loop.on_signal(number, self.shut_down, "host-signal")
 
     # What monitors and handlers need

@@ -6,7 +6,7 @@ which is also the name of the module with the handlers. What the schemas mean as
 
 from __future__ import annotations
 
-import json
+from .plain_json import reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ def events() -> dict[str, Event]:
 def _load() -> None:
     folder = __file__.rpartition("/")[0]
     loaded = {}
+    read = reader()
     for subject in SUBJECTS:
         with open(f"{folder}/{subject}.json", encoding="utf-8") as file:
-            loaded[f"{subject}.json"] = document = json.load(file)
+            loaded[f"{subject}.json"] = document = read(file.read(), 0)[0]
         for name, declaration in document.get("commands", {}).items():
             _commands[name] = Command(subject, name, declaration)
         for name, declaration in document.get("events", {}).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errors import VMError
+from .loading import load
 from .qom import QOMObject
 
 TYPE_CHECKING = False
@@ -101,10 +102,8 @@ def object_class(type_name: str) -> type[UserCreatable]:
     """The class of a QOM type; raises `VMError` if users cannot make objects of it."""
     if type_name not in OBJECT_TYPES:
         raise VMError(f"Parameter 'qom-type' does not accept value '{type_name}'")
-    from importlib import import_module
-
     module, name = OBJECT_TYPES[type_name]
-    return getattr(import_module(f"{__package__}.hostmem.{module}"), name)  # type: ignore[no-any-return]  # the table above
+    return getattr(load(f"{__package__}.hostmem.{module}"), name)  # type: ignore[no-any-return]  # the table above
 
 
 def in_setting_order(properties: dict[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -243,7 +243,7 @@ def test_plain_session_loads_nothing_heavy() -> None:
     program = (
         "import sys; from ramslot.monitor.qmp import QMPSession; s = QMPSession(); s.greeting()\n"
         f's.receive({HELLO!r}); s.next_event(); s.receive(b\'{{"execute":"a"}}\'); s.reply(s.next_event(), {{}})\n'
-        "heavy = {'typing', 'dataclasses', 'ramslot.monitor.json_text', 'ramslot.schema'}\n"
+        "heavy = {'typing', 'dataclasses', 'json', 'ramslot.commands.json_text', 'ramslot.schema.validation'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"

@@ -6,9 +6,8 @@ families.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from ..errors import VMError
+from ..loading import load
 from .targets import TARGETS
 
 TYPE_CHECKING = False
@@ -25,7 +24,7 @@ UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported mac
 def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
     """All machine types of a target that a release of QEMU has."""
     for family in target.families:
-        yield from import_module(f"{__name__}.{family}").machine_types(target, release)
+        yield from load(f"{__name__}.{family}").machine_types(target, release)
 
 
 def find_machine_type(name: str | None, target_name: str | None, release: Release) -> tuple[MachineType, Target]:

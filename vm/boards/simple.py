@@ -5,8 +5,7 @@ The rows are in the modules beside this one, by architecture; here is the one ma
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from ..loading import load
 from .machine import Board, Machine
 from .machine_type import MachineType
 from .simple_parts import RAM, SYSTEM
@@ -177,6 +176,6 @@ class SimpleMachine(Machine):
 def machine_types(target: Target, _release: Release) -> Iterator[MachineType]:
     """The machine types of all rows of a target."""
     for module in MODULES.get(target.name, ()):
-        for row in import_module(f"{__package__}.{module}").ROWS:
+        for row in load(f"{__package__}.{module}").ROWS:
             if not row.targets or target.name in row.targets:
                 yield row.machine_type(target)

@@ -17,6 +17,8 @@ HOST_TARGETS = {
 }
 """Which targets the KVM of a host can run."""
 
+_RUNNABLE = HOST_TARGETS.get(os.uname().machine, ())
+
 
 class Target:
     """One architecture. `families` are the modules of this package that have its machine types."""
@@ -33,7 +35,7 @@ class Target:
         self.families = families
         self.plugged_memory = plugged
         """Whether `info memory_size_summary` speaks of plugged memory."""
-        self.has_kvm = self.arch in HOST_TARGETS.get(os.uname().machine, ())
+        self.has_kvm = self.arch in _RUNNABLE
         """Whether KVM could run this target on this host."""
 
 

@@ -1,0 +1,77 @@
+"""The one file with all modules' code: made, believed while it is true, and never in the way."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ramslot.monitor import code_cache
+from ramslot.monitor.code_cache import CodeCache
+
+MODULE = "ramslot.vm.sizes"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CodeCache:
+    """A cache that was saved by one run and is read by the next."""
+    __import__(MODULE)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = str(tmp_path / "cache")
+    CodeCache(path).save()
+    return CodeCache(path)
+
+
+def test_a_module_comes_out_as_it_is_in_its_file(cache: CodeCache) -> None:
+    found = cache.find_spec(MODULE)
+    real = sys.modules[MODULE].__spec__
+    assert found is not None and real is not None and found.loader is not None
+    assert (found.name, found.origin, found.cached) == (real.name, real.origin, real.cached)
+    assert found.loader.get_code(MODULE) == real.loader.get_code(MODULE)  # type: ignore[attr-defined,union-attr]
+
+
+def test_a_package_is_one(cache: CodeCache) -> None:
+    __import__("ramslot.vm.boards")
+    found, real = cache.find_spec("ramslot.vm"), sys.modules["ramslot.vm"].__spec__
+    assert found is not None and real is not None
+    assert found.submodule_search_locations == list(real.submodule_search_locations or ())
+
+
+def test_a_changed_source_is_looked_for_elsewhere(cache: CodeCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_cache, "_stamp", lambda _path: (1, 1))
+    assert cache.find_spec(MODULE) is None
+
+
+def test_other_modules_are_none_of_its_business(cache: CodeCache) -> None:
+    assert cache.find_spec("json") is None
+    assert cache.find_spec("ramslot.nothing") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", marshal.dumps((b"old", {MODULE: ("x", 1, 1, b"")})), b"\xe3"])
+def test_a_file_that_is_no_cache_of_ours_is_not_believed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cache"
+    path.write_bytes(content)
+    assert CodeCache(str(path)).find_spec(MODULE) is None
+
+
+def test_nothing_is_written_where_bytecode_is_not_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    CodeCache(str(tmp_path / "cache")).save()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    CodeCache(str(tmp_path / "absent" / "cache")).save()
+
+
+def test_a_second_run_adds_what_the_first_had_not(cache: CodeCache, tmp_path: Path) -> None:
+    before = (tmp_path / "cache").stat().st_mtime_ns
+    cache.save()
+    assert (tmp_path / "cache").stat().st_mtime_ns == before  # nothing was missing
+    cache._entries.pop(MODULE)
+    cache.save()
+    assert CodeCache(str(tmp_path / "cache")).find_spec(MODULE) is not None
