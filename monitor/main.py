@@ -56,6 +56,10 @@ def _main() -> int:
         from .host_command import run_host_command
 
         return run_host_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] == ["versions"]:
+        from .versions_command import run_versions_command
+
+        return run_versions_command(os.path.basename(sys.argv[0]), sys.argv[2:])
     try:
         settings = parse(sys.argv, _check_machine, os.environ.get("RAMSLOT_QEMU"))
     except CommandLineError as error:
