@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic, sleep
 
 from .errors import VMError
+from .host import MissingPage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ MIB = 1 << 20
 POLL_SECONDS = 0.05
 PORTION = 1024
 """Pages that are hashed between two looks at whether to stop."""
+
+
+class SampleMissing(Exception):  # noqa: N818 (named for what it tells)
+    """The host has no page for a sample."""
+
+    def __init__(self, block: RAMBlock, missing: MissingPage) -> None:
+        super().__init__(missing.strerror)
+        self.block = block
+        self.missing = missing
 
 
 class Sample:
@@ -103,10 +113,15 @@ class DirtyRate:
     def _by_sampling(self) -> Task[None]:
         blocks = [block for block in self._vm.topology.ram_blocks if block.name and block.used_length >= SMALLEST_BLOCK]
         began = monotonic()
-        samples: list[Sample] = yield lambda cancellation: _sampled(blocks, self.sample_pages, cancellation)
-        yield _sleep(self.calc_time - (monotonic() - began))
-        milliseconds = max(int((monotonic() - began) * 1000), 1)
-        changed: int = yield lambda cancellation: _changed(samples, cancellation)
+        try:
+            samples: list[Sample] = yield lambda cancellation: _sampled(blocks, self.sample_pages, cancellation)
+            yield _sleep(self.calc_time - (monotonic() - began))
+            milliseconds = max(int((monotonic() - began) * 1000), 1)
+            changed: int = yield lambda cancellation: _changed(samples, cancellation)
+        except SampleMissing as sample:
+            missing = sample.missing
+            reason = self._vm.why_missing(sample.block, missing.offset, missing)
+            raise VMError(f"the dirty rate cannot be sampled: the host has no page for {reason}") from None
         sampled = {sample.block for sample in samples}
         megabytes = sum(block.used_length for block in sampled) // MIB
         self.megabytes_per_second = megabytes * 1000 * changed // (len(samples) * milliseconds) if samples else 0
@@ -160,5 +175,7 @@ def _changed(samples: list[Sample], cancellation: Cancellation) -> int:
 def _hash(block: RAMBlock, offset: int) -> int:
     from zlib import crc32
 
-    with block.host.view(offset, SAMPLED_PAGE) as view:
-        return crc32(view)
+    try:
+        return crc32(block.host.read(offset, SAMPLED_PAGE))
+    except MissingPage as missing:
+        raise SampleMissing(block, missing) from None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .host import Host
     from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
+    from .memory.ramblock import RAMBlock
     from .memory.region import MemoryRegion
     from .steps import Task
 
@@ -346,9 +347,15 @@ class VirtualMachine:
 
             self.check_slots("a guest")
             processor = make_processor(self.host, self.accelerator, self.machine.memory_space)
-            self._guest = Guest(processor, lambda: self.running)
+            self._guest = Guest(processor, lambda: self.running, self.why_missing)
             self.accelerator.slots.guest_held = self._guest.gate
         return self._guest.start(job)
+
+    def why_missing(self, block: RAMBlock, offset: int, error: OSError) -> str:
+        """Why the host has no page for an offset of a block, as `error` told, and whose memory it is."""
+        from .hostmem.missing import why_missing
+
+        return why_missing(self.backends(), self.host, block, offset, error)
 
     def stop_guest(self) -> None:
         """Stop the guest; nothing if none runs."""

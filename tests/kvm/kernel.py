@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.hostmem.backend import MemoryBackend
 
 MIB = 1 << 20
@@ -66,7 +67,7 @@ def policy(backend: MemoryBackend) -> str:
 
 
 def view(backend: MemoryBackend) -> memoryview:
-    assert backend.memory is not None
+    assert isinstance(backend.memory, LinuxMemory)
     return backend.memory.view(0, backend.memory.size)
 
 

@@ -74,8 +74,7 @@ def run(vm: VirtualMachine, *arguments: Any, **more: Any) -> GuestJob:
 
 
 def word(block: RAMBlock, offset: int) -> int:
-    with block.host.view(offset, 8) as view:
-        return int.from_bytes(view, "little")
+    return int.from_bytes(block.host.read(offset, 8), "little")
 
 
 def memory(vm: VirtualMachine) -> RAMBlock:
@@ -174,8 +173,7 @@ def test_writes_to_a_rom_leave_the_guest_and_reads_do_not(accelerator: Accelerat
     with machine(accelerator, "pc", 128 * MIB) as vm:
         rom = next(slot for slot in vm.accelerator.slots if slot.gpa == 0xC0000)
         assert rom.readonly
-        with rom.block.host.view(rom.offset, 8) as view:
-            view[:] = b"firmware"
+        rom.block.host.write(rom.offset, b"firmware")
         job = run(vm, 0xC0000, 16 * KIB, "write", PAGE, 1)
         assert (job.accesses, job.exits, job.first_exit) == (4, 4, 0xC0000)
         job = run(vm, 0xC0000, 8, "read")
@@ -442,7 +440,7 @@ def test_one_guest_after_another_without_a_pause(accelerator: Accelerator) -> No
                 vm.stop_guest()
                 assert job.status == "stopped"
                 run(vm, 0, MIB, value=number)
-                assert bytes(memory(vm).host.view(0, 8)) == number.to_bytes(8, "little")
+                assert memory(vm).host.read(0, 8) == number.to_bytes(8, "little")
 
 
 @on_all
@@ -463,9 +461,8 @@ def test_many_accesses_to_nothing_among_memory(accelerator: Accelerator, mode: s
             run(vm, 0, 4 * MIB, "write", value=3)
         job = run(vm, 0, 4 * MIB, mode, value=5)
         assert (job.accesses, job.exits, job.first_exit) == (1024, 512, MIB)
-        view = memory(vm).host.view(0, 4 * MIB)
+        view = memory(vm).host.read(0, 4 * MIB)
         words = [int.from_bytes(view[page * PAGE : page * PAGE + 8], "little") for page in range(1024)]
-        view.release()
         if mode == "read":
             assert job.sum == sum(words[:256] + words[768:])
         else:

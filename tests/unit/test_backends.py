@@ -379,7 +379,7 @@ def test_large_memory_is_given_back_by_another_thread(vm: VirtualMachine, tmp_pa
 def test_memory_that_somebody_looks_at_stays(vm: VirtualMachine, tmp_path: Path) -> None:
     for size in (MIB, 1 << 30):
         backend = add(vm, "ram", tmp_path, size=size)
-        assert backend.memory is not None
+        assert isinstance(backend.memory, LinuxMemory)
         view = backend.memory.view(0, 1)
         with pytest.raises(VMError, match=r"^object 'm' is in use, can not be deleted$"):
             run_now(vm.delete_object("m"))

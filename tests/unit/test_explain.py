@@ -72,7 +72,7 @@ def test_the_node_is_told_once_the_page_is_there(make: Callable[..., Context]) -
     context = make("none", MIB)
     assert "node" not in ask(context, "query-address", address=0x1234)["host"]
     (slot,) = context.vm.accelerator.slots
-    slot.block.host.view(0x1000, 1)[0] = 1
+    slot.block.host.write(0x1000, b"\1")
     assert ask(context, "query-address", address=0x1234)["host"]["node"] in context.vm.host.nodes
     assert "on node" in hmp(context, "why 0x1234")
 

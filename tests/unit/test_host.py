@@ -86,7 +86,7 @@ def test_generated_module_is_fresh(tmp_path: Path) -> None:
 
 
 HEADERS = ["fcntl.h", "linux/kvm.h", "linux/magic.h", "linux/memfd.h", "linux/mempolicy.h", "sys/ioctl.h"]
-HEADERS += ["sys/mman.h", "sys/syscall.h", "sys/vfs.h", "unistd.h"]
+HEADERS += ["sys/mman.h", "sys/syscall.h", "sys/uio.h", "sys/vfs.h", "unistd.h"]
 
 COMPILE = """
 import json, re, sys

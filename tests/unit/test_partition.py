@@ -22,6 +22,7 @@ from ramslot.vm.boards.partition import divide_ram, equal_partition, fit_partiti
 from ramslot.vm.boards.targets import TARGETS
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
+from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.stream import stream_pieces
@@ -260,11 +261,9 @@ def test_files_and_mem_path_are_divided_alike(tmp_path: Any) -> None:
 def test_bytes_are_the_same_from_whichever_block() -> None:
     vm = start("none", "x:1M+y", ram_size=2 * MIB)
     blocks = {block.name: block for block in vm.topology.ram_blocks}
-    with blocks[""].host.view(MIB + 5, 3) as written:
-        written[:] = b"abc"
+    blocks[""].host.write(MIB + 5, b"abc")
     above = blocks["y"]
-    with above.host.view(above.host_address - above.host.address + 5, 3) as read:
-        assert bytes(read) == b"abc"
+    assert above.host.read(above.host_address - above.host.address + 5, 3) == b"abc"
     vm.close()
 
 
@@ -301,6 +300,7 @@ def test_whoever_goes_first_nothing_stays(first: str) -> None:
 def test_closing_while_somebody_looks_can_be_done_again() -> None:
     vm = start("none", "x:1M+y", ram_size=2 * MIB)
     block = next(iter(vm.topology.ram_blocks))
+    assert isinstance(block.host, LinuxMemory)
     view = block.host.view(0, 1)
     with pytest.raises(BufferError):
         vm.close()

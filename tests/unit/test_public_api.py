@@ -36,11 +36,8 @@ def test_a_machine_from_python() -> None:
     config.machine_type, config.ram_size = "none", 1 << 20
     vm = VirtualMachine(config)
     (memslot,) = vm.accelerator.slots
-    view = memslot.block.host.view(0, memslot.size)
-    view[:5] = b"hello"
-    assert bytes(view[:5]) == b"hello"
-    view.release()
-    del view
+    memslot.block.host.write(0, b"hello")
+    assert memslot.block.host.read(0, 5) == b"hello"
     vm.close()
     config.machine_type = "nosuch"
     with pytest.raises(VMError, match=r"^unsupported machine type"):

@@ -19,7 +19,7 @@ from ramslot.commands.host import HMP, query_host
 from ramslot.schema import check_result
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
-from ramslot.vm.host import Host, HostMemory, open_host
+from ramslot.vm.host import Host, HostMemory, MissingPage, open_host
 from ramslot.vm.host.linux import LinuxHost
 from ramslot.vm.host.virtual import VirtualHost
 from ramslot.vm.host.virtual.reading import parse_description
@@ -107,7 +107,7 @@ def test_firmware_is_in_memory_that_has_bytes(tmp_path: Any) -> None:
     with VirtualMachine(configured("pc", firmware=str(tmp_path / "bios")), open_host("memory=1G")) as vm:
         block = vm.topology.ram_blocks.named("pc.bios")
         assert block is not None
-        assert bytes(block.host.view(0, 8)) == b"firmware"
+        assert block.host.read(0, 8) == b"firmware"
 
 
 def test_an_absent_node_is_refused_with_qemus_text() -> None:
@@ -337,33 +337,30 @@ def test_there_is_no_kvm() -> None:
 # Bytes
 
 
-def test_views_are_bytes_that_are_shared_as_mappings_are() -> None:
+def test_bytes_are_are_shared_as_mappings_are() -> None:
     host = open_host("memory=1T")
     memory = host.map_anonymous(1 * TIB, reserve=False)
-    memory.view(GIB, 5)[:] = b"hello"
-    assert bytes(memory.view(GIB - 1, 7)) == b"\0hello\0"
+    memory.write(GIB, b"hello")
+    assert memory.read(GIB - 1, 7) == b"\0hello\0"
     memory.discard(GIB, 4096)
-    assert bytes(memory.view(GIB, 5)) == bytes(5)
-    view = memory.view(0, 1)
-    with pytest.raises(BufferError):
-        memory.close()
-    view.release()
+    assert memory.read(GIB, 5) == bytes(5)
     memory.close()
     with pytest.raises(ValueError, match="closed"):
-        memory.view(0, 1)
+        memory.read(0, 1)
 
     file = host.create_file("/some/where")
     file.truncate(8192)
     shared, private = host.map_file(file, 8192, share=True), host.map_file(file, 4096, offset=4096)
-    shared.view(4096, 3)[:] = b"one"
-    assert bytes(private.view(0, 3)) == b"one"
-    private.view(0, 3)[:] = b"two"
-    assert bytes(shared.view(4096, 3)) == b"one"
+    shared.write(4096, b"one")
+    assert private.read(0, 3) == b"one"
+    private.write(0, b"two")
+    assert shared.read(4096, 3) == b"one"
     again = host.open_file("/some/where", readonly=True)
     readonly = host.map_file(again, 8192, share=True, readonly=True)
-    assert readonly.view(0, 1).readonly
+    with pytest.raises(MissingPage):
+        readonly.write(0, b"x")
     file.punch_hole(0, 8192)
-    assert bytes(readonly.view(4096, 3)) == bytes(3)
+    assert readonly.read(4096, 3) == bytes(3)
     for each in (shared, private, readonly, file, again):
         each.close()
     host.unlink("/some/where")
@@ -371,7 +368,7 @@ def test_views_are_bytes_that_are_shared_as_mappings_are() -> None:
 
 def test_reading_past_the_end_of_memory_is_our_mistake() -> None:
     memory = open_host("memory=1G").map_anonymous(8192)
-    for call in (memory.populate, memory.discard, memory.view):
+    for call in (memory.populate, memory.discard, memory.read):
         for start, length in ((0, 8193), (-1, 1), (8192, 1), (0, -1)):
             with pytest.raises(ValueError, match="is not within memory"):
                 call(start, length)

@@ -6,11 +6,11 @@ The slices are run by a processor: a virtual CPU of KVM (`kvm_guest`), or a plai
 
 from __future__ import annotations
 
-from struct import pack_into, unpack_from
 from threading import Condition
 from time import monotonic
 
 from ..errors import VMError
+from ..host import MissingPage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..host import Host
     from ..memory.address_space import AddressSpace
+    from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation, Task
     from . import Accelerator
     from .memslots import Memslot
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         def run(self, job: GuestJob, gpa: int, count: int) -> int:
             """Do the next accesses from `gpa` on, at most `count`, and return how many were done.
 
-            Raises `VMError` when the guest cannot go on.
+            Raises `VMError` when the guest cannot go on, `HostPageMissing` when it is the host that cannot.
             """
 
         def end(self) -> None:
@@ -55,6 +56,17 @@ LONGEST_SLICE = 1 << 20
 POLL_SECONDS = 0.05
 """How often a guest that must wait looks whether it was told to stop."""
 MODES = ("read", "write", "pattern")
+
+
+class HostPageMissing(Exception):  # noqa: N818 (named for what it tells)
+    """The guest touched memory of a slot that the host has no page for, at an offset of the slot's block."""
+
+    def __init__(self, memslot: Memslot, offset: int, error: OSError) -> None:
+        super().__init__(error.strerror)
+        self.block = memslot.block
+        self.offset = offset
+        self.gpa = memslot.gpa + offset - memslot.offset
+        self.error = error
 
 
 class GuestJob:
@@ -161,9 +173,12 @@ class Gate:
 class Guest:
     """The guest of a machine: one job at a time."""
 
-    __slots__ = ("_active", "_may_run", "gate", "job", "processor")
+    __slots__ = ("_active", "_explain", "_may_run", "gate", "job", "processor")
 
-    def __init__(self, processor: Processor, may_run: Callable[[], bool]) -> None:
+    def __init__(
+        self, processor: Processor, may_run: Callable[[], bool], explain: Callable[[RAMBlock, int, OSError], str]
+    ) -> None:
+        """`explain` tells of a block and an offset why the host has no page there."""
         self.processor = processor
         self.gate = Gate()
         self.job: GuestJob | None = None
@@ -171,6 +186,7 @@ class Guest:
         self._active: GuestJob | None = None
         """What the processor was made ready for."""
         self._may_run = may_run
+        self._explain = explain
 
     def start(self, job: GuestJob) -> Task[GuestJob]:
         """Begin a job, and return the task that carries it out; what was begun must be run.
@@ -211,6 +227,9 @@ class Guest:
                 job.status = "completed"
         except VMError as error:
             job.status, job.error = "failed", str(error)
+        except HostPageMissing as missing:
+            reason = self._explain(missing.block, missing.offset, missing.error)
+            job.status, job.error = "failed", f"the host has no page for the guest at {missing.gpa:#x}: {reason}"
         finally:
             if job.status == "running":
                 job.status = "stopped"
@@ -235,6 +254,9 @@ class Guest:
                 began = monotonic()
                 try:
                     done = self.processor.run(job, gpa, count)
+                except HostPageMissing as missing:
+                    job.accesses += max((missing.gpa - gpa) // job.stride, 0)
+                    raise
                 finally:
                     self.gate.leave()
                 job.accesses += done
@@ -304,31 +326,28 @@ class SimProcessor:
             for number in range(count):
                 job.note_exit(gpa + number * job.stride)
             return count
-        block = memslot.block
         try:
-            block.host.touched(memslot.offset + gpa - memslot.gpa, count, job.stride)
-        except OSError as error:
-            raise VMError(f"the host has no page for the guest at {gpa:#x}: {error.strerror}") from None
-        with block.host.view(0, block.host.size) as view:
             if job.mode == "read":
-                self._read(job, memslot, view, gpa, count)
+                offset = memslot.offset + gpa - memslot.gpa
+                job.sum = job.sum + memslot.block.host.sum_words(offset, count, job.stride) & WORD_MASK
             else:
-                self._write(job, memslot, view, gpa, count)
+                self._write(job, memslot, gpa, count)
+        except MissingPage as missing:
+            raise HostPageMissing(memslot, missing.offset, missing) from None
         return count
 
-    def _read(self, job: GuestJob, memslot: Memslot, view: memoryview, gpa: int, count: int) -> None:
-        first = memslot.offset + gpa - memslot.gpa
-        for offset in range(first, first + count * job.stride, job.stride):
-            job.sum += int(unpack_from("<Q", view, offset)[0])
-        job.sum &= WORD_MASK
-
-    def _write(self, job: GuestJob, memslot: Memslot, view: memoryview, gpa: int, count: int) -> None:
+    def _write(self, job: GuestJob, memslot: Memslot, gpa: int, count: int) -> None:
         first = gpa - memslot.gpa
-        base = gpa - first if job.mode == "pattern" else 0
-        step = 1 if job.mode == "pattern" else 0
-        for offset in range(first, first + count * job.stride, job.stride):
-            pack_into("<Q", view, memslot.offset + offset, job.value + base + step * offset & WORD_MASK)
-            self._table.mark(memslot, offset)
+        value, step = (job.value + gpa, job.stride) if job.mode == "pattern" else (job.value, 0)
+        written = 0
+        try:
+            memslot.block.host.write_words(memslot.offset + first, count, job.stride, value, step)
+            written = count
+        except MissingPage as missing:
+            written = (missing.offset - memslot.offset - first) // job.stride
+            raise
+        finally:
+            self._table.mark_words(memslot, first, written, job.stride)
 
     def _find(self, gpa: int) -> Memslot | None:
         from bisect import bisect_right

@@ -8,12 +8,14 @@ only while a guest runs and is no guest memory for anybody else.
 
 from __future__ import annotations
 
+import errno
+import os
 from struct import pack
 
 from ..errors import VMError
 from ..host import kvm_vcpu
 from ..host.kvm_vcpu import CPUID, KVMVCPU, DirtyRing
-from .guest import LONGEST_SLICE
+from .guest import LONGEST_SLICE, HostPageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,8 +98,7 @@ class KVMProcessor:
         except OSError as error:
             raise VMError(f"the guest's code has no memory: {error.strerror}") from None
         try:
-            with memory.view(0, PRIVATE_SIZE) as view:
-                self._fill(view)
+            self._fill(memory)
             self._table.add_private(self._gpa, PRIVATE_SIZE, memory.address)
             self._private = memory
             self._vcpu.enter_long_mode(self._gpa + PML4)
@@ -143,6 +144,8 @@ class KVMProcessor:
             if job.mode == "read":
                 job.sum = self._vcpu.register("rax")
         except OSError as error:
+            if error.errno == errno.EFAULT:  # a kernel that lets the guest's page fault fail says so
+                self._miss(self._window + self._vcpu.register("rdi"), error)
             raise VMError(f"the guest's CPU stopped near gpa {gpa:#x}: {error.strerror}") from None
         return count
 
@@ -159,6 +162,7 @@ class KVMProcessor:
         while (reason := self._vcpu.run()) != kvm_vcpu.EXIT_HLT:
             if reason == kvm_vcpu.EXIT_MMIO:
                 gpa, _, writes = self._vcpu.mmio
+                self._check_page(gpa, writes)
                 job.note_exit(gpa)
                 if not writes:
                     self._vcpu.answer_mmio()
@@ -172,25 +176,35 @@ class KVMProcessor:
                 raise VMError(FAILURES.get(reason, f"KVM gave the unexpected exit reason {reason}"))
         return count
 
-    def _fill(self, view: memoryview) -> None:
+    def _check_page(self, gpa: int, writes: bool) -> None:
+        """Raise `HostPageMissing` if a slot should have answered: a KVM may treat memory it cannot get as registers."""
+        memslot = self._table.find(0, gpa)
+        if memslot is not None and not (writes and memslot.readonly):
+            self._vcpu.finish_access()
+            self._miss(gpa, OSError(errno.EFAULT, os.strerror(errno.EFAULT)))
+
+    def _miss(self, gpa: int, error: OSError) -> None:
+        memslot = self._table.find(0, gpa)
+        if memslot is not None:
+            raise HostPageMissing(memslot, memslot.offset + gpa - memslot.gpa, error)
+
+    def _fill(self, memory: HostMemory) -> None:
         """Page tables and code; the window is filled when it is first moved."""
 
         def entries(offset: int, *values: int) -> None:
-            view[offset : offset + 8 * len(values)] = pack(f"<{len(values)}Q", *values)
+            memory.write(offset, pack(f"<{len(values)}Q", *values))
 
         entries(PML4, self._gpa + POINTERS | PRESENT)
         entries(POINTERS, self._gpa + WINDOW_DIRECTORY | PRESENT)
         entries(POINTERS + 8 * (CODE_ADDRESS // WINDOW), self._gpa + CODE_DIRECTORY | PRESENT)
         entries(CODE_DIRECTORY, self._gpa | LARGE)
         for number, payload in enumerate(PAYLOADS.values()):
-            code = bytes.fromhex(payload)
-            view[CODE + PAYLOAD_SPACE * number :][: len(code)] = code
+            memory.write(CODE + PAYLOAD_SPACE * number, bytes.fromhex(payload))
 
     def _move_window(self, gpa: int) -> None:
         assert self._private is not None
         addresses = range(gpa | LARGE, gpa + WINDOW | LARGE, LARGE_PAGE)
-        with self._private.view(WINDOW_DIRECTORY, PAGE) as view:
-            view[:] = pack("<512Q", *addresses)
+        self._private.write(WINDOW_DIRECTORY, pack("<512Q", *addresses))
         self._window = gpa
 
     def _free_address(self) -> int:

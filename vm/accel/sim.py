@@ -44,9 +44,9 @@ class SimMemslotTable(MemslotTable):
         bitmap = self._written.pop((memslot.as_id, memslot.slot), None)
         return [(first, (1 << count) - 1) for first, count in bitmap.runs()] if bitmap is not None else ()
 
-    def mark(self, memslot: Memslot, offset: int) -> None:
-        """Note that the page at an offset of a slot was written."""
-        if not memslot.log_dirty:
+    def mark_words(self, memslot: Memslot, offset: int, count: int, stride: int) -> None:
+        """Note that `count` words from an offset of a slot on were written, each `stride` behind the last."""
+        if not memslot.log_dirty or not count:
             return
         key = memslot.as_id, memslot.slot
         bitmap = self._written.get(key)
@@ -54,4 +54,9 @@ class SimMemslotTable(MemslotTable):
             from ..memory.dirty import DirtyBitmap
 
             bitmap = self._written[key] = DirtyBitmap()
-        bitmap.set(offset // self.page_size)
+        if stride <= self.page_size:
+            first = offset // self.page_size
+            bitmap.merge_run(first, (offset + (count - 1) * stride) // self.page_size + 1 - first)
+        else:
+            for place in range(offset, offset + count * stride, stride):
+                bitmap.set(place // self.page_size)

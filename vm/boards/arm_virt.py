@@ -159,7 +159,7 @@ class VirtMachine(Machine):
             flash = self.add_device("cfi.pflash01", self, name)
             block = self.make_rom_block(name, layout.FLASH_SIZE)
             if number == 0:
-                block.host.view(0, len(contents))[:] = contents
+                self.fill_rom(block, contents)
             region = self.topology.rom_device(name, layout.FLASH_SIZE, block)
             view = self.secure if number == 0 and self.secure is not None else self.system
             self.place(view, number * layout.FLASH_SIZE, region, flash)

@@ -277,6 +277,13 @@ class Machine(QOMObject):
         self.blocks.append(block)
         return block
 
+    def fill_rom(self, block: RAMBlock, contents: bytes) -> None:
+        """Put firmware into a block; raises `VMError` if the host has no memory for it."""
+        try:
+            block.host.write(0, contents)
+        except OSError as error:
+            raise VMError(f"cannot load firmware into '{block.region_name}': {error.strerror}") from None
+
     def plan_partition(self) -> list[tuple[str, int]]:
         """Names and sizes of the blocks that the migration stream has the RAM as; none where it is the backend's block.
 

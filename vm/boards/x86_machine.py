@@ -194,7 +194,7 @@ class X86Machine(Machine):
         size = len(contents) or self.firmware_size
         block = self.make_rom_block("pc.bios", size)
         if contents:
-            block.host.view(0, size)[:] = contents
+            self.fill_rom(block, contents)
         firmware = self.rom("pc.bios", size, block)
         low_size = min(size, 128 * KIB)
         low_alias = self.topology.alias("isa-bios", firmware, size - low_size, low_size)

@@ -19,6 +19,15 @@ NO_RESERVE_REFUSED = 'Skipping reservation of swap space is not supported: "/pro
 """QEMU's text where every page is counted whatever a mapping's flags say."""
 
 
+WORD = 8
+"""Bytes of the words that `HostMemory.write_words` and its like read and write."""
+
+
+def reach(count: int, stride: int) -> int:
+    """Bytes from the first of `count` words to the end of the last, each beginning `stride` behind the last."""
+    return (count - 1) * stride + WORD
+
+
 class HugePages:
     """One pool of huge pages: how many it has, how many of them are free, and how many of those are promised.
 
@@ -45,6 +54,15 @@ class MemslotLimits:
         """No memslot ends beyond this many address bits."""
 
 
+class MissingPage(OSError):  # noqa: N818 (named for what it tells)
+    """The host has no page for an access to memory; touching it would be a SIGBUS. `offset` is the first byte that
+    cannot be had; everything before it was read or written."""
+
+    def __init__(self, offset: int, number: int, text: str) -> None:
+        super().__init__(number, text)
+        self.offset = offset
+
+
 class HostMemory(ABC):
     """One mapping of host memory.
 
@@ -67,8 +85,26 @@ class HostMemory(ABC):
     file on a disk."""
 
     @abstractmethod
-    def view(self, offset: int, length: int) -> memoryview:
-        """Return the bytes themselves, writable unless the mapping is read-only. While it lives `close` is refused."""
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes. Raises `MissingPage`."""
+
+    @abstractmethod
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes. Raises `MissingPage`, also of memory that can only be read."""
+
+    @abstractmethod
+    def sum_words(self, offset: int, count: int, stride: int) -> int:
+        """Read `count` words of 8 bytes, little endian, each `stride` behind the last; return their sum modulo 2^64.
+
+        Offset and stride are multiples of 8. Raises `MissingPage`.
+        """
+
+    @abstractmethod
+    def write_words(self, offset: int, count: int, stride: int, value: int, step: int) -> None:
+        """Write `count` words as `sum_words` reads them: `value`, and each `step` more than the last, modulo 2^64.
+
+        Raises `MissingPage`.
+        """
 
     @abstractmethod
     def advise_merge(self, merge: bool) -> None:
@@ -95,13 +131,6 @@ class HostMemory(ABC):
         """
 
     @abstractmethod
-    def touched(self, offset: int, count: int, stride: int) -> None:
-        """Take note that a guest is about to touch `count` places from `offset` on, each `stride` behind the last.
-
-        Memory that is there by being touched needs no note; where it is only accounted for this is as `populate`.
-        """
-
-    @abstractmethod
     def discard(self, start: int, length: int) -> None:
         """Give the pages of a range back to the host; `start` and `length` are page-aligned.
 
@@ -115,7 +144,7 @@ class HostMemory(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Unmap it; a second time does nothing. BufferError while a view, or anything made of one, still lives."""
+        """Unmap it; a second time does nothing. BufferError while somebody holds a view of it."""
 
 
 class HostFile(ABC):

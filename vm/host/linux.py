@@ -168,7 +168,7 @@ class LinuxHost(Host):
     def unlock_memory(self) -> None:
         munlockall()
 
-    def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> HostMemory:
+    def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> LinuxMemory:
         flags = lib.MAP_ANONYMOUS
         if not reserve:
             flags |= self._no_reserve()
@@ -184,7 +184,7 @@ class LinuxHost(Host):
         reserve: bool = True,
         align: int = 0,
         page_size: int = 0,
-    ) -> HostMemory:
+    ) -> LinuxMemory:
         if not isinstance(file, LinuxFile):
             raise TypeError("a file of another host")
         page_size = page_size or file.page_size
@@ -217,7 +217,7 @@ class LinuxHost(Host):
         readonly: bool,
         align: int,
         page_size: int,
-    ) -> HostMemory:
+    ) -> LinuxMemory:
         size = -(-size // page_size) * page_size
         align = max(align, page_size)
         guard = self.page_size

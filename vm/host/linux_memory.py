@@ -17,7 +17,7 @@ import os
 # The module weakref costs 0.7 ms of start-up for the same object.
 from _weakref import ref
 
-from . import HostFile, HostMemory
+from . import HostFile, HostMemory, reach
 from .libc import add_seals, fallocate, ffi, fstatfs, ftruncate, lib, madvise, mbind, mmap, munmap, page_nodes
 
 TYPE_CHECKING = False
@@ -115,7 +115,35 @@ class LinuxMemory(HostMemory):
             raise ValueError(f"range {start:#x}+{length:#x} is not within memory of {self.size:#x} bytes")
         return self.address + start
 
+    def read(self, offset: int, length: int) -> bytes:
+        from .linux_access import read
+
+        self._at(offset, length)
+        return read(self.address, offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        from .linux_access import write
+
+        self._at(offset, len(data))
+        write(self.address, offset, data)
+
+    def sum_words(self, offset: int, count: int, stride: int) -> int:
+        from .linux_access import sum_words
+
+        self._at(offset, reach(count, stride))
+        return sum_words(self.address, offset, count, stride)
+
+    def write_words(self, offset: int, count: int, stride: int, value: int, step: int) -> None:
+        from .linux_access import write_words
+
+        self._at(offset, reach(count, stride))
+        write_words(self.address, offset, count, stride, value, step)
+
     def view(self, offset: int, length: int) -> memoryview:
+        """Return the bytes themselves, writable unless the mapping is read-only. While it lives `close` is refused.
+
+        Only for memory that is certain to be there: to touch a page that the host cannot give ends the process.
+        """
         self._at(offset, length)
         exporter = self._exporter()
         if exporter is None:
@@ -145,9 +173,6 @@ class LinuxMemory(HostMemory):
                     return touch(address, length, self.page_size, self.readonly)
                 if error.errno != errno.EINTR:
                     raise
-
-    def touched(self, offset: int, count: int, stride: int) -> None:
-        pass
 
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)

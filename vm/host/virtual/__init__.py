@@ -3,8 +3,7 @@ for and not made.
 
 What is refused, and with which errno, is what Linux would do, observed of Linux 6.18: `linux.py` beside the same
 memory gives the same answers. Loaded only when somebody asks for such a host. Not kept: pages are never swapped out or
-reclaimed, so swap counts for promises alone, and the page cache of files on a disk takes nothing from anybody; a view
-is not counted.
+reclaimed, so swap counts for promises alone, and the page cache of files on a disk takes nothing from anybody.
 """
 
 # The methods of the interface are documented there, in ../__init__.py:
@@ -17,7 +16,7 @@ import os
 from threading import RLock
 
 from .. import NO_RESERVE_REFUSED, Host, HostFile, HostMemory, HugePages, MemslotLimits
-from ..linux import ANONYMOUS_ALIGNMENT, LinuxHost
+from ..linux import ANONYMOUS_ALIGNMENT
 from .addresses import AddressSpace
 from .files import FileSystem, FileTree, Inode, VirtualFile
 from .memory import VirtualMemory
@@ -50,7 +49,6 @@ class VirtualHost(Host):
         "_memfds",
         "_memories",
         "_pools",
-        "_real",
         "lock",
         "topology",
     )
@@ -61,7 +59,6 @@ class VirtualHost(Host):
         self.lock = RLock()
         self.topology = Topology(description)
         self._description = description
-        self._real = LinuxHost()
         self._commit = Commit(description)
         self._addresses = AddressSpace(description.limits.address_space_bits, self.page_size)
         self._pools = {size: _huge_pool(description, size) for size in description.huge_page_sizes}
@@ -297,21 +294,6 @@ class VirtualHost(Host):
     def unlock_memory(self) -> None:
         self._locks = False
 
-    def real_memory(self, memory: VirtualMemory, inode: Inode | None, offset: int) -> HostMemory:
-        """Bytes for a mapping that somebody wants to look at: of this machine, all holes, asking for no reservation
-        where that is possible."""
-        for reserve in (False, True):
-            try:
-                if inode is None:
-                    return self._real.map_anonymous(memory.size, memory.share, reserve)
-                return self._real.map_file(
-                    inode.contents(), memory.size, offset, memory.share, memory.readonly, reserve
-                )
-            except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:
-                    raise
-        raise refusal(errno.EOPNOTSUPP)
-
     # Files
 
     def open_file(self, path: str, readonly: bool = False) -> HostFile:
@@ -357,7 +339,7 @@ class VirtualHost(Host):
 
     def _new_inode(self, system: FileSystem, sealable: bool = False) -> Inode:
         pages = Pages(system.pool, self.topology.policy("default", ()), system.quotas)
-        return Inode(system, pages, self._real, sealable)
+        return Inode(system, pages, sealable)
 
     def _opened(self, inode: Inode, writable: bool = True) -> HostFile:
         return VirtualFile(inode, self.lock, writable)

@@ -1,4 +1,4 @@
-"""Files of a virtual host: they have a size and pages, and bytes only once somebody looks at them."""
+"""Files of a virtual host: they have a size and pages, and what was written into them."""
 
 # The methods of the interface are documented there, in ../__init__.py:
 # ruff: noqa: D102
@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 import os
 
-from .. import HostFile
-from .pages import refusal
+from .. import WORD, HostFile
+from .contents import Contents
+from .pages import EVERYTHING, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import RLock
 
-    from ..linux import LinuxHost
     from .pages import Pages
     from .pools import Pool, Quota
 
@@ -44,9 +44,9 @@ class FileSystem:
 class Inode:
     """A file, whatever names, descriptors and mappings it has; when the last of them goes, its pages do."""
 
-    __slots__ = ("_contents", "_real", "directory", "pages", "sealable", "sealed", "size", "system", "users")
+    __slots__ = ("contents", "directory", "pages", "sealable", "sealed", "size", "system", "users")
 
-    def __init__(self, system: FileSystem, pages: Pages, real: LinuxHost, sealable: bool = False) -> None:
+    def __init__(self, system: FileSystem, pages: Pages, sealable: bool = False) -> None:
         self.system = system
         self.pages = pages
         self.size = 0
@@ -54,8 +54,8 @@ class Inode:
         self.sealed = False
         self.directory = False
         self.users = 0
-        self._real = real
-        self._contents: HostFile | None = None
+        self.contents = Contents()
+        """What was written into it."""
 
     @property
     def page_count(self) -> int:
@@ -65,24 +65,8 @@ class Inode:
     def release(self) -> None:
         """One name, descriptor or mapping less."""
         self.users -= 1
-        if self.users:
-            return
-        self.pages.cut(0)
-        self._close_contents()
-
-    def _close_contents(self) -> None:
-        if self._contents is not None:
-            self._contents.close()
-            self._contents = None
-
-    __del__ = _close_contents  # a file that keeps its name goes only with its host
-
-    def contents(self) -> HostFile:
-        """A real file with the bytes, made now."""
-        if self._contents is None:
-            self._contents = self._real.create_memfd("virtual")
-            self._contents.truncate(self.size)
-        return self._contents
+        if not self.users:
+            self.pages.cut(0)
 
     def resize(self, size: int) -> None:
         """Set the size; pages beyond it go."""
@@ -94,8 +78,9 @@ class Inode:
         self.size = size
         if shrinks:
             self.pages.cut(self.page_count)
-        if self._contents is not None:
-            self._contents.truncate(size)
+            self.contents.discard(-(-size // WORD) * WORD, EVERYTHING)
+            if size % WORD:
+                self.contents.write(size, bytes(-size % WORD))
 
     def allocate(self, offset: int, length: int) -> None:
         """Have pages for a range, and reach over it; ENOSPC when there is no room."""
@@ -116,15 +101,28 @@ class Inode:
     def grow(self, size: int) -> None:
         """Reach to `size` at least, which is a size that a file can have."""
         self.size = max(self.size, size)
-        if self._contents is not None:
-            self._contents.truncate(self.size)
 
     def punch(self, offset: int, length: int) -> None:
         """Give back the whole pages of a range."""
         self._check_range(offset, length)
-        self.pages.discard(-(-offset // self.system.page_size), (offset + length) // self.system.page_size)
-        if self._contents is not None:
-            self._contents.punch_hole(offset, length)
+        first, last = -(-offset // self.system.page_size), (offset + length) // self.system.page_size
+        if first >= last:
+            self._clear(offset, offset + length)
+            return
+        self._clear(offset, first * self.system.page_size)
+        self._clear(last * self.system.page_size, offset + length)
+        self.discard(first, last)
+
+    def _clear(self, start: int, end: int) -> None:
+        """Write zeros over a part of a page, where the file has bytes; pages of huge files are whole or not at all."""
+        end = min(end, self.size)
+        if start < end and not self.system.huge:
+            self.contents.write(start, bytes(end - start))
+
+    def discard(self, first: int, last: int) -> None:
+        """Give back pages by number; they read as zeros then."""
+        self.pages.discard(first, last)
+        self.contents.discard(first * self.system.page_size, last * self.system.page_size)
 
     def _check_range(self, offset: int, length: int) -> None:
         if offset < 0 or length <= 0:

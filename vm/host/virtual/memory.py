@@ -1,4 +1,4 @@
-"""A mapping of a virtual host: every page is accounted for, and none is mapped until somebody looks at the bytes."""
+"""A mapping of a virtual host: every page is accounted for, what was written is known, and nothing is mapped."""
 
 # The methods of the interface are documented there, in ../__init__.py:
 # ruff: noqa: D102
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 
-from .. import HostMemory
+from .. import HostMemory, MissingPage, reach
+from .contents import Contents
 from .pages import refusal
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ MAX_NODES = 1024
 class VirtualMemory(HostMemory):
     """A mapping made by `VirtualHost`."""
 
-    __slots__ = ("_first", "_host", "_inode", "_open", "_own", "_real", "_unit", "_writable_file", "committed")
+    __slots__ = ("_copies", "_first", "_host", "_inode", "_open", "_own", "_unit", "_writable_file", "committed")
 
     def __init__(
         self,
@@ -56,19 +57,21 @@ class VirtualMemory(HostMemory):
         self._unit = host.page_size if self._inode is None else self._inode.system.page_size
         self._first = offset // self._unit
         self._open = True
-        self._real: HostMemory | None = None
+        self._copies = Contents()
+        """What the pages of its own hold."""
         if self._inode is not None:
             self._inode.users += 1
 
-    def _layers(self) -> list[tuple[Pages, int]]:
+    def _layers(self, write: bool = True) -> list[tuple[Pages, int]]:
         """The pages that a touch needs, each with the number that the mapping's first page has there.
 
-        A private page of a file is a copy of the file's, which is read before; hugetlbfs skips that.
+        A private page of a file is a copy of the file's, which is read before; hugetlbfs skips that. Who only reads
+        gets the file's page, and of private memory the kernel's page of zeros.
         """
         layers = []
         if self._inode is not None and (self._own is None or not self._inode.system.huge):
             layers.append((self._inode.pages, self._first))
-        if self._own is not None and not (self.readonly and layers):
+        if self._own is not None and (write or self.share) and not (self.readonly and layers):
             layers.append((self._own, 0))
         return layers
 
@@ -78,12 +81,86 @@ class VirtualMemory(HostMemory):
         if start < 0 or length < 0 or start + length > self.size:
             raise ValueError(f"range {start:#x}+{length:#x} is not within memory of {self.size:#x} bytes")
 
-    def view(self, offset: int, length: int) -> memoryview:
+    def read(self, offset: int, length: int) -> bytes:
         with self._host.lock:
             self._check(offset, length)
-            if self._real is None:
-                self._real = self._host.real_memory(self, self._inode, self._first * self._unit)
-            return self._real.view(offset, length)
+            self._fault(offset, length, write=False)
+            parts = self._parts(offset, offset + length)
+            return b"".join(contents.read(start + distance, end - start) for contents, distance, start, end in parts)
+
+    def write(self, offset: int, data: bytes) -> None:
+        with self._host.lock:
+            self._check(offset, len(data))
+            self._fault(offset, len(data), write=True)
+            contents, distance = self._written()
+            contents.write(offset + distance, data)
+
+    def sum_words(self, offset: int, count: int, stride: int) -> int:
+        with self._host.lock:
+            self._check(offset, reach(count, stride))
+            self._fault_each(offset, count, stride, write=False)
+            total = 0
+            for contents, distance, start, end in self._parts(offset, offset + reach(count, stride)):
+                first = offset + -(-(start - offset) // stride) * stride  # of the words that are in this part
+                if first < end:
+                    total += contents.sum_words(first + distance, (end - 1 - first) // stride + 1, stride)
+            return total & (1 << 64) - 1
+
+    def write_words(self, offset: int, count: int, stride: int, value: int, step: int) -> None:
+        with self._host.lock:
+            self._check(offset, reach(count, stride))
+            self._fault_each(offset, count, stride, write=True)
+            contents, distance = self._written()
+            contents.write_words(offset + distance, count, stride, value, step)
+
+    def _written(self) -> tuple[Contents, int]:
+        """What is written goes where, and how much further on that is there."""
+        if self._own is not None:
+            return self._copies, 0
+        assert self._inode is not None, "memory has pages of its own or is a file's"
+        return self._inode.contents, self._first * self._unit
+
+    def _parts(self, offset: int, end: int) -> list[tuple[Contents, int, int, int]]:
+        """Where the bytes of an interval are, how much further on they are there, and which they are: pages of its own
+        hide a file's."""
+        if self._inode is None:
+            return [(self._copies, 0, offset, end)]
+        distance = self._first * self._unit
+        parts: list[tuple[Contents, int, int, int]] = []
+        if self._own is not None:
+            for first, last, _ in self._own.runs.within(offset // self._unit, -(-end // self._unit)):
+                start, stop = max(first * self._unit, offset), min(last * self._unit, end)
+                if start > offset:
+                    parts.append((self._inode.contents, distance, offset, start))
+                parts.append((self._copies, 0, start, stop))
+                offset = stop
+        if offset < end:
+            parts.append((self._inode.contents, distance, offset, end))
+        return parts
+
+    def _fault_each(self, offset: int, count: int, stride: int, write: bool) -> None:
+        if stride <= self._unit:
+            self._fault(offset, reach(count, stride), write)
+        else:
+            for place in range(offset, offset + count * stride, stride):
+                self._fault(place, 8, write)
+
+    def _fault(self, offset: int, length: int, write: bool) -> None:
+        """Have the pages that an access needs; raises `MissingPage` with the first that cannot be had."""
+        if not length:
+            return
+        if write and self.readonly:
+            raise MissingPage(offset, errno.EFAULT, refusal(errno.EFAULT).strerror or "")
+        first, last = offset // self._unit, -(-(offset + length) // self._unit)
+        try:
+            self._populate(first, last, write)
+        except OSError as error:
+            missing = last
+            for pages, distance in self._layers(write):
+                for start, _ in pages.runs.gaps(first + distance, last + distance):
+                    missing = min(missing, start - distance)
+            place = max(missing * self._unit, offset)
+            raise MissingPage(place, error.errno or 0, error.strerror or "") from None
 
     def advise_merge(self, merge: bool) -> None:
         self._check(0, 0)
@@ -109,21 +186,25 @@ class VirtualMemory(HostMemory):
             self._check(start, length)
             if start % self._host.page_size:
                 raise refusal(errno.EINVAL)
-            first, last = start // self._unit, -(-(start + length) // self._unit)
-            reach = last if self._inode is None else min(last, self._inode.page_count - self._first)
-            for pages, offset in self._layers():
-                pages.populate(first + offset, reach + offset)
-            if reach < last and first < last:
-                raise refusal(errno.EFAULT)
+            self._populate(start // self._unit, -(-(start + length) // self._unit), write=True)
 
-    def touched(self, offset: int, count: int, stride: int) -> None:
-        page_size = self._host.page_size
-        if stride <= page_size:
-            start = offset // page_size * page_size
-            self.populate(start, min(offset + (count - 1) * stride + 8, self.size) - start)
-            return
-        for place in range(offset, offset + count * stride, stride):
-            self.populate(place // page_size * page_size, page_size)
+    def _populate(self, first: int, last: int, write: bool) -> None:
+        """Have pages by number, of a file no more than it has; a page of its own begins as the file's."""
+        there = last if self._inode is None else max(min(last, self._inode.page_count - self._first), first)
+        for pages, distance in self._layers(write):
+            gaps = pages.runs.gaps(first, there) if self._inode is not None and pages is self._own else []
+            try:
+                pages.populate(first + distance, there + distance)
+            finally:
+                for gap in gaps:
+                    for start, end, _ in pages.runs.within(*gap):
+                        self._copy_file(start * self._unit, end * self._unit)
+        if there < last:
+            raise refusal(errno.EFAULT)
+
+    def _copy_file(self, start: int, end: int) -> None:
+        if self._inode is not None:
+            self._copies.copy(self._inode.contents, start, end, self._first * self._unit)
 
     def discard(self, start: int, length: int) -> None:
         with self._host.lock:
@@ -133,12 +214,11 @@ class VirtualMemory(HostMemory):
             first, last = -(-start // self._unit), (start + length) // self._unit
             if self._own is not None:
                 self._own.discard(first, last)
+                self._copies.discard(first * self._unit, last * self._unit)
             elif self.share and self._inode is not None:
                 if not self._writable_file:
                     raise refusal(errno.EACCES)
-                self._inode.pages.discard(first + self._first, last + self._first)
-            if self._real is not None:
-                self._real.discard(start, length)
+                self._inode.discard(first + self._first, last + self._first)
 
     def residency(self) -> dict[int, int]:
         """Bytes that are there, by node."""
@@ -159,8 +239,6 @@ class VirtualMemory(HostMemory):
         with self._host.lock:
             if not self._open:
                 return
-            if self._real is not None:
-                self._real.close()
             self._open = False
             if self._own is not None:
                 self._own.cut(0)
