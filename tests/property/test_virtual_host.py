@@ -252,8 +252,8 @@ class VirtualHostMachine(RuleBasedStateMachine):
         mapping, unit, first, last = self._span(data)
         expected = None
         try:
-            for area in mapping.layers:
-                for page in range(first, last):
+            for page in range(first, last):
+                for area in mapping.layers:
                     self.model.fill(area, page)
         except RefusedError as refused:
             expected = refused.args[0]

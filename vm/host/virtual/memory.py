@@ -191,20 +191,53 @@ class VirtualMemory(HostMemory):
     def _populate(self, first: int, last: int, write: bool) -> None:
         """Have pages by number, of a file no more than it has; a page of its own begins as the file's."""
         there = last if self._inode is None else max(min(last, self._inode.page_count - self._first), first)
-        for pages, distance in self._layers(write):
-            gaps = pages.runs.gaps(first, there) if self._inode is not None and pages is self._own else []
-            try:
-                pages.populate(first + distance, there + distance)
-            finally:
-                for gap in gaps:
-                    for start, end, _ in pages.runs.within(*gap):
-                        self._copy_file(start * self._unit, end * self._unit)
+        layers = self._layers(write)
+        if len(layers) > 1:
+            self._populate_in_turn(layers, first, there)
+        else:
+            self._populate_layers(layers, first, there)
         if there < last:
             raise refusal(errno.EFAULT)
 
-    def _copy_file(self, start: int, end: int) -> None:
-        if self._inode is not None:
-            self._copies.copy(self._inode.contents, start, end, self._first * self._unit)
+    def _populate_in_turn(self, layers: list[tuple[Pages, int]], first: int, last: int) -> None:
+        """Have pages one by one in all layers, as faults do: as many at once as come from the same nodes."""
+        step = last - first
+        while first < last:
+            step = min(step, last - first)
+            empty = [{node for node, free in pages.pool.free.items() if not free} for pages, _ in layers]
+            gaps = [pages.runs.gaps(first + distance, first + step + distance) for pages, distance in layers]
+            try:
+                self._populate_layers(layers, first, first + step)
+                exhausted = any(
+                    not free and node not in before
+                    for (pages, _), before in zip(layers, empty, strict=True)
+                    for node, free in pages.pool.free.items()
+                )
+            except OSError:
+                if step == 1:
+                    raise
+                exhausted = True
+            if exhausted and step > 1:
+                for (pages, _), absent in zip(layers, gaps, strict=True):
+                    for gap in absent:
+                        pages.discard(*gap)
+                step = (step + 1) // 2
+            else:
+                first += step
+                step *= 2
+
+    def _populate_layers(self, layers: list[tuple[Pages, int]], first: int, last: int) -> None:
+        gaps = self._own.runs.gaps(first, last) if self._own is not None and self._inode is not None else []
+        try:
+            for pages, distance in layers:
+                pages.populate(first + distance, last + distance)
+        finally:
+            if self._own is not None and self._inode is not None:
+                for gap in gaps:
+                    for start, end, _ in self._own.runs.within(*gap):
+                        self._copies.copy(
+                            self._inode.contents, start * self._unit, end * self._unit, self._first * self._unit
+                        )
 
     def discard(self, start: int, length: int) -> None:
         with self._host.lock:
