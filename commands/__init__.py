@@ -7,13 +7,17 @@ subject stand beside its handlers in `HMP`.
 
 from __future__ import annotations
 
+from ..schema import contract
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol, TypeAlias
 
+    from ..schema import Contract
     from ..vm.errors import VMError
     from ..vm.machine import VirtualMachine
+    from ..vm.releases import Release
     from ..vm.steps import Task
     from .hmp import HMPCommand
 
@@ -39,11 +43,18 @@ if TYPE_CHECKING:
 class Context:
     """What a handler works on."""
 
-    __slots__ = ("program", "vm")
+    __slots__ = ("contract", "program", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
         self.vm = vm
         self.program = program
+        self.contract: Contract = contract(vm.release.number)
+        """What can be asked of this release, and how it is answered."""
+
+    def answer(self, command: str, described: dict[str, Any]) -> dict[str, Any]:
+        """What `command` tells of a thing in this release: the members that it declares."""
+        told = self.contract.answered(command)
+        return {name: value for name, value in described.items() if name in told}
 
 
 def handler(subject: str, name: str) -> Handler:
@@ -56,17 +67,27 @@ def handler(subject: str, name: str) -> Handler:
 
 def available_hmp_commands(vm: VirtualMachine) -> dict[str, HMPCommand]:
     """The HMP commands that can be used now: before the board is made (`-preconfig`) there are few."""
-    return {name: command for name, command in hmp_commands().items() if vm.initialized or command.preconfig}
+    return {name: command for name, command in hmp_commands(vm.release).items() if vm.initialized or command.preconfig}
 
 
-def hmp_commands() -> dict[str, HMPCommand]:
-    """All HMP commands by name and by alias."""
+_hmp_commands: dict[Release, dict[str, HMPCommand]] = {}
+
+
+def hmp_commands(release: Release) -> dict[str, HMPCommand]:
+    """All HMP commands of a release by name and by alias."""
+    if release not in _hmp_commands:
+        _hmp_commands[release] = _find_hmp_commands(release)
+    return _hmp_commands[release]
+
+
+def _find_hmp_commands(release: Release) -> dict[str, HMPCommand]:
     from ..schema.documents import SUBJECTS
     from ..vm.loading import load
 
     found = {}
     for subject in SUBJECTS[1:]:  # there is no module of the builtin types
         for command in getattr(load(f"{__name__}.{subject}"), "HMP", ()):
-            for name in (command.name, *command.aliases):
-                found[name] = command
+            if release.covers(command.since, command.until):
+                for name in (command.name, *command.aliases):
+                    found[name] = command
     return found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from .. import schema
+import sys
+
+from ..schema import ArgumentError, contract
 from ..vm.errors import VMError
-from ..vm.objects import OBJECT_TYPES
-from .hmp import HMPCommand, Word, fixed
+from ..vm.objects import object_class, object_types
+from .hmp import HMPCommand, HMPError, Word, fixed
+from .object_pairs import from_json, from_options, takes_pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 def object_add(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
     """Create an object; a task, since populating its memory may take long."""
+    if takes_pairs(context.vm.release):
+        arguments = from_json(arguments)
     yield from context.vm.add_object(arguments)
     return {}
 
@@ -32,32 +37,25 @@ def object_del(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
 def query_memdev(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """All memory backends."""
     return [
-        {
-            "share": backend.share,
-            "reserve": backend.reserve,
-            "prealloc": backend.prealloc,
-            "host-nodes": list(backend.host_nodes),
-            "size": backend.size,
-            "merge": backend.merge,
-            "dump": backend.dump,
-            "policy": backend.policy,
-            "id": backend.name,
-        }
+        context.answer(
+            "query-memdev",
+            {
+                "share": backend.share,
+                "reserve": backend.reserve,
+                "prealloc": backend.prealloc,
+                "host-nodes": list(backend.host_nodes),
+                "size": backend.size,
+                "merge": backend.merge,
+                "dump": backend.dump,
+                "policy": backend.policy,
+                "id": backend.name,
+            },
+        )
         for backend in context.vm.backends()
     ]
 
 
-MEMDEV_TEXT = """\
-memory backend: {id}
-  size:  {size}
-  merge: {merge}
-  dump: {dump}
-  prealloc: {prealloc}
-  share: {share}
-  reserve: {reserve}
-  policy: {policy}
-  host nodes: {nodes}
-"""
+SHOWN_MEMBERS = ("merge", "dump", "prealloc", "share", "reserve", "policy")
 
 
 def _render_memdev(result: list[dict[str, Any]], _words: Any) -> str:
@@ -65,8 +63,12 @@ def _render_memdev(result: list[dict[str, Any]], _words: Any) -> str:
 
 
 def _memdev_text(memdev: dict[str, Any]) -> str:
-    shown = {name: str(value).lower() if isinstance(value, bool) else value for name, value in memdev.items()}
-    return MEMDEV_TEXT.format(**shown, nodes=_ranges(memdev["host-nodes"]))
+    lines = [f"memory backend: {memdev['id']}\n", f"  size:  {memdev['size']}\n"]
+    for name in SHOWN_MEMBERS:
+        if name in memdev:
+            value = memdev[name]
+            lines.append(f"  {name}: {str(value).lower() if isinstance(value, bool) else value}\n")
+    return "".join((*lines, f"  host nodes: {_ranges(memdev['host-nodes'])}\n"))
 
 
 def _ranges(numbers: list[int]) -> str:
@@ -86,6 +88,7 @@ def _object_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str,
     from .keyval import OptionError, parse_keyval
 
     text = words["object"]
+    known = contract(vm.release.number)
     if text.startswith("{"):
         try:
             return "object-add", parse_json(text)
@@ -95,8 +98,8 @@ def _object_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str,
         pairs, wants_help = parse_keyval(text, "qom-type")
         if wants_help:
             return _help_request(vm, pairs.get("qom-type"), words)
-        return "object-add", schema.from_keyval("object-add", pairs, "hmp", parse_size)
-    except (OptionError, schema.ArgumentError) as error:
+        return "object-add", known.from_keyval("object-add", pairs, "hmp", parse_size)
+    except (OptionError, ArgumentError) as error:
         array = str(error).endswith("expected: array")
         raise VMError(str(error), hint="a list is written NAME.0=VALUE,NAME.1=VALUE here" if array else None) from None
 
@@ -108,9 +111,35 @@ def _help_request(vm: VirtualMachine, type_name: str | None, words: dict[str, An
     if type_name not in all_types(vm.release):
         type_name = None
     words["help"] = type_name or "types"
+    words["read-only"] = {"type"}
     if type_name is None:
         return "qom-list-types", {"implements": "user-creatable"}
+    if type_name in object_types(vm.release):
+        settable = {member.name for member in contract(vm.release.number).properties("object-add", type_name)}
+        declared = object_class(type_name, vm.release).class_properties(vm.release)
+        words["read-only"] = {each.name for each in declared if each.name not in settable}
     return "qom-list-properties", {"typename": type_name}
+
+
+def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The request of QEMU up to 5.2, whose reader tells mistakes about an id on stderr alone."""
+    from ..vm.sizes import parse_size
+    from .keyval import BAD_IDENTIFIER, is_identifier, parse_opts
+
+    pairs: dict[str, list[str]] = {}
+    for key, value in parse_opts(words["object"], "qom-type"):
+        pairs.setdefault(key, []).append("on" if value is None else value)
+    name = pairs.get("id", [None])[0]
+    if name is not None:
+        pairs["id"] = [name]
+        mistake = f"Duplicate ID '{name}' for object" if name in vm.option_ids else BAD_IDENTIFIER
+        if name in vm.option_ids or not is_identifier(name):
+            print(mistake, file=sys.stderr)
+            raise HMPError('Try "help object_add" for more information\n')
+    try:
+        return "object-add", from_options(pairs, vm.release, parse_size)
+    except ArgumentError as error:
+        raise VMError(str(error)) from None
 
 
 def _render_object_add(result: Any, words: dict[str, Any]) -> str:
@@ -119,12 +148,8 @@ def _render_object_add(result: Any, words: dict[str, Any]) -> str:
     if words["help"] == "types":
         return creatable_types_text(found["name"] for found in result) + "\n"
     type_name = words["help"]
-    read_only = {"type"}
-    if type_name in OBJECT_TYPES:
-        settable = {member.name for member in schema.properties("object-add", type_name)}
-        read_only = {each["name"] for each in result if each["name"] not in settable}
     options = [(each["name"], each["type"], each.get("description")) for each in result]
-    options = [option for option in options if option[0] not in read_only]
+    options = [option for option in options if option[0] not in words["read-only"]]
     return options_text(type_name, options) + "\n"
 
 
@@ -151,6 +176,16 @@ HMP = (
         syntax="[qom-type=]type,id=str[,prop=value][,...]",
         parameters=(Word("object", "object", rest=True),),
         preconfig=True,
+        since="6.0",
+    ),
+    HMPCommand(
+        "object_add",
+        _object_add_pairs,
+        help="create QOM object",
+        syntax="[qom-type=]type,id=str[,prop=value][,...]",
+        parameters=(Word("object", "object", optional=True),),
+        preconfig=True,
+        until="5.2",
     ),
     HMPCommand(
         "object_del",

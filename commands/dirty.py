@@ -19,26 +19,33 @@ def calc_dirty_rate(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Begin to measure; goes on by itself."""
     rate = context.vm.dirty_rate
     context.program.start_task(
-        rate.start(arguments["calc-time"], arguments.get("sample-pages"), arguments.get("mode", "page-sampling"))
+        rate.start(
+            arguments["calc-time"],
+            arguments.get("calc-time-unit", "second"),
+            arguments.get("sample-pages"),
+            arguments.get("mode", "page-sampling"),
+        )
     )
     return {}
 
 
-def query_dirty_rate(context: Context, _arguments: Arguments) -> dict[str, Any]:
+def query_dirty_rate(context: Context, arguments: Arguments) -> dict[str, Any]:
     """The latest measurement."""
     rate = context.vm.dirty_rate
+    unit = arguments.get("calc-time-unit", "second")
     described: dict[str, Any] = {
         "status": rate.status,
         "sample-pages": rate.sample_pages,
         "mode": rate.mode,
         "start-time": rate.start_time,
-        "calc-time": rate.calc_time,
+        "calc-time-unit": unit,
+        "calc-time": rate.milliseconds if unit == "millisecond" else rate.milliseconds // 1000,
     }
     if rate.status == "measured":
         described["dirty-rate"] = rate.megabytes_per_second
         if rate.vcpus is not None:
             described["vcpu-dirty-rate"] = [{"id": number, "dirty-rate": one} for number, one in enumerate(rate.vcpus)]
-    return described
+    return context.answer("query-dirty-rate", described)
 
 
 def dirty_log_start(context: Context, _arguments: Arguments) -> dict[str, Any]:

@@ -6,8 +6,7 @@ of the same name answer; nothing is measured anew.
 
 from __future__ import annotations
 
-from .. import schema
-from ..vm.objects import OBJECT_TYPES, object_class
+from ..vm.objects import object_class, object_types
 from . import Context
 from .memory import query_flatviews, query_ramblocks
 
@@ -33,7 +32,7 @@ def facets(vm: VirtualMachine, program: Program) -> Facets:
         "blocks": dict(_blocks(context)),
         "map": dict(_map(context)),
         "objects": dict(_objects(vm)),
-        "schema": dict(_schema(schema.introspect())),
+        "schema": dict(_schema(context.contract.introspect())),
     }
 
 
@@ -44,7 +43,7 @@ def _machine(vm: VirtualMachine) -> Iterator[tuple[str, str]]:
     yield "NUMA nodes", str(len(vm.machine.numa_nodes))
     if machine_type.deprecated is not None:
         yield "deprecated", machine_type.deprecated
-    for declared in vm.machine.class_properties():
+    for declared in vm.machine.class_properties(vm.release):
         if declared.setter is not None and declared.getter is not None:
             yield declared.name, _text(declared.getter(vm.machine))
 
@@ -67,9 +66,9 @@ def _map(context: Context) -> Iterator[tuple[str, str]]:
 
 def _objects(vm: VirtualMachine) -> Iterator[tuple[str, str]]:
     """Every type of object that a user can make, with the defaults of its properties."""
-    for type_name in OBJECT_TYPES:
-        made = object_class(type_name)(vm.host, vm.topology, vm.backend_defaults)
-        for declared in made.class_properties():
+    for type_name in object_types(vm.release):
+        made = object_class(type_name, vm.release)(vm.host, vm.topology, vm.backend_defaults)
+        for declared in made.class_properties(vm.release):
             if declared.setter is not None and declared.getter is not None:
                 yield f"{type_name}.{declared.name}", _text(declared.getter(made))
 

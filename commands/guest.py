@@ -77,14 +77,14 @@ def describe(job: GuestJob, vm: VirtualMachine) -> dict[str, Any]:
     return described
 
 
-def _guest_run_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _guest_run_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     from .. import schema
     from ..vm.sizes import parse_size
     from .keyval import OptionError, parse_keyval
 
     try:
         pairs, _ = parse_keyval(words["guest"], "mode")
-        return "guest-run", schema.from_keyval("guest-run", pairs, "hmp", parse_size)
+        return "guest-run", schema.contract(vm.release.number).from_keyval("guest-run", pairs, "hmp", parse_size)
     except (OptionError, schema.ArgumentError) as error:
         raise VMError(str(error)) from None
 

@@ -64,7 +64,18 @@ class Number:
 class HMPCommand:
     """One HMP command, `info` commands being named with both words."""
 
-    __slots__ = ("aliases", "help", "name", "parameters", "preconfig", "render", "request", "syntax")
+    __slots__ = (
+        "aliases",
+        "help",
+        "name",
+        "parameters",
+        "preconfig",
+        "render",
+        "request",
+        "since",
+        "syntax",
+        "until",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,8 @@ class HMPCommand:
         parameters: tuple[Parameter, ...] = (),
         aliases: tuple[str, ...] = (),
         preconfig: bool = False,
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
         self.name = name
         self.request = request
@@ -87,6 +100,9 @@ class HMPCommand:
         self.aliases = aliases
         self.preconfig = preconfig
         """Whether it can be used before the board is made; its QMP command must be allowed then, too."""
+        self.since = since
+        self.until = until
+        """The first and the last version of QEMU with this command; where one has another, that is a row of its own."""
 
     @property
     def help_line(self) -> str:

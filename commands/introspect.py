@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import schema
 from ..vm.errors import VMError
 from .hmp import HMPCommand, Word, take_word
 
@@ -19,14 +18,14 @@ def qmp_capabilities(_context: Context, _arguments: Arguments) -> dict[str, Any]
     return {}
 
 
-def query_commands(_context: Context, _arguments: Arguments) -> list[dict[str, str]]:
+def query_commands(context: Context, _arguments: Arguments) -> list[dict[str, str]]:
     """The names of all QMP commands."""
-    return [{"name": name} for name in schema.commands()]
+    return [{"name": name} for name in context.contract.commands()]
 
 
-def query_qmp_schema(_context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+def query_qmp_schema(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The description of all commands, events and types."""
-    return schema.introspect()
+    return context.contract.introspect()
 
 
 def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:

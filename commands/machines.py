@@ -19,23 +19,35 @@ if TYPE_CHECKING:
     from . import Arguments, Context
 
 
+ARCHITECTURES = {
+    **dict.fromkeys(("i386", "x86_64"), "x86"),
+    **dict.fromkeys(("ppc", "ppc64"), "ppc"),
+    **dict.fromkeys(("mips", "mipsel", "mips64", "mips64el"), "mips"),
+    **dict.fromkeys(("sparc", "sparc64"), "sparc"),
+    **dict.fromkeys(("riscv32", "riscv64"), "riscv"),
+    "s390x": "s390",
+    "tricore": "tricore",
+}
+"""What `query-cpus-fast` calls a target roughly, up to QEMU 5.2; any other is `other`."""
 PROPERTIES = ("core-id", "thread-id", "node-id", "die-id", "socket-id", "cluster-id")
 SHOWN_PROPERTIES = ("node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id")
 
 
-def query_machines(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+def query_machines(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """All machine types of the target, as `-M help` orders them."""
-    return listed_machines(context.vm.target, context.vm.release)
+    if arguments.get("compat-props"):
+        raise VMError("the defaults that devices have in each version of a machine are not known here")
+    return [context.answer("query-machines", info) for info in listed_machines(context.vm.target, context.vm.release)]
 
 
 def listed_machines(target: Target, release: Release) -> list[dict[str, Any]]:
     """The machine types of a target: families first, each with its newest version first, then all others by name."""
     known = sorted(machine_types(target, release), key=lambda found: found.name)
     families = sorted((found for found in reversed(known) if found.family), key=lambda found: found.family or "")
-    return [_machine_info(found) for found in families + [found for found in known if not found.family]]
+    return [_machine_info(found, release) for found in families + [found for found in known if not found.family]]
 
 
-def _machine_info(machine_type: MachineType) -> dict[str, Any]:
+def _machine_info(machine_type: MachineType, release: Release) -> dict[str, Any]:
     info: dict[str, Any] = {
         "hotpluggable-cpus": machine_type.hotpluggable_cpus,
         "name": machine_type.name,
@@ -43,6 +55,7 @@ def _machine_info(machine_type: MachineType) -> dict[str, Any]:
         "cpu-max": machine_type.max_cpus,
         "deprecated": machine_type.deprecated is not None,
         "default-ram-id": machine_type.default_ram_id,
+        "acpi": any(declared.name == "acpi" for declared in machine_type.machine.class_properties(release)),
     }
     info["description"] = machine_type.description
     info["default-ram-size"] = machine_type.default_ram_size
@@ -67,7 +80,8 @@ def query_cpus_fast(context: Context, _arguments: Arguments) -> list[dict[str, A
         if arch == "s390x":
             info["cpu-state"] = "stopped" if index else "operating"
         info.update({"qom-path": cpu.path, "cpu-index": index, "target": arch, "type": cpu.type_name})
-        cpus.append(info)
+        info |= {"qom-type": cpu.type_name, "arch": ARCHITECTURES.get(arch, "other")}
+        cpus.append(context.answer("query-cpus-fast", info))
     return cpus
 
 

@@ -31,6 +31,14 @@ def query_ramblocks(context: Context, _arguments: Arguments) -> list[dict[str, A
     return [_ramblock(block) for block in context.vm.topology.ram_blocks]
 
 
+def x_query_ramblock(context: Context, arguments: Arguments) -> dict[str, str]:
+    """The RAMBlock table as text."""
+    from . import hmp_commands
+
+    render = hmp_commands(context.vm.release)["info ramblock"].render
+    return {"human-readable-text": render(query_ramblocks(context, arguments), {})}
+
+
 def _ramblock(block: RAMBlock) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": block.name,
@@ -153,6 +161,15 @@ def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool) -> di
 
 
 def _render_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
+    head, *lines = _render_old_ramblocks(result, _words).splitlines()
+    text = f"{head} {'HVA':>18} {'RO':>3}\n"
+    for line, block in zip(lines, result, strict=True):
+        line, separator, alias = line.partition("  alias of ")
+        text += f"{line} 0x{block['host-address']:016x} {'ro' if block['readonly'] else 'rw':>3}{separator}{alias}\n"
+    return text
+
+
+def _render_old_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
     lines = [f"{'Block Name':>24} {'PSize':>8}  {'Offset':>18} {'Used':>18} {'Total':>18}\n"]
     for block in result:
         lines.append(
@@ -267,6 +284,17 @@ HMP = (
         parameters=(Flag("f", "flat"), Flag("o", "owner"), Flag("D", "disabled")),
     ),
     HMPCommand(
-        "info ramblock", fixed("query-ramblocks"), _render_ramblocks, help="Display system ramblock information"
+        "info ramblock",
+        fixed("query-ramblocks"),
+        _render_ramblocks,
+        help="Display system ramblock information",
+        since="8.0",
+    ),
+    HMPCommand(
+        "info ramblock",
+        fixed("query-ramblocks"),
+        _render_old_ramblocks,
+        help="Display system ramblock information",
+        until="7.2",
     ),
 )

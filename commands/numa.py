@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ..vm.machine import VirtualMachine
     from ..vm.numa import NumaNode
     from ..vm.numa.hmat import HMAT
+    from ..vm.releases import Release
     from . import Arguments, Context
 
 
@@ -37,6 +39,11 @@ def query_numa(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
             info.update(_attributes(numa.hmat, node))
         described.append(info)
     return described
+
+
+def x_query_numa(context: Context, arguments: Arguments) -> dict[str, str]:
+    """All nodes as text."""
+    return {"human-readable-text": _render_numa(query_numa(context, arguments), {})}
 
 
 def _attributes(hmat: HMAT, node: NumaNode) -> dict[str, Any]:
@@ -97,7 +104,9 @@ def _attribute_lines(nodes: list[dict[str, Any]]) -> Iterator[str]:
             )
 
 
-def read_options(pairs: dict[str, list[str]], warn: Callable[[str], None] | None = None) -> dict[str, Any]:
+def read_options(
+    pairs: dict[str, list[str]], release: Release, warn: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """The arguments of `set-numa-node` that the pairs of a `-numa` option mean.
 
     Raises `schema.ArgumentError` with QEMU's text. `warn` is told about deprecated spellings.
@@ -106,7 +115,8 @@ def read_options(pairs: dict[str, list[str]], warn: Callable[[str], None] | None
     from ..vm.sizes import parse_size
 
     flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-    arguments = schema.from_keyval("set-numa-node", flat, "cli", lambda text: parse_size(text, warn=warn))
+    contract = schema.contract(release.number)
+    arguments = contract.from_keyval("set-numa-node", flat, "cli", lambda text: parse_size(text, warn=warn))
     if "mem" in arguments:
         try:
             arguments["mem"] = parse_size(pairs["mem"][-1], "M")  # a number alone counts in MiB
@@ -115,7 +125,7 @@ def read_options(pairs: dict[str, list[str]], warn: Callable[[str], None] | None
     return arguments
 
 
-def _set_numa_node_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _set_numa_node_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     from .. import schema
     from .keyval import parse_opts
 
@@ -123,7 +133,7 @@ def _set_numa_node_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[s
     for key, value in parse_opts(words["options"], "type"):
         pairs.setdefault(key, []).append("on" if value is None else value)
     try:
-        return "set-numa-node", read_options(pairs)
+        return "set-numa-node", read_options(pairs, vm.release)
     except schema.ArgumentError as error:
         raise HMPError(f"Error: {error}\n") from None
 

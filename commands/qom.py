@@ -24,6 +24,21 @@ def qom_list(context: Context, arguments: Arguments) -> list[dict[str, str]]:
     return [{"name": name, "type": type_name} for name, type_name in node.list_properties()]
 
 
+def qom_list_get(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """Properties and children of several objects, with their values."""
+    nodes = [context.vm.tree.resolve(path) for path in arguments["paths"]]
+    return [{"properties": [_with_value(node, *listed) for listed in node.list_properties()]} for node in nodes]
+
+
+def _with_value(node: QOMObject, name: str, type_name: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": name, "type": type_name}
+    try:
+        described["value"] = node.get(name)
+    except VMError:
+        pass
+    return described
+
+
 def qom_get(context: Context, arguments: Arguments) -> Any:
     """Value of a property."""
     return _device(context, arguments["path"]).get(arguments["property"])
@@ -86,7 +101,7 @@ def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str
     if known is None:
         raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
     listed = []
-    for declared in known.implementation.class_properties():
+    for declared in known.implementation.class_properties(context.vm.release):
         described = {"name": declared.name}
         if declared.description is not None:
             described["description"] = declared.description

@@ -19,7 +19,8 @@ NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 def query_status(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """The run state."""
-    return {"status": context.vm.run_state, "singlestep": False, "running": context.vm.running}
+    told = {"status": context.vm.run_state, "singlestep": False, "running": context.vm.running}
+    return context.answer("query-status", told)
 
 
 def query_version(context: Context, _arguments: Arguments) -> dict[str, Any]:
@@ -42,6 +43,12 @@ def query_uuid(context: Context, _arguments: Arguments) -> dict[str, Any]:
 def query_kvm(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """Whether KVM runs the machine, and could."""
     return {"enabled": context.vm.accelerator.in_kernel, "present": context.vm.target.has_kvm}
+
+
+def query_accelerators(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """The accelerator that is used, and those that there are."""
+    present = {"qtest", "sim", "tcg"} | ({"kvm"} if context.vm.target.has_kvm else set())
+    return {"enabled": context.vm.accelerator.name, "present": sorted(present)}
 
 
 def query_target(context: Context, _arguments: Arguments) -> dict[str, Any]:
@@ -104,16 +111,31 @@ def _render_kvm(result: dict[str, Any], _words: Any) -> str:
     return f"kvm support: {'enabled' if result['enabled'] else 'disabled'}\n"
 
 
+def _render_accelerators(result: dict[str, Any], _words: Any) -> str:
+    enabled = result["enabled"]
+    return " ".join(f"[{name}]" if name == enabled else name for name in result["present"]) + "\n"
+
+
 def _render_name(result: dict[str, Any], _words: Any) -> str:
     return f"{result['name']}\n" if "name" in result else ""
 
 
 HMP = (
-    HMPCommand("cont", fixed("cont"), help="resume emulation", aliases=("c",)),
-    HMPCommand("stop", fixed("stop"), help="stop emulation", aliases=("s",)),
+    HMPCommand("cont", fixed("cont"), help="resume emulation", aliases=("c",), since="6.0"),
+    HMPCommand("c", fixed("cont"), help="resume emulation", aliases=("cont",), until="5.2"),
+    HMPCommand("stop", fixed("stop"), help="stop emulation", aliases=("s",), since="6.0"),
+    HMPCommand("stop", fixed("stop"), help="stop emulation", until="5.2"),
     HMPCommand("system_reset", fixed("system_reset"), help="reset the system"),
     HMPCommand("exit_preconfig", fixed("x-exit-preconfig"), help="exit the preconfig state", preconfig=True),
-    HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",), preconfig=True),
+    HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",), preconfig=True, since="6.0"),
+    HMPCommand("q", fixed("quit"), help="quit the emulator", aliases=("quit",), preconfig=True, until="5.2"),
+    HMPCommand(
+        "info accelerators",
+        fixed("query-accelerators"),
+        _render_accelerators,
+        help="show present and enabled information",
+        since="11.1",
+    ),
     HMPCommand("info kvm", fixed("query-kvm"), _render_kvm, help="show KVM information"),
     HMPCommand("info name", fixed("query-name"), _render_name, help="show the current VM name", preconfig=True),
     HMPCommand(

@@ -57,7 +57,7 @@ def machine_text(name: str, target_name: str | None, release: Release) -> str:
 
     if name:
         machine_type, _target = find_machine_type(name, target_name, release)
-        return _options_text(f"{machine_type.name}-machine", machine_type.machine)
+        return _options_text(f"{machine_type.name}-machine", machine_type.machine, release)
     _default, target = find_machine_type(None if target_name is None else "none", target_name, release)
     return "\n".join(["Supported machines are:", *machine_lines(listed_machines(target, release))])
 
@@ -65,16 +65,16 @@ def machine_text(name: str, target_name: str | None, release: Release) -> str:
 def object_text(type_name: str, release: Release) -> str:
     """The object types, or the properties of one."""
     from ..commands.backends import creatable_types_text
-    from ..vm.objects import OBJECT_TYPES
+    from ..vm.objects import object_types
     from ..vm.types import all_types
 
     if not type_name:
-        return creatable_types_text(OBJECT_TYPES)
-    return _options_text(type_name, all_types(release)[type_name].implementation)
+        return creatable_types_text(object_types(release))
+    return _options_text(type_name, all_types(release)[type_name].implementation, release)
 
 
-def _options_text(title: str, implementation: type[QOMObject]) -> str:
+def _options_text(title: str, implementation: type[QOMObject], release: Release) -> str:
     from ..commands.backends import options_text
 
-    declared = [found for found in implementation.class_properties() if found.setter is not None]
+    declared = [found for found in implementation.class_properties(release) if found.setter is not None]
     return options_text(title, [(found.name, found.type_name, found.description) for found in declared])

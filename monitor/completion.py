@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..commands.hmp import HMPCommand
+    from ..schema import Contract
     from ..vm.machine import VirtualMachine
 
     Candidates: TypeAlias = list[tuple[str, str]]
@@ -69,7 +70,7 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
         return 0, found
     place = places[len(positional)]
     if place.kind in OPTION_KINDS:
-        return _options(*OPTION_KINDS[place.kind], last)
+        return _options(schema.contract(vm.release.number), *OPTION_KINDS[place.kind], last)
     return 0, found + _words_of_kind(vm, place.kind, positional, last)
 
 
@@ -105,18 +106,18 @@ def _paths(vm: VirtualMachine, last: str) -> Candidates:
     ]
 
 
-def _options(command: str, tag: str, meaning: str, last: str) -> tuple[int, Candidates]:
+def _options(contract: Contract, command: str, tag: str, meaning: str, last: str) -> tuple[int, Candidates]:
     """The type, then the properties, then the values of `object_add`'s argument, or of one like it."""
     parts = last.split(",")
     current = parts[-1]
     offset = len(last) - len(current)
-    types = next(member.values for member in schema.properties(command) if member.name == tag)
+    types = next(member.values for member in contract.properties(command) if member.name == tag)
     if len(parts) == 1:
         return offset, [(type_name, meaning) for type_name in types]
     type_name = parts[0].removeprefix(f"{tag}=")
     if type_name not in types:
         return offset, []
-    members = {member.name: member for member in schema.properties(command, type_name)}
+    members = {member.name: member for member in contract.properties(command, type_name)}
     name, equals, _ = current.partition("=")
     if not equals:
         given = {part.partition("=")[0] for part in parts[:-1]} | {tag}

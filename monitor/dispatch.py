@@ -5,8 +5,8 @@ What asked, and how the answer is written, is not known here.
 
 from __future__ import annotations
 
-from .. import schema
 from ..commands import handler
+from ..schema import ArgumentError
 from ..vm.errors import VMError
 
 TYPE_CHECKING = False
@@ -31,15 +31,15 @@ class HMPLineError(Exception):
 
 def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     """Run a QMP command: its result, or a task (a generator) that will have it. Raises `VMError`."""
-    command = schema.commands().get(name)
+    command = context.contract.find(name)
     if command is None:
         raise VMError(f"The command {name} has not been found", "CommandNotFound")
     if not context.vm.initialized and not command.allow_preconfig:
         text = f"The command '{name}' is permitted only after machine initialization has completed"
         raise VMError(text, hint=LEAVE_PRECONFIG)
     try:
-        schema.check(name, arguments)
-    except schema.ArgumentError as error:
+        context.contract.check(name, arguments)
+    except ArgumentError as error:
         raise VMError(str(error)) from None
     return handler(command.subject, name)(context, arguments)
 
@@ -61,7 +61,7 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
     if not line:
         return ""
     name, rest = _split_name(line)
-    command = hmp_commands().get(name)
+    command = hmp_commands(context.vm.release).get(name)
     if command is None:
         raise HMPLineError(f"unknown command: '{name}'\n")
     if not context.vm.initialized and not command.preconfig:

@@ -22,22 +22,24 @@ class ObjectOptions:
 
     def take_object(self, value: str) -> None:
         """Take `-object`, as pairs or as JSON."""
-        from .. import schema
+        from ..schema import ArgumentError, contract
 
+        release = self._context.release
+        known = contract(release.number)
         try:
             if value.startswith("{"):
                 arguments = _json_object(value)
-                schema.check("object-add", arguments)
+                known.check("object-add", arguments)
             else:
                 pairs = self._context.read(options.OBJECT, value)
                 if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
                     subject = pairs.get("qom-type", [""])[-1]
                     raise Answered(Question("object", self._help_subject(subject)))
                 flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-                arguments = schema.from_keyval(
+                arguments = known.from_keyval(
                     "object-add", flat, "cli", lambda text: parse_size(text, warn=self._context.warn)
                 )
-        except schema.ArgumentError as error:
+        except ArgumentError as error:
             raise OptionError(str(error)) from None
         self._config.objects.append(arguments)
 
@@ -53,13 +55,13 @@ class ObjectOptions:
 
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""
-        from .. import schema
         from ..commands.numa import read_options
+        from ..schema import ArgumentError
 
         pairs = self._context.read(options.NUMA, value)
         try:
-            arguments: dict[str, Any] | VMError = read_options(pairs, self._context.warn)
-        except schema.ArgumentError as error:
+            arguments: dict[str, Any] | VMError = read_options(pairs, self._context.release, self._context.warn)
+        except ArgumentError as error:
             arguments = VMError(str(error))
         self._config.numa.append((self._context.where, arguments))
 

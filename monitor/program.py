@@ -135,9 +135,7 @@ class Program:
 
     def command_names(self) -> Any:
         """The QMP commands there are."""
-        from .. import schema
-
-        return schema.commands()
+        return self.context.contract.commands()
 
     def describe_error(self, error: Exception) -> tuple[str, str]:
         """QMP class and text of any error; one that is no refusal is a defect of ours and is told on stderr as well."""

@@ -229,7 +229,7 @@ class QMPSession:
         if request.oob:
             raise _ProtocolError(_not_oob(request.command))
         enabled = request.arguments.get("enable", [])
-        _check_capabilities(enabled)
+        _check_capabilities(enabled, self._version[:2])
         if len(request.arguments) > ("enable" in request.arguments):
             from ..schema.visiting import first_unexpected
 
@@ -244,12 +244,14 @@ def _not_oob(command: str) -> str:
     return f"The command {command} does not support OOB"
 
 
-def _check_capabilities(enabled: Any) -> None:
+def _check_capabilities(enabled: Any, number: tuple[int, int]) -> None:
     if type(enabled) is not list:
         raise _ProtocolError("Invalid parameter type for 'enable', expected: array")
     for index, capability in enumerate(enabled):
         if type(capability) is not str:
             raise _ProtocolError(f"Invalid parameter type for 'enable[{index}]', expected: string")
         if capability != "oob":
-            # QEMU 7.2 says 'null' for a list's member.
-            raise _ProtocolError(f"Parameter 'null' does not accept value '{capability}'")
+            from ..schema.releases import bad_value
+
+            # QEMU says 'null' for a list's member.
+            raise _ProtocolError(bad_value("null", capability, number))

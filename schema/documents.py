@@ -1,18 +1,19 @@
-"""The documents beside this file, read once, and what they declare: commands and events.
+"""The documents beside this file, read once, and what they declare: commands and events, of all versions of QEMU.
 
 A document is JSON Schema 2020-12 plus two tables of ours, `commands` and `events`. The file's name is the subject,
-which is also the name of the module with the handlers. What the schemas mean as types is decided in `types`.
+which is also the name of the module with the handlers. What the schemas mean as types is decided in `types`, what a
+version of QEMU has of them in `releases`.
 """
 
 from __future__ import annotations
 
 from .plain_json import reader
+from .releases import features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeAlias
-
-    Schema: TypeAlias = dict[str, Any]
+    from .releases import Number, Schema
+    from .types import Object, Type
 
 SUBJECTS = (
     "builtin",
@@ -35,21 +36,24 @@ SUBJECTS = (
 
 
 class Command:
-    """One declared command."""
+    """One declared command, as a version of QEMU has it."""
 
     __slots__ = (
         "allow_oob",
         "allow_preconfig",
+        "answered",
         "arguments",
+        "arguments_type",
         "description",
+        "features",
         "name",
         "returns",
+        "returns_type",
         "since",
         "subject",
-        "unstable",
     )
 
-    def __init__(self, subject: str, name: str, declaration: Schema) -> None:
+    def __init__(self, subject: str, name: str, declaration: Schema, number: Number) -> None:
         self.subject = subject
         """The document's name and that of the module with the handler."""
         self.name = name
@@ -63,7 +67,12 @@ class Command:
         self.allow_oob: bool = declaration.get("x-allow-oob", False)
         self.allow_preconfig: bool = declaration.get("x-allow-preconfig", False)
         """Whether it can be used before the board is made."""
-        self.unstable: bool = declaration.get("x-unstable", False)
+        self.features = features(declaration, number)
+        self.arguments_type: Object | None = None
+        self.returns_type: Type | None = None
+        """What the schemas mean, once somebody asked for it: see `types`."""
+        self.answered: frozenset[str] | None = None
+        """The members of the answer, once somebody asked for them."""
 
 
 class Event:
@@ -81,8 +90,8 @@ class Event:
 
 
 _documents: dict[str, Schema] = {}
-_commands: dict[str, Command] = {}
-_events: dict[str, Event] = {}
+_commands: dict[str, tuple[str, Schema]] = {}
+_events: dict[str, tuple[str, Schema]] = {}
 
 
 def documents() -> dict[str, Schema]:
@@ -92,15 +101,15 @@ def documents() -> dict[str, Schema]:
     return _documents
 
 
-def commands() -> dict[str, Command]:
-    """Return every command by its name, in the order of the documents."""
+def declared_commands() -> dict[str, tuple[str, Schema]]:
+    """Return the subject and the declaration of every command by name, of all versions, in the documents' order."""
     if not _documents:
         _load()
     return _commands
 
 
-def events() -> dict[str, Event]:
-    """Return every event by its name, in the order of the documents."""
+def declared_events() -> dict[str, tuple[str, Schema]]:
+    """Return the subject and the declaration of every event by name, of all versions, in the documents' order."""
     if not _documents:
         _load()
     return _events
@@ -114,7 +123,7 @@ def _load() -> None:
         with open(f"{folder}/{subject}.json", encoding="utf-8") as file:
             loaded[f"{subject}.json"] = document = read(file.read(), 0)[0]
         for name, declaration in document.get("commands", {}).items():
-            _commands[name] = Command(subject, name, declaration)
+            _commands[name] = subject, declaration
         for name, declaration in document.get("events", {}).items():
-            _events[name] = Event(subject, name, declaration)
+            _events[name] = subject, declaration
     _documents.update(loaded)

@@ -6,12 +6,12 @@ name. Nothing is declared here; a fact that the documents lack has no place in t
 
 from __future__ import annotations
 
-from .documents import commands, events
-from .types import Array, Builtin, Enum, Object, arguments_type, returns_type, type_of
+from .types import Array, Builtin, Enum, Object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .documents import Schema
+    from . import Contract
+    from .releases import Schema
     from .types import Member, Type
 
 _BUILTINS = {
@@ -25,15 +25,21 @@ _BUILTINS = {
 """JSON type to the name and json-type that introspection gives it; it hides how wide an integer is."""
 
 
-def introspect() -> list[Schema]:
+def introspect(contract: Contract) -> list[Schema]:
     """Return one SchemaInfo for every command, event and type; types follow the first that speaks of them."""
-    return _Introspection().run()
+    return _Introspection(contract).run()
 
 
 class _Introspection:
     """One walk over everything that is declared."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        entries = contract.types.returns(contract.command("query-qmp-schema"))
+        assert isinstance(entries, Array)
+        assert isinstance(entries.element, Object)
+        self._tells_members = "members" in entries.element.cases["enum"].own
+        """Whether values of enumerations are told as members with features."""
         self._numbers: dict[tuple[int, bool], str] = {}
         """Masked names by the identity of the type, and whether only a case's own members are meant."""
         self._names: set[str] = set()
@@ -44,21 +50,21 @@ class _Introspection:
     def run(self) -> list[Schema]:
         """Describe commands and events, then every type met on the way, until nothing new comes up."""
         self._name(Object("empty"))
-        for command in commands().values():
+        types = self._contract.types
+        for command in self._contract.commands().values():
             entry: Schema = {
                 "name": command.name,
                 "meta-type": "command",
-                "arg-type": self._name(arguments_type(command.name)),
-                "ret-type": self._name(returns_type(command.name)),
+                "arg-type": self._name(types.arguments(command)),
+                "ret-type": self._name(types.returns(command)),
             }
             if command.allow_oob:
                 entry["allow-oob"] = True
-            if command.unstable:
-                entry["features"] = ["unstable"]
+            if command.features:
+                entry["features"] = list(command.features)
             self._entries.append(entry)
-        for event in events().values():
-            data = self._name(type_of(event.data, f"{event.subject}.json"))
-            self._entries.append({"name": event.name, "meta-type": "event", "arg-type": data})
+        for event in self._contract.events().values():
+            self._entries.append({"name": event.name, "meta-type": "event", "arg-type": self._name(types.data(event))})
         for name, type_, own in self._met:
             self._entries.append({"name": name, **self._describe(type_, own)})
         return self._entries
@@ -84,8 +90,7 @@ class _Introspection:
         if isinstance(type_, Array):
             return {"meta-type": "array", "element-type": self._name(type_.element)}
         if isinstance(type_, Enum):
-            values = list(type_.values)
-            return {"meta-type": "enum", "members": [{"name": value} for value in values], "values": values}
+            return self._describe_enum(type_)
         members = type_.own if own else type_.members
         entry: Schema = {"meta-type": "object", "members": [self._member(member) for member in members.values()]}
         if type_.tag:
@@ -95,10 +100,19 @@ class _Introspection:
             ]
         return entry
 
+    def _describe_enum(self, enum: Enum) -> Schema:
+        entry: Schema = {"meta-type": "enum"}
+        if self._tells_members:
+            entry["members"] = [
+                {"name": value, "features": list(enum.features[value])} if value in enum.features else {"name": value}
+                for value in enum.values
+            ]
+        return {**entry, "values": list(enum.values)}
+
     def _member(self, member: Member) -> Schema:
         entry: Schema = {"name": member.name, "type": self._name(member.type)}
         if not member.required:
             entry["default"] = None
-        if member.deprecated:
-            entry["features"] = ["deprecated"]
+        if member.features:
+            entry["features"] = list(member.features)
         return entry

@@ -2,13 +2,14 @@
 
 QEMU has two readers for the same `-object` text, with different spellings and messages: options on the command line
 (`OptionReader`) and the human monitor (`KeyvalReader`). Splitting the text into keys and values is not done here, nor
-is anything judged that the types do not tell. Texts were measured with QEMU 7.2.
+is anything judged that the types do not tell. Texts were measured with QEMU 5.2 (`PropertyReader`) and 7.2 to 11.1.
 """
 
 from __future__ import annotations
 
 from .errors import ArgumentError
-from .types import Array, Builtin, Enum, Object, arguments_type
+from .releases import bad_value
+from .types import Array, Builtin, Enum, Object
 from .visiting import first_left, first_unexpected
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
+    from .releases import Number
     from .types import Type
 
 _BOOLEANS = {"on": True, "yes": True, "true": True, "y": True, "off": False, "no": False, "false": False, "n": False}
@@ -27,10 +29,12 @@ LONGEST_RANGE = 65536
 """QEMU refuses longer ranges, lest a typing error fill the memory."""
 
 
-def from_keyval(command: str, pairs: dict[str, Any], flavour: str, parse_size: Callable[[str], int]) -> dict[str, Any]:
-    """Read the arguments of a command; see `ramslot.schema.from_keyval`."""
-    reader = {"cli": OptionReader, "hmp": KeyvalReader}[flavour]
-    return reader(parse_size).read_object(pairs, arguments_type(command), "")
+def from_keyval(
+    declared: Object, pairs: dict[str, Any], flavour: str, parse_size: Callable[[str], int], number: Number
+) -> dict[str, Any]:
+    """Read the arguments of a command; see `ramslot.schema.Contract.from_keyval`."""
+    reader = {"cli": OptionReader, "hmp": KeyvalReader, "properties": PropertyReader}[flavour]
+    return reader(parse_size, number).read_object(pairs, declared.pairs or declared, "")
 
 
 class KeyvalReader:
@@ -40,10 +44,11 @@ class KeyvalReader:
     signed_integer = "integer"
     size = "size"
 
-    __slots__ = ("_parse_size",)
+    __slots__ = ("_number", "_parse_size")
 
-    def __init__(self, parse_size: Callable[[str], int]) -> None:
+    def __init__(self, parse_size: Callable[[str], int], number: Number) -> None:
         self._parse_size = parse_size
+        self._number = number
 
     def read_object(self, pairs: dict[str, Any], declared: Object, path: str) -> dict[str, Any]:
         """Read the members in their declared order, then look for others."""
@@ -100,7 +105,7 @@ class KeyvalReader:
         name = "null" if path.rpartition(".")[2].isdecimal() else path.rpartition(".")[2]
         if isinstance(declared, Enum):
             if text not in declared.values:
-                raise ArgumentError(f"Parameter '{name}' does not accept value '{text}'")
+                raise ArgumentError(bad_value(name, text, self._number))
             return text
         if declared.name == "bool":
             if text not in _BOOLEANS:
@@ -182,6 +187,33 @@ class OptionReader(KeyvalReader):
         if value is None or not low <= value < high:
             self.refuse(path, self.unsigned_integer if declared.is_unsigned else self.signed_integer)
         return value
+
+
+class PropertyReader(OptionReader):
+    """The command line's and the human monitor's up to QEMU 5.2: each property by itself, when its turn comes."""
+
+    __slots__ = ()
+
+    def read_object(self, pairs: dict[str, Any], declared: Object, path: str) -> dict[str, Any]:
+        """Read the common members, then note of each other one its value or what is wrong with it."""
+        values: dict[str, Any] = {}
+        self._read_members(pairs, declared, path, values)
+        members = declared.case_of(values).members
+        for name, value in pairs.items():
+            if name in declared.members:
+                continue
+            if name not in members:
+                values[name] = self.text_of(value, name)
+                continue
+            try:
+                values[name] = self.read(value, members[name].type, name)
+            except ArgumentError as error:
+                values[name] = error
+        return values
+
+    def read_text(self, text: str, declared: Builtin | Enum, path: str) -> Any:
+        """Read a value that has no parts; the setter of an enumeration judges it."""
+        return text if isinstance(declared, Enum) else super().read_text(text, declared, path)
 
 
 def leading_integer(text: str, signed: bool = True) -> tuple[int | None, str]:

@@ -6,13 +6,15 @@ line, introspection, completion. Types are built when first asked for and kept. 
 
 from __future__ import annotations
 
-from .documents import commands, documents
+from .documents import documents
+from .releases import covers, features, of_version, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    from .documents import Schema
+    from .documents import Command, Event
+    from .releases import Number, Schema
 
     Type: TypeAlias = "Builtin | Enum | Array | Object"
 
@@ -48,11 +50,13 @@ class Builtin:
 class Enum:
     """One of several strings."""
 
-    __slots__ = ("name", "values")
+    __slots__ = ("features", "name", "values")
 
-    def __init__(self, name: str, values: list[str]) -> None:
+    def __init__(self, name: str, values: list[str], features: dict[str, tuple[str, ...]]) -> None:
         self.name = name
         self.values = tuple(values)
+        self.features = features
+        """What introspection says of those values of which it says something."""
 
 
 class Array:
@@ -72,16 +76,16 @@ class Array:
 class Member:
     """A named part of an object."""
 
-    __slots__ = ("deprecated", "description", "name", "required", "type")
+    __slots__ = ("description", "features", "name", "required", "type")
 
-    def __init__(self, name: str, type_: Type, required: bool, schema: Schema) -> None:
+    def __init__(self, name: str, type_: Type, required: bool, schema: Schema, features: tuple[str, ...] = ()) -> None:
         self.name = name
         self.type = type_
         self.required = required
         self.description: str = schema.get("description", "")
         if "since" in schema:
             self.description += f"; since {schema['since']}"
-        self.deprecated: bool = schema.get("deprecated", False)
+        self.features = features
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -98,10 +102,14 @@ class Object:
     Each case is an object with all the members, the common ones first. `own` are the case's members alone.
     """
 
-    __slots__ = ("cases", "members", "name", "own", "required", "tag")
+    __slots__ = ("cases", "members", "name", "own", "pairs", "required", "tag", "unchecked")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.unchecked = False
+        """Whether its members are described only, and looked at by the handler."""
+        self.pairs: Object | None = None
+        """What tells the types of the members where they are written as pairs; None is this object."""
         self.members: dict[str, Member] = {}
         self.own: dict[str, Member] = {}
         self.required = 0
@@ -119,82 +127,105 @@ class Object:
         return self.cases.get(tag, self) if isinstance(tag, str) else self
 
 
-_types: dict[str, Type] = {}
+class Types:
+    """The types that the documents declare, as a version of QEMU has them; each is made when first asked for."""
 
+    __slots__ = ("_known", "_number")
 
-def arguments_type(command: str) -> Object:
-    """Return the type of a command's arguments. Raises `KeyError` for an unknown command."""
-    declared = commands()[command]
-    type_ = _cached(f"{declared.subject}.json#/commands/{command}/arguments", declared.arguments)
-    assert isinstance(type_, Object)
-    return type_
+    def __init__(self, number: Number) -> None:
+        self._number = number
+        self._known: dict[str, Type] = {}
 
+    def arguments(self, command: Command) -> Object:
+        """Return the type of a command's arguments."""
+        if command.arguments_type is None:
+            key = f"{command.subject}.json#/commands/{command.name}/arguments"
+            type_ = self._cached(key, command.arguments)
+            assert isinstance(type_, Object)
+            command.arguments_type = type_
+        return command.arguments_type
 
-def returns_type(command: str) -> Type:
-    """Return the type of a command's answer. Raises `KeyError` for an unknown command."""
-    declared = commands()[command]
-    return type_of(declared.returns, f"{declared.subject}.json")
+    def returns(self, command: Command) -> Type:
+        """Return the type of a command's answer."""
+        if command.returns_type is None:
+            command.returns_type = self._of(command.returns, f"{command.subject}.json")
+        return command.returns_type
 
+    def data(self, event: Event) -> Type:
+        """Return the type of an event's data."""
+        return self._of(event.data, f"{event.subject}.json")
 
-def type_of(schema: Schema, document: str, name: str = "") -> Type:
-    """Return the type that a schema of the document stands for; `name` is the type's where no `$ref` tells it."""
-    if "$ref" in schema:
-        file, _, pointer = schema["$ref"].rpartition("#/$defs/")
-        file = file or document
-        return _cached(f"{file}#/$defs/{pointer}", documents()[file]["$defs"][pointer])
-    if "enum" in schema:
-        return Enum(name, schema["enum"])
-    if schema.get("type") == "array":
-        return Array(type_of(schema["items"], document))
-    if schema.get("type") == "object":
-        return _fill(Object(name), schema, document)
-    return Builtin(name, schema)
-
-
-def _cached(key: str, schema: Schema) -> Type:
-    """Return the type with this key, made when first asked for. A type may have members of its own type."""
-    if key not in _types:
-        document, _, pointer = key.partition("#/")
-        name = pointer.removeprefix("$defs/")
+    def _of(self, schema: Schema, document: str, name: str = "") -> Type:
+        """Return the type that a schema of the document stands for; `name` is its own where no `$ref` tells it."""
+        if "x-earlier" in schema:
+            schema = of_version(schema, self._number)
+        if "$ref" in schema:
+            file, _, pointer = schema["$ref"].rpartition("#/$defs/")
+            file = file or document
+            return self._cached(f"{file}#/$defs/{pointer}", documents()[file]["$defs"][pointer])
+        if "enum" in schema:
+            return self._enum(schema, name)
+        if schema.get("type") == "array":
+            return Array(self._of(schema["items"], document))
         if schema.get("type") == "object":
-            _types[key] = unfinished = Object(name)
-            _fill(unfinished, schema, document)
-        else:
-            _types[key] = type_of(schema, document, name)
-    return _types[key]
+            return self._fill(Object(name), schema, document)
+        return Builtin(name, schema)
 
+    def _enum(self, schema: Schema, name: str) -> Enum:
+        told = {value: features(marks, self._number) for value, marks in schema.get("x-values", {}).items()}
+        return Enum(name, values_of(schema, self._number), {value: found for value, found in told.items() if found})
 
-def _fill(object_: Object, schema: Schema, document: str) -> Object:
-    parts = schema.get("allOf", ())
-    for part in parts:
-        if "$ref" in part:
-            base = type_of(part, document)
-            assert isinstance(base, Object)
-            object_.add(base.members)
-    required = schema.get("required", ())
-    for name, member in schema["properties"].items():
-        object_.add({name: Member(name, type_of(member, document), name in required, member)})
-    for part in parts:
-        if "if" in part:
-            _add_case(object_, part, document)
-    return object_
+    def _cached(self, key: str, schema: Schema) -> Type:
+        """Return the type with this key, made when first asked for. A type may have members of its own type."""
+        if key not in self._known:
+            document, _, pointer = key.partition("#/")
+            name = pointer.removeprefix("$defs/")
+            if schema.get("type") == "object":
+                self._known[key] = unfinished = Object(name)
+                self._fill(unfinished, schema, document)
+            else:
+                self._known[key] = self._of(schema, document, name)
+        return self._known[key]
 
+    def _fill(self, object_: Object, schema: Schema, document: str) -> Object:
+        parts = schema.get("allOf", ())
+        for part in parts:
+            if "$ref" in part:
+                base = self._of(part, document)
+                assert isinstance(base, Object)
+                object_.add(base.members)
+        required = schema.get("required", ())
+        number = self._number
+        for name, member in schema["properties"].items():
+            if covers(member, number):
+                type_ = self._of(member, document)
+                object_.add({name: Member(name, type_, name in required, member, features(member, number))})
+        for part in parts:
+            if "if" in part:
+                self._add_case(object_, part, document)
+        object_.unchecked = schema.get("x-unchecked", False)
+        if "x-pairs" in schema:
+            pairs = self._of(schema["x-pairs"], document)
+            assert isinstance(pairs, Object)
+            object_.pairs = pairs
+        return object_
 
-def _add_case(object_: Object, part: Schema, document: str) -> None:
-    """Read `if` the tag has this value `then` these members come with it."""
-    ((tag, condition),) = part["if"]["properties"].items()
-    if object_.tag is None:
-        object_.tag = tag
-        tag_type = object_.members[tag].type
-        assert isinstance(tag_type, Enum)
-        for value in tag_type.values:
-            object_.cases[value] = case = Object(object_.name)
-            case.add(object_.members)
-    own = type_of(part["then"], document)
-    assert isinstance(own, Object)
-    case = object_.cases[condition["const"]]
-    case.own = own.members
-    case.add(own.members)
+    def _add_case(self, object_: Object, part: Schema, document: str) -> None:
+        """Read `if` the tag has this value `then` these members come with it."""
+        ((tag, condition),) = part["if"]["properties"].items()
+        if object_.tag is None:
+            object_.tag = tag
+            tag_type = object_.members[tag].type
+            assert isinstance(tag_type, Enum)
+            for value in tag_type.values:
+                object_.cases[value] = case = Object(object_.name)
+                case.add(object_.members)
+        if condition["const"] in object_.cases:
+            own = self._of(part["then"], document)
+            assert isinstance(own, Object)
+            case = object_.cases[condition["const"]]
+            case.own = own.members
+            case.add(own.members)
 
 
 def fits(value: Any, declared: Type) -> bool:
@@ -204,7 +235,7 @@ def fits(value: Any, declared: Type) -> bool:
             return False
         return declared.low is None or declared.high is None or declared.low <= value <= declared.high
     if isinstance(declared, Object):
-        return value.__class__ is dict and _members_fit(value, declared)
+        return value.__class__ is dict and (declared.unchecked or _members_fit(value, declared))
     if isinstance(declared, Enum):
         return value in declared.values
     return value.__class__ is list and all(fits(element, declared.element) for element in value)

@@ -13,9 +13,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 from referencing import Registry, Resource
 
-from .documents import commands, documents, events
+from .documents import documents
 from .errors import ArgumentError, ResultError
-from .types import Array, Builtin, Enum, Object, arguments_type
+from .releases import bad_value, filtered
+from .types import Array, Builtin, Enum, Object
 from .visiting import first_unexpected
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-    from .documents import Schema
+    from . import Contract
+    from .releases import Number, Schema
     from .types import Type
 
     Mistake = tuple[tuple[int, ...], str]
@@ -41,8 +43,8 @@ _QAPIValidator: type[Validator] = extend(  # type: ignore[no-untyped-call]  # ty
 
 
 @cache
-def _registry(for_results: bool) -> Registry[Any]:
-    schemas = dict(documents())
+def _registry(number: Number, for_results: bool) -> Registry[Any]:
+    schemas = {name: filtered(document, number) for name, document in documents().items()}
     if for_results:
         schemas["builtin.json"] = _without_negatives(schemas["builtin.json"])
     return Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in schemas.items())
@@ -55,18 +57,19 @@ def _without_negatives(builtin: Schema) -> Schema:
 
 
 @cache
-def _validator(reference: str, for_results: bool = False) -> Validator:
-    return _QAPIValidator({"$ref": reference}, registry=_registry(for_results))
+def _validator(number: Number, reference: str, for_results: bool = False) -> Validator:
+    return _QAPIValidator({"$ref": reference}, registry=_registry(number, for_results))
 
 
-def check_closely(command: str, arguments: dict[str, Any]) -> None:
+def check_closely(contract: Contract, command: str, arguments: dict[str, Any]) -> None:
     """Raise `ArgumentError` with QEMU's text if jsonschema refuses the arguments."""
-    validator = _validator(f"{commands()[command].subject}.json#/commands/{command}/arguments")
-    declared = arguments_type(command)
+    known = contract.command(command)
+    validator = _validator(contract.number, f"{known.subject}.json#/commands/{command}/arguments")
+    declared = contract.types.arguments(known)
     arguments = _without_details(arguments, declared)
     errors = list(validator.iter_errors(arguments))
     if errors:
-        mistakes = [mistake for error in errors for mistake in _mistakes(error, declared, arguments)]
+        mistakes = [mistake for error in errors for mistake in _mistakes(error, declared, arguments, contract.number)]
         raise ArgumentError(min(mistakes, default=((), errors[0].message))[1])
 
 
@@ -86,22 +89,22 @@ def _without_details(value: Any, declared: Type | None) -> Any:
     return type(value)() if isinstance(value, dict | list) else value
 
 
-def check_result(command: str, value: Any) -> None:
+def check_result(contract: Contract, command: str, value: Any) -> None:
     """Raise `ResultError` if the answer is not what the command declares."""
-    _check(f"{commands()[command].subject}.json#/commands/{command}/returns", value)
+    _check(contract, f"{contract.command(command).subject}.json#/commands/{command}/returns", value)
 
 
-def check_event(event: str, data: Any) -> None:
+def check_event(contract: Contract, event: str, data: Any) -> None:
     """Raise `ResultError` if the data is not what the event declares."""
-    _check(f"{events()[event].subject}.json#/events/{event}/data", data)
+    _check(contract, f"{contract.events()[event].subject}.json#/events/{event}/data", data)
 
 
-def _check(reference: str, value: Any) -> None:
-    for error in _validator(reference, for_results=True).iter_errors(value):
+def _check(contract: Contract, reference: str, value: Any) -> None:
+    for error in _validator(contract.number, reference, for_results=True).iter_errors(value):
         raise ResultError(f"{reference}: {error.json_path}: {error.message}")
 
 
-def _mistakes(error: ValidationError, declared: Object, arguments: dict[str, Any]) -> Iterator[Mistake]:
+def _mistakes(error: ValidationError, declared: Object, arguments: dict[str, Any], number: Number) -> Iterator[Mistake]:
     """Yield what an error means to QEMU, each with its place in the order of QEMU's visit."""
     place = _Place(declared, arguments, error.absolute_path)
     if error.validator == "required":
@@ -115,7 +118,7 @@ def _mistakes(error: ValidationError, declared: Object, arguments: dict[str, Any
         if unexpected is not None:
             yield (*place.rank, len(known)), f"Parameter '{place.inner(unexpected)}' is unexpected"
     else:
-        yield place.rank, _wrong_value(place)
+        yield place.rank, _wrong_value(place, number)
 
 
 class _Place:
@@ -158,11 +161,11 @@ class _Place:
         return f"{self.full_name}.{member}" if self.full_name else member
 
 
-def _wrong_value(place: _Place) -> str:
+def _wrong_value(place: _Place, number: Number) -> str:
     declared, value = place.type, place.value
     if isinstance(declared, Enum):
         if isinstance(value, str):
-            return f"Parameter '{place.name}' does not accept value '{value}'"
+            return bad_value(place.name, value, number)
         expected = "string"
     elif isinstance(declared, Builtin):
         if declared.json_type == "integer" and _is_integer(None, value):

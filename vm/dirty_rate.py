@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .steps import Cancellation, Step, Task
 
 CALC_TIMES = 1, 60
+"""Seconds; up to QEMU 8.1."""
+SHORTEST, LONGEST = 50, 60000
+"""Milliseconds."""
 SAMPLE_PAGES = 128, 16384
 DEFAULT_SAMPLE_PAGES = 512
 SMALLEST_BLOCK = 128 << 10
@@ -48,23 +51,31 @@ class Sample:
 class DirtyRate:
     """The latest measurement, or none. Fields are as `query-dirty-rate` tells them."""
 
-    __slots__ = ("_vm", "calc_time", "megabytes_per_second", "mode", "sample_pages", "start_time", "status", "vcpus")
+    __slots__ = ("_vm", "megabytes_per_second", "milliseconds", "mode", "sample_pages", "start_time", "status", "vcpus")
 
     def __init__(self, vm: VirtualMachine) -> None:
         self._vm = vm
         self.status = "unstarted"
         self.mode = "page-sampling"
-        self.calc_time = 0
+        self.milliseconds = 0
+        """How long it measures."""
         self.sample_pages = 0
         self.start_time = 0
         self.megabytes_per_second = 0
         self.vcpus: list[int] | None = None
 
-    def start(self, calc_time: int, sample_pages: int | None, mode: str) -> Task[None]:
-        """Begin to measure for `calc_time` seconds, and return the task that does; raises `VMError`."""
+    def start(self, calc_time: int, unit: str, sample_pages: int | None, mode: str) -> Task[None]:
+        """Begin to measure for so many of a `second` or `millisecond`, and return the task that does.
+
+        Raises `VMError`.
+        """
         if self.status == "measuring":
             raise VMError("the dirty rate is already being measured.")
-        _check_range("calc-time", calc_time, CALC_TIMES)
+        milliseconds = calc_time * 1000 if unit == "second" else calc_time
+        if self._vm.release.settings("dirty rate").get("whole seconds"):
+            _check_range("calc-time", calc_time, CALC_TIMES)
+        elif not SHORTEST <= milliseconds <= LONGEST:
+            raise VMError(f"Calculation time is out of range [{SHORTEST}ms, {LONGEST}ms].")
         if sample_pages is not None:
             if mode == "dirty-ring":
                 raise VMError("either sample-pages or dirty-ring can be specified.")
@@ -74,7 +85,7 @@ class DirtyRate:
         usable = {"dirty-ring": ring, "dirty-bitmap": accelerator.follows and not ring}
         if not usable.get(mode, True):
             raise VMError(f"mode {mode} is not enabled, use other method instead.")
-        self.status, self.mode, self.calc_time = "measuring", mode, calc_time
+        self.status, self.mode, self.milliseconds = "measuring", mode, milliseconds
         self.sample_pages = DEFAULT_SAMPLE_PAGES if sample_pages is None else sample_pages
         self.start_time = int(monotonic())
         self.vcpus = None
@@ -98,7 +109,7 @@ class DirtyRate:
         watched = vm.dirty_log.start()
         before, began = getattr(table, "ring_pages", 0), monotonic()
         try:
-            yield _sleep(self.calc_time)
+            yield _sleep(self.milliseconds / 1000)
         finally:
             vm.dirty_log.stop(watched)
         milliseconds = int((monotonic() - began) * 1000)
@@ -115,7 +126,7 @@ class DirtyRate:
         began = monotonic()
         try:
             samples: list[Sample] = yield lambda cancellation: _sampled(blocks, self.sample_pages, cancellation)
-            yield _sleep(self.calc_time - (monotonic() - began))
+            yield _sleep(self.milliseconds / 1000 - (monotonic() - began))
             milliseconds = max(int((monotonic() - began) * 1000), 1)
             changed: int = yield lambda cancellation: _changed(samples, cancellation)
         except SampleMissing as sample:

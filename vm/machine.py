@@ -11,7 +11,7 @@ from .hostmem.backend import MemoryBackend
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
-from .objects import EARLY_TYPES, OBJECT_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class
+from .objects import EARLY_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class, object_types
 from .qom import Container, ObjectTree
 from .ram import find_backend, prepare_ram
 from .releases import find_release
@@ -59,7 +59,7 @@ class VirtualMachine:
         page_size = self.machine_type.setting("page_size") or self.target.page_size
         self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
         self.tree = ObjectTree()
-        self.backend_defaults = ObjectDefaults(self.tree)
+        self.backend_defaults = ObjectDefaults(self.tree, self.release)
         self.backend_defaults.prealloc = config.mem_prealloc
         self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)
         self.backend_defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
@@ -80,6 +80,8 @@ class VirtualMachine:
         """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
         self._locks_memory = False
         self._pending_ids: set[str] = set()
+        self.option_ids = {arguments["id"] for arguments in config.objects}
+        """The ids of objects that the configuration named and that were not deleted since."""
         board = Board(self.topology, host, self.target, self.backend_defaults, self.release)
         board.warnings = self.warnings
         board.notices = self.notices
@@ -248,13 +250,19 @@ class VirtualMachine:
         """
         properties = dict(arguments)
         type_name, name = properties.pop("qom-type"), properties.pop("id")
-        if not is_identifier(name):
+        if not is_identifier(name) and self.release.settings("objects").get("identifiers", True):
             raise VMError("Parameter 'id' expects an identifier", details=IDENTIFIER_RULE)
-        made = object_class(type_name)(self.host, self.topology, self.backend_defaults)
+        if type_name not in object_types(self.release):
+            from .types import refused_type
+
+            raise VMError(refused_type(type_name, self.release))
+        made = object_class(type_name, self.release)(self.host, self.topology, self.backend_defaults)
         if canonical_name is not None:
             made.set("x-use-canonical-path-for-ramblock-id", canonical_name)
         try:
-            for property_name, value in in_setting_order(properties):
+            for property_name, value in in_setting_order(properties, self.release):
+                if isinstance(value, VMError):
+                    raise value
                 made.set(property_name, value)
             if name in self._pending_ids or self.tree.objects.has_property(name):
                 text = f"attempt to add duplicate property '{name}' to object (type 'container')"
@@ -292,6 +300,7 @@ class VirtualMachine:
         except BufferError:  # somebody looks at its memory
             raise VMError(f"object '{name}' is in use, can not be deleted") from None
         self.tree.objects.remove_child(name)
+        self.option_ids.discard(name)
 
     def backends(self) -> list[MemoryBackend]:
         """All memory backends, in QEMU's order."""
@@ -416,8 +425,3 @@ class VirtualMachine:
 def is_identifier(text: str) -> bool:
     """Whether `text` can be an object's id: a letter, then letters, digits, `-`, `.` and `_`, all of them ASCII."""
     return text[:1].isalpha() and text.isascii() and all(letter.isalnum() or letter in "-._" for letter in text)
-
-
-def object_types() -> list[str]:
-    """The types that `object-add` can make."""
-    return list(OBJECT_TYPES)

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from .hostmem.prealloc import Preallocation
     from .memory.address_space import MemoryTopology
     from .qom import ObjectTree
+    from .releases import Release
     from .steps import Task
 
 OBJECT_TYPES = {
-    "memory-backend-file": ("file", "FileBackend"),
-    "memory-backend-memfd": ("memfd", "MemfdBackend"),
-    "memory-backend-ram": ("ram", "RAMBackend"),
-    "memory-backend-shm": ("shm", "ShmBackend"),
-    "thread-context": ("thread_context", "ThreadContext"),
+    "memory-backend-file": ("file", "FileBackend", None),
+    "memory-backend-memfd": ("memfd", "MemfdBackend", None),
+    "memory-backend-ram": ("ram", "RAMBackend", None),
+    "memory-backend-shm": ("shm", "ShmBackend", "9.1"),
+    "thread-context": ("thread_context", "ThreadContext", "7.2"),
 }
-"""QOM type to the module in `hostmem` and the class that implement it."""
+"""QOM type to the module in `hostmem` and the class that implement it, and the first QEMU that has it."""
 
 EARLY_TYPES = ("thread-context",)
 """Types whose objects the command line makes before all others, and before it looks at the machine's options."""
@@ -49,13 +50,16 @@ class ObjectDefaults:
         "on_preallocation",
         "prealloc",
         "preallocations",
+        "release",
         "tree",
         "warn",
     )
 
-    def __init__(self, tree: ObjectTree) -> None:
+    def __init__(self, tree: ObjectTree, release: Release) -> None:
         self.tree = tree
         """Where the objects that properties name are looked for."""
+        self.release = release
+        """The QEMU whose objects these are."""
         self.merge = True
         self.dump = True
         self.prealloc = False
@@ -78,6 +82,7 @@ class UserCreatable(QOMObject):
         self.host = host
         self.topology = topology
         self.tree = defaults.tree
+        self.qemu: Release = defaults.release
         self.warn = defaults.warn
 
     @property
@@ -98,15 +103,25 @@ class UserCreatable(QOMObject):
         yield from ()
 
 
-def object_class(type_name: str) -> type[UserCreatable]:
+def object_types(release: Release) -> list[str]:
+    """The types of objects that users can make in a release."""
+    return [name for name, (_module, _class, since) in OBJECT_TYPES.items() if release.covers(since)]
+
+
+def object_class(type_name: str, release: Release) -> type[UserCreatable]:
     """The class of a QOM type; raises `VMError` if users cannot make objects of it."""
-    if type_name not in OBJECT_TYPES:
+    if type_name not in object_types(release):
         raise VMError(f"Parameter 'qom-type' does not accept value '{type_name}'")
-    module, name = OBJECT_TYPES[type_name]
+    module, name, _since = OBJECT_TYPES[type_name]
     return getattr(load(f"{__package__}.hostmem.{module}"), name)  # type: ignore[no-any-return]  # the table above
 
 
-def in_setting_order(properties: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Properties with their values in the order in which they are to be set; unknown ones first."""
+def in_setting_order(properties: dict[str, Any], release: Release) -> Iterable[tuple[str, Any]]:
+    """Properties with their values in the order in which they are to be set; unknown ones first.
+
+    QEMU up to 5.2 set what the user gave, and in the order of that dictionary, which is the caller's to know.
+    """
+    if release.settings("objects").get("set as given"):
+        return properties.items()
     known = [(name, properties[name]) for name in SETTING_ORDER if name in properties]
     return [item for item in properties.items() if item[0] not in SETTING_ORDER] + known

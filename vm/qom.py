@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from .memory.region import MemoryRegion
+    from .releases import Release
     from .steps import Task
 
     T = TypeVar("T", bound="QOMObject")
 
 
+BAD_VALUE = "Parameter '{name}' does not accept value '{value}'"
+
+
 class Property:
     """One property of a type: `type_name` is QOM's word for its type, which for a list of numbers is that of a number.
 
-    Without `setter` it cannot be written, without `getter` not read.
+    Without `setter` it cannot be written, without `getter` not read. `since` and `until` are the first and the last
+    version of QEMU whose type has it.
     """
 
-    __slots__ = ("description", "getter", "is_list", "name", "setter", "type_name")
+    __slots__ = ("description", "getter", "is_list", "name", "setter", "since", "type_name", "until")
 
     def __init__(
         self,
@@ -37,6 +42,8 @@ class Property:
         description: str | None = None,
         *,
         is_list: bool = False,
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
         self.name = name
         self.is_list = is_list
@@ -44,6 +51,8 @@ class Property:
         self.getter = getter
         self.setter = setter
         self.description = description
+        self.since = since
+        self.until = until
 
 
 class QOMObject:
@@ -54,6 +63,8 @@ class QOMObject:
     is_device = False
     device_id: str | None = None
     """The id of a device that has one."""
+    qemu: Release | None = None
+    """The QEMU whose properties an object has; None for one that is alike in all."""
     properties: tuple[Property, ...] = (Property("type", "string", lambda node: node.type_name),)
     """The properties that this class adds to its parents'."""
     additions: tuple[Property, ...] = ()
@@ -87,7 +98,7 @@ class QOMObject:
 
     def has_property(self, name: str) -> bool:
         """Whether there is a child or a property of that name."""
-        return name in self._children or name in _properties_of(type(self))
+        return name in self._children or name in _properties_of(type(self), self.qemu)
 
     def remove_child(self, name: str) -> None:
         """Take a child out of the tree."""
@@ -159,17 +170,20 @@ class QOMObject:
             return child.path
         found = self.find_property(name)
         if found.getter is None:
-            raise VMError(f"Property '{self.type_name}.{name}' is not readable")
+            raise VMError(self._permission("unreadable", f"Property '{self.type_name}.{name}' is not readable"))
         return found.getter(self)
 
     def set(self, name: str, value: Any) -> None:
         """Set a property; raises `VMError` if that is not possible, which leaves everything as it was."""
         if name in self.children:
-            raise VMError(f"Property '{self.type_name}.{name}' is not writable")
+            raise VMError(self._permission("unwritable", f"Property '{self.type_name}.{name}' is not writable"))
         found = self.find_property(name)
         if found.setter is None:
-            raise VMError(f"Property '{self.type_name}.{name}' is not writable")
+            raise VMError(self._permission("unwritable", f"Property '{self.type_name}.{name}' is not writable"))
         found.setter(self, value)
+
+    def _permission(self, name: str, newest: str) -> str:
+        return newest if self.qemu is None else self.qemu.text(name, newest)
 
     def set_task(self, name: str, value: Any) -> Task[None] | None:
         """Set a property that may take long to set: the rest of the work as a task, None where all is done."""
@@ -178,41 +192,46 @@ class QOMObject:
 
     def list_properties(self) -> list[tuple[str, str]]:
         """Name and type of each property and child, in QEMU's order."""
-        listed = [(found.name, found.type_name) for found in self.class_properties()]
+        listed = [(found.name, found.type_name) for found in self.class_properties(self.qemu)]
         return listed + [(child.name, f"child<{child.type_name}>") for child in self.listed_children()]
 
     @classmethod
-    def class_properties(cls) -> Iterator[Property]:
-        """The properties of the type, in QEMU's order: those of the oldest ancestor first."""
+    def class_properties(cls, release: Release | None = None) -> Iterator[Property]:
+        """The properties that the type has in a release, in QEMU's order: those of the oldest ancestor first."""
         for base in reversed(cls.__mro__):
-            own = {found.name: found for found in base.__dict__.get("properties", ())}
+            own = {found.name: found for found in _covered(base.__dict__.get("properties", ()), release)}
             order = HashOrder()
             for name in dict.fromkeys((*base.__dict__.get("registered_names", ()), *own)):
                 order.add(name)
             yield from (own[name] for name in order if name in own)
         for base in reversed(cls.__mro__):
-            yield from base.__dict__.get("additions", ())
+            yield from _covered(base.__dict__.get("additions", ()), release)
 
     def find_property(self, name: str) -> Property:
         """The property of that name; raises `VMError` if the type has none."""
-        found = _properties_of(type(self)).get(name)
+        found = _properties_of(type(self), self.qemu).get(name)
         if found is None:
             raise VMError(f"Property '{self.type_name}.{name}' not found")
         return found
 
 
-_known_properties: dict[type[QOMObject], dict[str, Property]] = {}
+def _covered(declared: Iterable[Property], release: Release | None) -> list[Property]:
+    """Those of these properties that a release has."""
+    return [found for found in declared if release is None or release.covers(found.since, found.until)]
 
 
-def _properties_of(implementation: type[QOMObject]) -> dict[str, Property]:
+_known_properties: dict[tuple[type[QOMObject], Release | None], dict[str, Property]] = {}
+
+
+def _properties_of(implementation: type[QOMObject], release: Release | None) -> dict[str, Property]:
     """The properties of a class and its parents by name; where both have one, the class's."""
-    known = _known_properties.get(implementation)
+    known = _known_properties.get((implementation, release))
     if known is None:
         known = {}
         for base in reversed(implementation.__mro__):
             declared = (*base.__dict__.get("properties", ()), *base.__dict__.get("additions", ()))
-            known.update((found.name, found) for found in declared)
-        _known_properties[implementation] = known
+            known.update((found.name, found) for found in _covered(declared, release))
+        _known_properties[implementation, release] = known
     return known
 
 
@@ -295,7 +314,7 @@ class ObjectTree:
         return node
 
     def _linked(self, node: QOMObject, name: str) -> QOMObject | None:
-        for declared in node.class_properties():
+        for declared in node.class_properties(node.qemu):
             if declared.name == name and declared.type_name.startswith("link<"):
                 path = node.get(name)
                 return self._descend(self.root, path.split("/")[1:]) if path else None
@@ -366,9 +385,10 @@ def take_numbers(name: str, value: object) -> list[int]:
     return numbers
 
 
-def take_enum(name: str, value: object, values: tuple[str, ...]) -> str:
-    """`value` as one of `values`."""
+def take_enum(name: str, value: object, values: tuple[str, ...], release: Release | None = None) -> str:
+    """`value` as one of `values`; `release` decides on the words for another."""
     text = take_str(name, value)
     if text not in values:
-        raise VMError(f"Parameter '{name}' does not accept value '{text}'")
+        told = BAD_VALUE if release is None else release.text("bad value", BAD_VALUE)
+        raise VMError(told.format(name=name, value=text))
     return text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .boards import machine_types
 from .boards.targets import TARGETS
-from .objects import OBJECT_TYPES, object_class
+from .objects import object_class, object_types
 from .qom import Container, Device, MemoryRegionObject, QOMObject
 
 TYPE_CHECKING = False
@@ -80,8 +80,8 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
     for implementation in (Container, MemoryRegionObject):
         types.add(implementation.type_name, types.root, implementation)
     types.add("device", types.root, Device, abstract=True)
-    for name in OBJECT_TYPES:
-        creatable = object_class(name)
+    for name in object_types(release):
+        creatable = object_class(name, release)
         parent = types.add_ancestors(creatable.__mro__[1])
         types.add(name, parent, creatable, interfaces=("user-creatable",))
     accelerator = types.add("accel", types.root, abstract=True)
@@ -95,3 +95,13 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
         else:
             types.add(name, parent, machine_type.machine)
     return types.known
+
+
+def refused_type(name: str, release: Release) -> str:
+    """What a release says of a type that users cannot make objects of."""
+    texts = release.settings("objects").get("refused types")
+    if texts is None:
+        return f"Parameter 'qom-type' does not accept value '{name}'"
+    known = all_types(release).get(name)
+    text: str = texts["unknown" if known is None else "abstract" if known.abstract else "other"]
+    return text.format(name)

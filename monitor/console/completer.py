@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 
+    from ...vm.releases import Release
     from ..program import Program
 
 LONGEST_MEANING = 60
@@ -33,19 +34,22 @@ class ConsoleCompleter(Completer):
         """The words that may stand at the cursor and begin as what is typed there, each with its meaning."""
         text = document.text_before_cursor
         assert self._program.vm is not None
-        start, found = qmp_candidates(text) if is_json(text) else candidates(self._program.vm, text)
+        if is_json(text):
+            start, found = qmp_candidates(self._program.context.contract, text)
+        else:
+            start, found = candidates(self._program.vm, text)
         typed = text[start:]
         if typed.startswith("--"):
             found = [(QMP_TWIN.strip(), "show the QMP command that this line stands for")]
         for word, meaning in found:
             if word.startswith(typed):
-                ending = " " if _takes_more(f"{text[:start]}{word}") else ""
+                ending = " " if _takes_more(self._program.release, f"{text[:start]}{word}") else ""
                 yield Completion(f"{word}{ending}", start - len(text), word, _first_line(meaning))
 
 
-def _takes_more(command: str) -> bool:
+def _takes_more(release: Release, command: str) -> bool:
     """Whether this is the whole name of an HMP command, and something may stand behind it."""
-    declared = hmp_commands().get(command)
+    declared = hmp_commands(release).get(command)
     return declared is not None and (bool(declared.parameters) or command == "info")
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-from ... import schema
 from ...commands import hmp_commands
 from ...commands.status import PACKAGE
+from ...schema import contract
 from ...vm.errors import VMError
 from ..dispatch import HMPLineError, execute, is_task, run_hmp_line
 from ..qmp import Answer as SessionAnswer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pygments.lexer import Lexer
 
+    from ...vm.releases import Release
     from ...vm.steps import Cancellation, Task
     from ..program import Program
 
@@ -74,7 +75,7 @@ class Executor:
         try:
             text = await self._wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
-            return Answer(str(failure), failed=True, hint=failure.hint or did_you_mean(line))
+            return Answer(str(failure), failed=True, hint=failure.hint or did_you_mean(self._program.release, line))
         except Exception as error:
             return Answer(f"Error: {self._program.describe_error(error)[1]}\n", failed=True)
         return Answer(text, output_lexer(line))
@@ -132,9 +133,9 @@ def _json_answer(data: bytes, *, failed: bool = False, hint: str | None = None) 
     return Answer(text, None if failed else JSONLexer(), failed=failed, hint=hint)
 
 
-def did_you_mean(line: str) -> str | None:
+def did_you_mean(release: Release, line: str) -> str | None:
     """The remedy for a mistyped command's name: the name that is most like it."""
-    commands = hmp_commands()
+    commands = hmp_commands(release)
     words = line.split()
     name = " ".join(words[:2]) if words[:1] == ["info"] else "".join(words[:1])
     if not name or name in commands:
@@ -146,6 +147,6 @@ def did_you_mean(line: str) -> str | None:
     similar = get_close_matches(name, commands, 1)
     if similar:
         return f"did you mean '{similar[0]}'?"
-    if name in schema.commands():
+    if name in contract(release.number).commands():
         return f'a QMP command: {{"execute": "{name}"}}'
     return "'quit' ends the program" if name in ("exit", "logout", "bye") else None

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 
-from ... import schema
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...schema import Member
+    from ...schema import Contract, Member
 
     Candidates = list[tuple[str, str]]
 
@@ -26,21 +24,21 @@ _TAG = re.compile(r"""["']qom-type["']\s*:\s*["']([^"']+)["']""")
 _REQUEST = (("execute", "the command"), ("arguments", "its arguments"), ("id", "comes back in the answer"))
 
 
-def qmp_candidates(text: str) -> tuple[int, Candidates]:
+def qmp_candidates(contract: Contract, text: str) -> tuple[int, Candidates]:
     """Where the string under way begins, and the strings that may stand there, with what they mean."""
     match = _COMMAND.search(text)
     if match is not None:
-        return match.start(1), [(name, command.description) for name, command in schema.commands().items()]
+        return match.start(1), [(name, command.description) for name, command in contract.commands().items()]
     if _ARGUMENTS.search(text):
-        return _argument_candidates(text)
+        return _argument_candidates(contract, text)
     match = _MEMBER.search(text)
     if match is not None and text.count("{") == 1:
         return match.start(1), [(name, meaning) for name, meaning in _REQUEST if not _has_member(text, name)]
     return len(text), []
 
 
-def _argument_candidates(text: str) -> tuple[int, Candidates]:
-    members = _members(text)
+def _argument_candidates(contract: Contract, text: str) -> tuple[int, Candidates]:
+    members = _members(contract, text)
     match = _MEMBER.search(text)
     if match is not None:
         given = text[text.rindex("{") :]
@@ -56,18 +54,18 @@ def _argument_candidates(text: str) -> tuple[int, Candidates]:
     return len(text), []
 
 
-def _members(text: str) -> Iterable[Member]:
+def _members(contract: Contract, text: str) -> Iterable[Member]:
     """The arguments of the command that is named in the text, as far as they are known."""
     command = _COMMAND_BEFORE.search(text)
-    if command is None or command[1] not in schema.commands():
+    if command is None or command[1] not in contract.commands():
         return ()
     tag = _TAG.search(text)
     if tag is not None and command[1] == "object-add":
         try:
-            return schema.properties(command[1], tag[1])
+            return contract.properties(command[1], tag[1])
         except KeyError:
             pass
-    return schema.properties(command[1])
+    return contract.properties(command[1])
 
 
 def _has_member(text: str, name: str) -> bool:

@@ -63,7 +63,7 @@ class ConsoleSession:
             prompt_continuation=[("class:continuation", "... ".rjust(len(PROMPT)))],
             style=style,
             include_default_pygments_style=False,
-            lexer=ConsoleLexer(hmp_commands()),
+            lexer=ConsoleLexer(hmp_commands(program.release)),
             completer=ConsoleCompleter(program),
             complete_while_typing=False,
             enable_history_search=True,

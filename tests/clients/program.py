@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import ramslot
-from ramslot import schema
+from ramslot.schema import contract
+from ramslot.vm.releases import find_release
+
+CONTRACT = contract(find_release(None).number)
 
 QUIET = ("-display", "none", "-nodefaults", "-S")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(str(ramslot.__file__)).parent.parent)}
@@ -153,7 +156,7 @@ class Client:
         if "error" in message:
             assert set(message["error"]) == {"class", "desc"}
             raise QMPError(message["error"])
-        schema.check_result(command, message["return"])
+        CONTRACT.check_result(command, message["return"])
         return message["return"]
 
     def hmp(self, line: str) -> str:

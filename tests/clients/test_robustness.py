@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from ramslot import schema
+from ramslot.schema import contract
+from ramslot.vm.releases import find_release
 
 from .program import Client, Program, QMPError, wait_for
+
+CONTRACT = contract(find_release(None).number)
 
 Launch = Callable[..., Program]
 
@@ -317,7 +320,7 @@ def test_progress_is_told_and_a_preallocation_can_be_cancelled(launch: Launch) -
     running = other.event("PREALLOC_PROGRESS")["data"]
     assert (running["id"], running["status"], running["total"]) == ("m", "running", 16 << 30)
     assert 0 < running["done"] < running["total"]
-    schema.check_event("PREALLOC_PROGRESS", running)
+    CONTRACT.check_event("PREALLOC_PROGRESS", running)
     shown = other.call("query-prealloc")
     assert [each["done"] >= running["done"] for each in shown] == [True]
     assert other.hmp("info prealloc").startswith("m: ")

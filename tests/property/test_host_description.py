@@ -9,15 +9,18 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ramslot import schema
 from ramslot.commands import Context
 from ramslot.commands.host import HMP, query_host
+from ramslot.schema import contract
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.virtual import VirtualHost
 from ramslot.vm.host.virtual.reading import expand_short_form, parse_description
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
+
+CONTRACT = contract(find_release(None).number)
 
 WHOLE: dict[str, Any] = {
     "page-size": "4K",
@@ -75,7 +78,7 @@ def use(document: Any) -> None:
             except VMError:
                 pass
         told = run_now(query_host(Context(vm, None), {}))  # type: ignore[arg-type]  # no program is needed
-        schema.check_result("query-host", told)
+        CONTRACT.check_result("query-host", told)
         HMP[0].render(told, {})
     assert host.describe() == before
 

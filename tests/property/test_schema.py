@@ -7,19 +7,23 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import jsonschema
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from referencing import Registry, Resource
 
-from ramslot import schema
+from ramslot.schema import ArgumentError, Contract, contract
 from ramslot.schema.documents import documents
-from ramslot.schema.types import Array, Builtin, Enum, Object, arguments_type, fits, returns_type
+from ramslot.schema.releases import filtered
+from ramslot.schema.types import Array, Builtin, Enum, Object, fits
+from ramslot.vm.releases import VERSIONS
 
 if TYPE_CHECKING:
     from ramslot.schema.types import Type
 
+CONTRACTS = [contract(version[:2]) for version in VERSIONS.values()]
+
 Flavour = Literal["cli", "hmp"]
-Request = tuple[str, dict[str, Any]]
+Request = tuple[Contract, str, dict[str, Any]]
 
 BORDERS = (-(2**63) - 1, -(2**63), -1, 0, 1, 65535, 65536, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64)
 
@@ -30,7 +34,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 )
 
 QEMU_TEXT = re.compile(
-    r"Parameter '.*' (is missing|is unexpected|expects u?int\d+(_t)?|does not accept value '.*')"
+    r"Parameter '.*' (is missing|is unexpected|expects u?int\d+(_t)?|does not accept value '.*')|Invalid parameter '.*'"
     r"|Invalid parameter type for '.+', expected: (string|boolean|integer|array|object)",
     re.DOTALL,
 )
@@ -41,12 +45,13 @@ def is_integer(_checker: object, value: object) -> bool:
 
 
 @cache
-def authority(command: str, what: str) -> Any:
-    resources = [(name, Resource.from_contents(document)) for name, document in documents().items()]
+def authority(known: Contract, command: str, what: str) -> Any:
+    found = {name: filtered(document, known.number) for name, document in documents().items()}
+    resources = [(name, Resource.from_contents(document)) for name, document in found.items()]
     checker = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
     extend: Any = jsonschema.validators.extend
     validator = extend(jsonschema.Draft202012Validator, type_checker=checker)
-    reference = f"{schema.commands()[command].subject}.json#/commands/{command}/{what}"
+    reference = f"{known.commands()[command].subject}.json#/commands/{command}/{what}"
     return validator({"$ref": reference}, registry=Registry().with_resources(resources))
 
 
@@ -85,41 +90,47 @@ def near_object(draw: st.DrawFn, declared: Object, depth: int) -> dict[str, Any]
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """Draw a command with arguments that it may or may not take."""
-    command = draw(st.sampled_from([*schema.commands(), *["object-add"] * 20]))
-    return command, draw(near_object(arguments_type(command), 0))
+    known = draw(st.sampled_from(CONTRACTS))
+    command = draw(st.sampled_from([*known.commands(), *["object-add"] * 20]))
+    declared = known.types.arguments(known.commands()[command])
+    assume(not declared.unchecked)
+    return known, command, draw(near_object(declared, 0))
 
 
 @given(requests())
 def test_what_fits_is_valid(request_: Request) -> None:
-    command, arguments = request_
-    if fits(arguments, arguments_type(command)):
-        assert authority(command, "arguments").is_valid(arguments)
+    known, command, arguments = request_
+    if fits(arguments, known.types.arguments(known.commands()[command])):
+        assert authority(known, command, "arguments").is_valid(arguments)
 
 
 @given(requests())
 def test_check_refuses_what_jsonschema_refuses_in_qemus_words(request_: Request) -> None:
-    command, arguments = request_
+    known, command, arguments = request_
     try:
-        schema.check(command, arguments)
-    except schema.ArgumentError as error:
-        assert not authority(command, "arguments").is_valid(arguments)
+        known.check(command, arguments)
+    except ArgumentError as error:
+        assert not authority(known, command, "arguments").is_valid(arguments)
         assert QEMU_TEXT.fullmatch(str(error))
     else:
-        assert authority(command, "arguments").is_valid(arguments)
+        assert authority(known, command, "arguments").is_valid(arguments)
 
 
 @given(requests())
 def test_what_is_valid_fits(request_: Request) -> None:
     """Nothing here keeps a valid request from the fast way; jsonschema is loaded for mistakes alone."""
-    command, arguments = request_
-    assert fits(arguments, arguments_type(command)) == authority(command, "arguments").is_valid(arguments)
+    known, command, arguments = request_
+    declared = known.types.arguments(known.commands()[command])
+    assert fits(arguments, declared) == authority(known, command, "arguments").is_valid(arguments)
 
 
 @given(st.data())
 def test_results_are_judged_alike(data: st.DataObject) -> None:
-    command = data.draw(st.sampled_from(list(schema.commands())))
-    value = data.draw(near(returns_type(command)))
-    assert fits(value, returns_type(command)) == authority(command, "returns").is_valid(value)
+    known = data.draw(st.sampled_from(CONTRACTS))
+    command = data.draw(st.sampled_from(list(known.commands())))
+    declared = known.types.returns(known.commands()[command])
+    value = data.draw(near(declared))
+    assert fits(value, declared) == authority(known, command, "returns").is_valid(value)
 
 
 @given(
@@ -133,8 +144,8 @@ def test_results_are_judged_alike(data: st.DataObject) -> None:
 def test_keyval_gives_arguments_that_pass_or_an_error(flavour: Flavour, pairs: dict[str, Any]) -> None:
     pairs = {"qom-type": "memory-backend-ram", "id": "m", "size": "1", **pairs}
     try:
-        arguments = schema.from_keyval("object-add", pairs, flavour, int)
-    except schema.ArgumentError:
+        arguments = CONTRACTS[0].from_keyval("object-add", pairs, flavour, int)
+    except ArgumentError:
         return
     if -(2**63) <= arguments["size"] < 2**64:
-        schema.check("object-add", arguments)
+        CONTRACTS[0].check("object-add", arguments)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ramslot import schema
+from ramslot.schema import contract
 from ramslot.schema.visiting import qdict_order
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
@@ -19,7 +19,11 @@ from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.hostmem.backend import MemoryBackend
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.objects import OBJECT_TYPES, SETTING_ORDER, object_class
+from ramslot.vm.releases import NEWEST, find_release
 from ramslot.vm.steps import Cancellation, run_now
+
+RELEASE = find_release(NEWEST)
+CONTRACT = contract(RELEASE.number)
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -64,6 +68,7 @@ def footprint() -> tuple[int, list[str]]:
 @pytest.fixture
 def vm() -> Iterator[VirtualMachine]:
     config = Config()
+    config.qemu = NEWEST
     config.machine_type = "none"
     before = footprint()
     vm = VirtualMachine(config)
@@ -96,14 +101,14 @@ def test_defaults(vm: VirtualMachine, tmp_path: Path, kind: str) -> None:
 
 
 def test_the_kinds_there_are() -> None:
-    assert {object_class(name).type_name for name in OBJECT_TYPES} == set(OBJECT_TYPES)
+    assert {object_class(name, RELEASE).type_name for name in OBJECT_TYPES} == set(OBJECT_TYPES)
     assert set(DEFAULTS) == {name.removeprefix("memory-backend-") for name in OBJECT_TYPES if "memory" in name}
     with pytest.raises(VMError, match=r"^Parameter 'qom-type' does not accept value 'memory-backend'$"):
-        object_class("memory-backend")
+        object_class("memory-backend", RELEASE)
 
 
 def test_properties_are_set_in_the_order_of_qemus_table() -> None:
-    names = {member.name for type_name in OBJECT_TYPES for member in schema.properties("object-add", type_name)} - {
+    names = {member.name for type_name in OBJECT_TYPES for member in CONTRACT.properties("object-add", type_name)} - {
         "qom-type",
         "id",
     }
@@ -341,6 +346,7 @@ def test_canonical_names(vm: VirtualMachine, tmp_path: Path) -> None:
 
 def test_defaults_of_the_machine_apply() -> None:
     config = Config()
+    config.qemu = NEWEST
     config.machine_type, config.mem_prealloc = "none", True
     config.machine_options = {"mem-merge": "off", "dump-guest-core": "off"}
     config.objects = [{"qom-type": "memory-backend-ram", "id": "m", "size": MIB}]
@@ -354,6 +360,7 @@ def test_no_huge_pages_at_all(tmp_path: Path) -> None:
     """A host whose kernel has none says so as QEMU does."""
     (tmp_path / "meminfo").write_text("MemTotal: 1 kB\n")
     config = Config()
+    config.qemu = NEWEST
     config.machine_type = "none"
     vm = VirtualMachine(config, LinuxHost(proc=str(tmp_path)))
     with pytest.raises(VMError, match=r"^failed to create memfd with flags 0x7: No such device$"):

@@ -57,7 +57,9 @@ from ramslot.monitor.console.status_bar import status_bar
 from ramslot.monitor.console.style import PLACES, TOKENS
 from ramslot.monitor.console.typed import commands_in, is_unfinished
 from ramslot.monitor.program import Program
+from ramslot.schema import contract
 from ramslot.vm.errors import VMError
+from ramslot.vm.releases import find_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
     from pygments.lexer import Lexer
 
+RELEASE = find_release(None)
 CTRL_C, CTRL_D, TAB, UP, ESCAPE = "\x03", "\x04", "\t", "\x1b[A", "\x1b"
 
 
@@ -184,7 +187,7 @@ def test_lexers_give_back_the_text(lexer: Lexer, text: str) -> None:
     ],
 )
 def test_known_and_unknown_commands_look_different(line: str, expected: list[tuple[Any, str]] | None) -> None:
-    found = tokens(HMPLexer(commands=hmp_commands()), line)
+    found = tokens(HMPLexer(commands=hmp_commands(RELEASE)), line)
     if expected is None:
         assert all(token not in (Error, Keyword) for token, _value in found)
     else:
@@ -193,7 +196,7 @@ def test_known_and_unknown_commands_look_different(line: str, expected: list[tup
 
 def test_parameters_have_their_colours() -> None:
     line = 'object_add memory-backend-file,id=m0,size=1.5G,mem-path="/a b",prealloc=on,x=0x10 --qmp'
-    found = tokens(HMPLexer(commands=hmp_commands()), line)
+    found = tokens(HMPLexer(commands=hmp_commands(RELEASE)), line)
     assert (Name.Class, "memory-backend-file") in found
     assert (Name.Attribute, "mem-path") in found
     assert (Number, "1.5G") in found
@@ -283,7 +286,7 @@ def test_colours_can_be_read_on_black_and_on_white() -> None:
 
 
 def test_input_lexer_knows_lines() -> None:
-    line_of = ConsoleLexer(hmp_commands()).lex_document(Document('{"execute":\n"stop"}'))
+    line_of = ConsoleLexer(hmp_commands(RELEASE)).lex_document(Document('{"execute":\n"stop"}'))
     assert "".join(part[1] for part in line_of(1)) == '"stop"}'
     assert line_of(2) == []
 
@@ -340,7 +343,7 @@ def test_nothing_can_be_completed(start: Callable[..., Program], text: str) -> N
 
 def test_completion_shows_help_in_one_line(start: Callable[..., Program]) -> None:
     meanings = completions(start(), "")
-    assert meanings["stop"] == hmp_commands()["stop"].help
+    assert meanings["stop"] == hmp_commands(RELEASE)["stop"].help
     assert all("\n" not in meaning and len(meaning) <= 60 for meaning in meanings.values())
 
 
@@ -361,7 +364,7 @@ def test_completion_learns_from_the_machine(start: Callable[..., Program]) -> No
 
 
 def test_given_arguments_are_not_offered_again() -> None:
-    _start, found = qmp_candidates('{"execute": "qom-get", "arguments": {"path": "/", "')
+    _start, found = qmp_candidates(contract(RELEASE.number), '{"execute": "qom-get", "arguments": {"path": "/", "')
     assert [word for word, _meaning in found] == ["property"]
 
 
@@ -378,7 +381,7 @@ def test_given_arguments_are_not_offered_again() -> None:
     ],
 )
 def test_mistyped_commands_are_recognised(line: str, hint: str | None) -> None:
-    assert did_you_mean(line) == hint
+    assert did_you_mean(RELEASE, line) == hint
 
 
 # The status bar and the greeting

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from ramslot import schema
 from ramslot.commands import Context
 from ramslot.monitor.dispatch import HMPLineError, execute, is_task, run_hmp_line
+from ramslot.schema import contract
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
+
+CONTRACT = contract(find_release(None).number)
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -43,7 +46,7 @@ def ask(context: Context, command: str, **arguments: Any) -> Any:
     given = {name.replace("_", "-"): value for name, value in arguments.items()}
     result = execute(context, command, given)
     result = run_now(result) if is_task(result) else result
-    schema.check_result(command, result)
+    CONTRACT.check_result(command, result)
     return result
 
 

@@ -11,7 +11,9 @@ import pytest
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux import LinuxHost
-from ramslot.vm.machine import VirtualMachine, is_identifier, object_types
+from ramslot.vm.machine import VirtualMachine, is_identifier
+from ramslot.vm.objects import object_types
+from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
 
 KIB = 1 << 10
@@ -244,13 +246,10 @@ def test_identifiers(text: str, valid: bool) -> None:
 
 
 def test_object_types() -> None:
-    assert object_types() == [
-        "memory-backend-file",
-        "memory-backend-memfd",
-        "memory-backend-ram",
-        "memory-backend-shm",
-        "thread-context",
-    ]
+    oldest = ["memory-backend-file", "memory-backend-memfd", "memory-backend-ram"]
+    assert object_types(find_release("5.2")) == oldest
+    assert object_types(find_release("7.2")) == [*oldest, "thread-context"]
+    assert object_types(find_release("10.0")) == [*oldest, "memory-backend-shm", "thread-context"]
 
 
 @pytest.mark.parametrize("machine", ["pc-q35-7.2", "virt-7.2", "malta"])

@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
-from ramslot import schema
 from ramslot.commands import Context, available_hmp_commands, hmp_commands
 from ramslot.commands.numa import HMP, query_numa
 from ramslot.monitor.completion import candidates
 from ramslot.monitor.dispatch import HMPLineError, execute, run_hmp_line
+from ramslot.schema import contract
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
+
+CONTRACT = contract(find_release(None).number)
 
 MIB = 1 << 20
 
@@ -53,7 +56,7 @@ def configured(machine_type: str = "pc", **fields: Any) -> Config:
 
 def describe(vm: VirtualMachine) -> list[dict[str, Any]]:
     nodes = query_numa(Context(vm, Program()), {})
-    schema.check_result("query-numa", nodes)
+    CONTRACT.check_result("query-numa", nodes)
     return nodes
 
 
@@ -72,7 +75,7 @@ CACHE = numa("hmat-cache", node_id=1, size=10 * MIB, level=1, associativity="dir
 
 def described(vm: VirtualMachine, *pieces: dict[str, Any]) -> None:
     for piece in pieces:
-        schema.check("set-numa-node", piece)
+        CONTRACT.check("set-numa-node", piece)
         vm.set_numa_node(piece)
 
 
@@ -233,10 +236,10 @@ def test_hmp_commands_are_available_where_their_qmp_commands_are() -> None:
         early = set(available_hmp_commands(vm))
         assert {"exit_preconfig", "set_numa_node", "object_add", "info hotpluggable-cpus", "q"} <= early
         for name in early:
-            command = hmp_commands()[name]
+            command = hmp_commands(find_release(None))[name]
             words = {"object": "memory-backend-ram,id=x,size=4096", "options": "node", "path": "/"}
             request, _ = command.request(vm, {**words, "id": "x", "property": "type", "value": "x"})
-            assert schema.commands()[request].allow_preconfig, name
+            assert CONTRACT.commands()[request].allow_preconfig, name
         assert "info numa" not in early and "cont" not in early
         with pytest.raises(HMPLineError, match=r"^Command 'info numa' not available until machine initialization"):
             run_now(run_hmp_line(Context(vm, Program()), "info numa -v"))

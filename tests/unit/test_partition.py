@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramslot import schema
 from ramslot.commands import Context
 from ramslot.commands.memory import query_ramblocks
+from ramslot.schema import contract
 from ramslot.vm.boards import machine_types
 from ramslot.vm.boards.partition import divide_ram, equal_partition, fit_partition, parse_partition
 from ramslot.vm.boards.targets import TARGETS
@@ -28,6 +28,8 @@ from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.stream import stream_pieces
 from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
+
+CONTRACT = contract(find_release(None).number)
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -185,7 +187,7 @@ def test_equal_blocks_but_for_the_last(size: int, most: int) -> None:
 def test_the_blocks_are_listed_in_place_of_the_backends() -> None:
     vm = start("pc", "low:256M+high", ram_size=GIB)
     listed = query_ramblocks(Context(vm, None), {})  # type: ignore[arg-type]  # no program is asked
-    schema.check_result("query-ramblocks", listed)
+    CONTRACT.check_result("query-ramblocks", listed)
     shown = {block["name"]: block for block in listed}
     address = shown[""]["host-address"]
     assert not shown[""]["migratable"]

@@ -16,7 +16,7 @@ import pytest
 
 from ramslot.commands import Context
 from ramslot.commands.host import HMP, query_host
-from ramslot.schema import check_result
+from ramslot.schema import contract
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host import Host, HostMemory, MissingPage, open_host
@@ -421,7 +421,7 @@ def test_who_uses_what() -> None:
     objects = [{"qom-type": "memory-backend-memfd", "id": "m", "size": GIB, "hugetlb": True, "hugetlbsize": GIB, "prealloc": True, "policy": "bind", "host-nodes": [1]}]  # fmt: skip
     with VirtualMachine(configured("pc", ram_size=128 * MIB, objects=objects), host) as vm:
         told = run_now(query_host(Context(vm, None), {}))  # type: ignore[arg-type]  # no program is needed
-        check_result("query-host", told)
+        contract((7, 2)).check_result("query-host", told)
         text = HMP[0].render(told, {})
     users = {user.get("id", user["ramblock"]): user for user in told["users"]}
     assert users["m"]["resident"] == [{"node": 1, "size": GIB}]
@@ -439,7 +439,7 @@ def test_what_this_machine_tells() -> None:
     arguments = {"qom-type": "memory-backend-ram", "id": "m", "size": 4 * MIB, "prealloc": True}
     with VirtualMachine(configured(objects=[arguments])) as vm:
         told = run_now(query_host(Context(vm, None), {}))  # type: ignore[arg-type]  # no program is needed
-    check_result("query-host", told)
+    contract((7, 2)).check_result("query-host", told)
     assert sum(each["size"] for each in told["users"][0]["resident"]) == 4 * MIB
     assert [node["node"] for node in told["nodes"]] == list(LinuxHost().nodes)
     assert "4 MiB" in HMP[0].render(told, {})

@@ -32,7 +32,12 @@ MAX_NODES = 128
 
 
 def plain(
-    name: str, type_name: str, description: str | None = None, *, check: Callable[[str, object], Any]
+    name: str,
+    type_name: str,
+    description: str | None = None,
+    *,
+    check: Callable[[str, object], Any],
+    since: str | None = None,
 ) -> Property:
     """A property kept in the attribute of its name, which can be set only before the memory exists."""
     attribute = name.replace("-", "_")
@@ -43,7 +48,7 @@ def plain(
             raise VMError(backend.frozen_text(name))
         setattr(backend, attribute, checked)
 
-    return Property(name, type_name, lambda backend: getattr(backend, attribute), setter, description)
+    return Property(name, type_name, lambda backend: getattr(backend, attribute), setter, description, since=since)
 
 
 def any_time(
@@ -331,6 +336,9 @@ class MemoryBackend(UserCreatable):
         context = self.prealloc_context
         return context.path if context is not None and context.parent is not None else ""
 
+    def _set_policy(self, value: object) -> None:
+        self.policy = take_enum("policy", value, POLICIES, self.qemu)
+
     def _set_host_nodes(self, value: object) -> None:
         nodes = set(take_numbers("host-nodes", value))
         for node in sorted(nodes):
@@ -356,6 +364,7 @@ class MemoryBackend(UserCreatable):
             _context_path,
             _set_prealloc_context,
             "Context to use for creating CPU threads for preallocation",
+            since="7.2",
         ),
         Property("size", "int", lambda backend: backend.size, _set_size, "Size of the memory region (ex: 500M)"),
         Property(
@@ -366,10 +375,8 @@ class MemoryBackend(UserCreatable):
             "Binds memory to the list of NUMA host nodes",
             is_list=True,
         ),
-        any_time(
-            "policy", "HostMemPolicy", "Set the NUMA policy", check=lambda name, value: take_enum(name, value, POLICIES)
-        ),
+        Property("policy", "HostMemPolicy", lambda backend: backend.policy, _set_policy, "Set the NUMA policy"),
         plain("share", "bool", "Mark the memory as private to QEMU or shared", check=take_bool),
-        plain("reserve", "bool", "Reserve swap space (or huge pages) if applicable", check=take_bool),
+        plain("reserve", "bool", "Reserve swap space (or huge pages) if applicable", check=take_bool, since="6.1"),
         any_time("x-use-canonical-path-for-ramblock-id", "bool", check=take_bool),
     )

@@ -125,7 +125,7 @@ class FileBackend(MemoryBackend):
 
     def _set_rom(self, value: object) -> None:
         self._freezing("rom")
-        self.rom = take_enum("rom", value, ON_OFF_AUTO)
+        self.rom = take_enum("rom", value, ON_OFF_AUTO, self.qemu)
 
     def _set_readonly(self, value: object) -> None:
         readonly = take_bool("readonly", value)
@@ -141,10 +141,24 @@ class FileBackend(MemoryBackend):
         any_time("discard-data", "bool", check=take_bool),
         Property("mem-path", "string", lambda backend: backend.mem_path or "", _set_mem_path),
         Property("align", "int", lambda backend: backend.align, _set_align),
-        Property("offset", "int", lambda backend: backend.offset, _set_offset, "Offset into the target file (ex: 1G)"),
-        Property("rom", "OnOffAuto", lambda backend: backend.rom, _set_rom, "Whether to create Read Only Memory (ROM)"),
+        Property(
+            "offset",
+            "int",
+            lambda backend: backend.offset,
+            _set_offset,
+            "Offset into the target file (ex: 1G)",
+            since="8.1",
+        ),
+        Property(
+            "rom",
+            "OnOffAuto",
+            lambda backend: backend.rom,
+            _set_rom,
+            "Whether to create Read Only Memory (ROM)",
+            since="8.2",
+        ),
         Property("pmem", "bool", lambda backend: backend.pmem, _set_pmem),
-        Property("readonly", "bool", lambda backend: backend.readonly, _set_readonly),
+        Property("readonly", "bool", lambda backend: backend.readonly, _set_readonly, since="6.0"),
     )
 
 

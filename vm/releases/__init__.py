@@ -45,6 +45,11 @@ class Release:
             until is None or self.number <= version_number(until)
         )
 
+    def text(self, name: str, newest: str) -> str:
+        """What this release says where the newest says `newest`: an entry of the subject `texts`."""
+        found: str = self.settings("texts").get(name, newest)
+        return found
+
     def settings(self, subject: str) -> dict[str, Any]:
         """What of `subject` is different from the newest release, by name; `changes` lists the subjects."""
         if self.name == NEWEST:

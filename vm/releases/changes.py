@@ -13,6 +13,26 @@ if TYPE_CHECKING:
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "10.0": {},
-    "7.2": {},
-    "5.2": {},
+    "7.2": {
+        # wire
+        "dirty rate": {"whole seconds": True},
+    },
+    "5.2": {
+        # wire
+        "objects": {
+            # Arguments of object-add have no types, ids need not be identifiers.
+            "set as given": True,
+            "identifiers": False,
+            "refused types": {
+                "unknown": "invalid object type: {}",
+                "abstract": "object type '{}' is abstract",
+                "other": "object type '{}' isn't supported by object-add",
+            },
+        },
+        "texts": {
+            "bad value": "Invalid parameter '{value}'",
+            "unwritable": "Insufficient permission to perform this operation",
+            "unreadable": "Insufficient permission to perform this operation",
+        },
+    },
 }
