@@ -119,7 +119,11 @@ def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
         value = _json_value(text)
     else:
         node = vm.tree.resolve(path)
-        value = text if name in node.children else _typed(node.find_property(name), text)
+        value = (
+            text
+            if name in node.children
+            else _typed(node.find_property(name), text, vm.release.settings("numbers").get("binary", True))
+        )
     return "qom-set", {"path": path, "property": name, "value": value}
 
 
@@ -132,34 +136,34 @@ def _json_value(text: str) -> Any:
         raise VMError(str(error)) from None
 
 
-def _typed(declared: Property, text: str) -> Any:
-    """The value that a text stands for, by the property's type."""
+def _typed(declared: Property, text: str, binary: bool) -> Any:
+    """The value that a text stands for, by the property's type; `binary` says whether 0b11 is a number."""
     if declared.type_name == "bool":
         return parse_switch(declared.name, text)
     if declared.is_list:
-        return _number_list(text)
+        return _number_list(text, binary)
     if declared.type_name == "int":
-        return _number(declared.name, text)
+        return _number(declared.name, text, binary)
     return text
 
 
-def _number(name: str, text: str) -> int | str:
+def _number(name: str, text: str, binary: bool) -> int | str:
     """The number that a text is. One that is none goes on as it is: QEMU looks first whether it could be set at all."""
     from ..vm.sizes import parse_integer, parse_size
 
     try:
-        number = parse_size(text) if name == "size" else parse_integer(text)
+        number = parse_size(text) if name == "size" else parse_integer(text, binary)
     except ValueError:
         return text
     return number if abs(number) < 2**64 else text
 
 
-def _number_list(text: str) -> list[int]:
+def _number_list(text: str, binary: bool) -> list[int]:
     """`0-2,5` as numbers; one comma may end it."""
     numbers: list[int] = []
     for part in text.removesuffix(",").split(","):
-        first, rest = leading_integer(part)
-        last = whole_integer(rest[1:]) if rest.startswith("-") else None if rest else first
+        first, rest = leading_integer(part, binary=binary)
+        last = whole_integer(rest[1:], binary=binary) if rest.startswith("-") else None if rest else first
         if first is None or last is None or max(abs(first), abs(last)) >= 2**64:
             raise VMError(BAD_LIST)
         first, last = first % 2**64, last % 2**64

@@ -8,7 +8,7 @@ is anything judged that the types do not tell. Texts were measured with QEMU 5.2
 from __future__ import annotations
 
 from .errors import ArgumentError
-from .releases import bad_value
+from .releases import BINARY_NUMBERS, bad_value, version_number
 from .types import Array, Builtin, Enum, Object
 from .visiting import first_left, first_unexpected
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BOOLEANS = {"on": True, "yes": True, "true": True, "y": True, "off": False, "no": False, "false": False, "n": False}
 
 _WHITESPACE = " \t\n\v\f\r"
-_DIGITS = {8: "01234567", 10: "0123456789", 16: "0123456789abcdefABCDEF"}
+_DIGITS = {2: "01", 8: "01234567", 10: "0123456789", 16: "0123456789abcdefABCDEF"}
 
 LONGEST_RANGE = 65536
 """QEMU refuses longer ranges, lest a typing error fill the memory."""
@@ -44,11 +44,12 @@ class KeyvalReader:
     signed_integer = "integer"
     size = "size"
 
-    __slots__ = ("_number", "_parse_size")
+    __slots__ = ("_binary", "_number", "_parse_size")
 
     def __init__(self, parse_size: Callable[[str], int], number: Number) -> None:
         self._parse_size = parse_size
         self._number = number
+        self._binary = number >= version_number(BINARY_NUMBERS)
 
     def read_object(self, pairs: dict[str, Any], declared: Object, path: str) -> dict[str, Any]:
         """Read the members in their declared order, then look for others."""
@@ -125,7 +126,7 @@ class KeyvalReader:
 
     def read_integer(self, text: str, declared: Builtin, path: str) -> int:
         """Read an integer; a negative one wraps around where the type is unsigned, as C's strtoull() has it."""
-        value = whole_integer(text)
+        value = whole_integer(text, binary=self._binary)
         limit = 2**64 if declared.is_unsigned else 2**63
         lowest = 1 - limit if declared.is_unsigned else -limit
         if value is None or not lowest <= value < limit:
@@ -166,10 +167,10 @@ class OptionReader(KeyvalReader):
                 yield in_range(value, element, "null")
 
     def _read_range(self, text: str, path: str) -> range:
-        first, rest = leading_integer(text, signed=False)
+        first, rest = leading_integer(text, signed=False, binary=self._binary)
         last = first
         if rest:
-            last = whole_integer(rest[1:], signed=False) if rest.startswith("-") else None
+            last = whole_integer(rest[1:], signed=False, binary=self._binary) if rest.startswith("-") else None
         if first is None or last is None or not first <= last < min(first + LONGEST_RANGE, 2**64):
             self.refuse(path, "a uint64 value or range")
         return range(first, last + 1)
@@ -182,7 +183,7 @@ class OptionReader(KeyvalReader):
 
     def read_integer(self, text: str, declared: Builtin, path: str) -> int:
         """Read an integer that fits into 64 bits; an unsigned one has no minus sign."""
-        value = whole_integer(text, signed=not declared.is_unsigned)
+        value = whole_integer(text, signed=not declared.is_unsigned, binary=self._binary)
         low, high = (0, 2**64) if declared.is_unsigned else (-(2**63), 2**63)
         if value is None or not low <= value < high:
             self.refuse(path, self.unsigned_integer if declared.is_unsigned else self.signed_integer)
@@ -216,10 +217,10 @@ class PropertyReader(OptionReader):
         return text if isinstance(declared, Enum) else super().read_text(text, declared, path)
 
 
-def leading_integer(text: str, signed: bool = True) -> tuple[int | None, str]:
+def leading_integer(text: str, signed: bool = True, binary: bool = False) -> tuple[int | None, str]:
     """Return the number that a text begins with, and the rest, as C's strtoull() in base 0: 0x10 is 16, 010 is 8.
 
-    Only a `signed` one may have a minus sign, even before 0.
+    Only a `signed` one may have a minus sign, even before 0; with `binary` 0b10 is 2.
     """
     rest = text.lstrip(_WHITESPACE)
     sign = -1 if rest.startswith("-") else 1
@@ -228,17 +229,19 @@ def leading_integer(text: str, signed: bool = True) -> tuple[int | None, str]:
     base = 8 if rest.startswith("0") else 10
     if rest[:2] in ("0x", "0X") and rest[2:3] and rest[2] in _DIGITS[16]:
         base, rest = 16, rest[2:]
+    elif binary and rest[:2] in ("0b", "0B") and rest[2:3] and rest[2] in _DIGITS[2]:
+        base, rest = 2, rest[2:]
     after = rest.lstrip(_DIGITS[base])
     digits = rest[: len(rest) - len(after)]
     if not digits:
         return None, after
-    # Forty digits are beyond 64 bits in every base, and Python would refuse to read some thousands of them.
-    return sign * int(digits.lstrip("0")[:40] or "0", base), after
+    # Eighty digits are beyond 64 bits in every base, and Python would refuse to read some thousands of them.
+    return sign * int(digits.lstrip("0")[:80] or "0", base), after
 
 
-def whole_integer(text: str, signed: bool = True) -> int | None:
+def whole_integer(text: str, signed: bool = True, binary: bool = False) -> int | None:
     """Return the number that the whole text is."""
-    value, rest = leading_integer(text, signed)
+    value, rest = leading_integer(text, signed, binary)
     return None if rest else value
 
 

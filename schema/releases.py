@@ -1,9 +1,9 @@
 """Which versions of QEMU have a part of a document: the marks, and what one version sees of what they are on.
 
 A mark is a version as `QEMU 8.1`, or the program's own as `ramslot 0.1`, which every QEMU that it is has. Any schema,
-command or event may have `since` and `until`, the first and the last version with it. `x-deprecated` and `x-unstable`
-tell the version that first said so. `x-values` has such marks for values of an `enum`. `x-earlier` are schemas that
-stood in place of this one until a version, the oldest first.
+command or event may have `since` and `until`, the first and the last version with it. `x-features` are what
+introspection says besides (deprecated, unstable), each with the version that first said so. `x-values` has all these
+marks for values of an `enum`. `x-earlier` are schemas that stood in place of this one until a version, the oldest first.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Schema: TypeAlias = dict[str, Any]
     Number: TypeAlias = tuple[int, int]
 
-FEATURES = ("deprecated", "unstable")
-"""What introspection may say of a part, in its order; the mark is `x-` and the name."""
-
-
 BAD_VALUE = "Parameter '{name}' does not accept value '{value}'"
 EARLIER_BAD_VALUE = "Invalid parameter '{value}'"
 """What is said of a string that is no value of an enumeration; the second until QEMU 5.2."""
+
+
+BINARY_NUMBERS = "QEMU 10.0"
+"""Measured: 0b11 is 3 for those that are built with a C library of 2023 or newer, and no number before."""
 
 
 def bad_value(name: str, value: str, number: Number) -> str:
@@ -38,7 +38,8 @@ def covers(marks: Schema, number: Number) -> bool:
 
 def features(marks: Schema, number: Number) -> tuple[str, ...]:
     """The features that a version tells of what these marks are on."""
-    return tuple(name for name in FEATURES if f"x-{name}" in marks and version_number(marks[f"x-{name}"]) <= number)
+    told = marks.get("x-features")
+    return tuple(name for name in told if version_number(told[name]) <= number) if told else ()
 
 
 def version_number(mark: str) -> Number:

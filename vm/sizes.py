@@ -21,6 +21,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _C_WHITESPACE = " \t\n\v\f\r"
 _DECIMAL = frozenset("0123456789")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+_BINARY = frozenset("01")
 _OCTAL = frozenset("01234567")
 
 
@@ -73,8 +74,10 @@ def parse_size(text: str, default_suffix: str = "B", warn: Callable[[str], None]
     return size
 
 
-def parse_integer(text: str) -> int:
+def parse_integer(text: str, binary: bool = False) -> int:
     """Return the integer of any magnitude that `text` spells as in C: 0x for hexadecimal, a leading 0 for octal.
+
+    With `binary`, which newer C libraries have, 0b is for binary.
 
     :raise ValueError: not a number, or with something left over.
     """
@@ -85,6 +88,8 @@ def parse_integer(text: str) -> int:
     base, allowed = 10, _DECIMAL
     if number[:2] in ("0x", "0X"):
         number, base, allowed = number[2:], 16, _HEXADECIMAL
+    elif binary and number[:2] in ("0b", "0B"):
+        number, base, allowed = number[2:], 2, _BINARY
     elif number.startswith("0"):
         base, allowed = 8, _OCTAL
     if not number or not allowed.issuperset(number):

@@ -27,8 +27,8 @@ RAM: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": "m", "size": 4096
 
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "const", "description", "enum", "if", "items", "maximum",
-    "minimum", "properties", "required", "since", "then", "type", "unevaluatedProperties", "until", "x-deprecated", "x-earlier",
-    "x-pairs", "x-unchecked", "x-unstable", "x-values",
+    "minimum", "properties", "required", "since", "then", "type", "unevaluatedProperties", "until", "x-earlier", "x-features",
+    "x-pairs", "x-unchecked", "x-values",
 }  # fmt: skip
 """The part of JSON Schema that `types` reads; another keyword would be checked by jsonschema alone."""
 

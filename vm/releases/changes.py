@@ -16,6 +16,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "7.2": {
         # wire
         "dirty rate": {"whole seconds": True},
+        "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
     },
     "5.2": {
         # wire
