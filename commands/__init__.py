@@ -7,8 +7,6 @@ subject stand beside its handlers in `HMP`.
 
 from __future__ import annotations
 
-from ..schema import contract
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +44,8 @@ class Context:
     __slots__ = ("contract", "program", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
+        from ..schema import contract
+
         self.vm = vm
         self.program = program
         self.contract: Contract = contract(vm.release.number)

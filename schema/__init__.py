@@ -7,7 +7,7 @@ plainly valid. No handler, no protocol and nothing of the VM belongs here.
 
 from __future__ import annotations
 
-from .documents import Command, Event, declared_commands, declared_events
+from .documents import Command, Event, declared_command, declared_commands, declared_events
 from .errors import ArgumentError, ResultError
 from .releases import covers
 from .types import Array, Member, Object, Types, fits
@@ -39,9 +39,9 @@ class Contract:
         """Return the command of that name, None where there is none; nothing is made of any other."""
         found = self._found.get(name)
         if found is None:
-            subject, declaration = declared_commands().get(name, ("", None))
-            if declaration is not None and covers(declaration, self.number):
-                found = self._found[name] = Command(subject, name, declaration, self.number)
+            declared = declared_command(name)
+            if declared is not None and covers(declared[1], self.number):
+                found = self._found[name] = Command(declared[0], name, declared[1], self.number)
         return found
 
     def command(self, name: str) -> Command:

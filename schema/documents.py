@@ -94,36 +94,42 @@ _commands: dict[str, tuple[str, Schema]] = {}
 _events: dict[str, tuple[str, Schema]] = {}
 
 
+def document(name: str) -> Schema:
+    """Return the document of that `$id`, which is its file name. Raises `OSError` where there is none."""
+    found = _documents.get(name)
+    if found is None:
+        with open(f"{__file__.rpartition('/')[0]}/{name}", encoding="utf-8") as file:
+            found = _documents[name] = reader()(file.read(), 0)[0]
+    return found
+
+
 def documents() -> dict[str, Schema]:
-    """Return every document by its `$id`, which is its file name."""
-    if not _documents:
-        _load()
-    return _documents
+    """Return every document by its `$id`."""
+    return {f"{subject}.json": document(f"{subject}.json") for subject in SUBJECTS}
+
+
+def declared_command(name: str) -> tuple[str, Schema] | None:
+    """Return the subject and the declaration of one command; no more documents are read than it takes to find it."""
+    for subject in SUBJECTS:
+        declaration = document(f"{subject}.json").get("commands", {}).get(name)
+        if declaration is not None:
+            return subject, declaration
+    return None
 
 
 def declared_commands() -> dict[str, tuple[str, Schema]]:
     """Return the subject and the declaration of every command by name, of all versions, in the documents' order."""
-    if not _documents:
-        _load()
-    return _commands
+    return _declared("commands", _commands)
 
 
 def declared_events() -> dict[str, tuple[str, Schema]]:
     """Return the subject and the declaration of every event by name, of all versions, in the documents' order."""
-    if not _documents:
-        _load()
-    return _events
+    return _declared("events", _events)
 
 
-def _load() -> None:
-    folder = __file__.rpartition("/")[0]
-    loaded = {}
-    read = reader()
-    for subject in SUBJECTS:
-        with open(f"{folder}/{subject}.json", encoding="utf-8") as file:
-            loaded[f"{subject}.json"] = document = read(file.read(), 0)[0]
-        for name, declaration in document.get("commands", {}).items():
-            _commands[name] = subject, declaration
-        for name, declaration in document.get("events", {}).items():
-            _events[name] = subject, declaration
-    _documents.update(loaded)
+def _declared(kind: str, found: dict[str, tuple[str, Schema]]) -> dict[str, tuple[str, Schema]]:
+    if not found:
+        for subject in SUBJECTS:
+            for name, declaration in document(f"{subject}.json").get(kind, {}).items():
+                found[name] = subject, declaration
+    return found

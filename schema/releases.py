@@ -3,7 +3,7 @@
 A mark is a version as `QEMU 8.1`, or the program's own as `ramslot 0.1`, which every QEMU that it is has. Any schema,
 command or event may have `since` and `until`, the first and the last version with it. `x-features` are what
 introspection says besides (deprecated, unstable), each with the version that first said so. `x-values` has all these
-marks for values of an `enum`. `x-earlier` are schemas that stood in place of this one until a version, the oldest first.
+marks for values of an `enum`. `x-earlier` are schemas that stood in place of this one until a version, oldest first.
 """
 
 from __future__ import annotations

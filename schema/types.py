@@ -6,7 +6,7 @@ line, introspection, completion. Types are built when first asked for and kept. 
 
 from __future__ import annotations
 
-from .documents import documents
+from .documents import document as read_document
 from .releases import covers, features, of_version, values_of
 
 TYPE_CHECKING = False
@@ -162,7 +162,7 @@ class Types:
         if "$ref" in schema:
             file, _, pointer = schema["$ref"].rpartition("#/$defs/")
             file = file or document
-            return self._cached(f"{file}#/$defs/{pointer}", documents()[file]["$defs"][pointer])
+            return self._cached(f"{file}#/$defs/{pointer}", read_document(file)["$defs"][pointer])
         if "enum" in schema:
             return self._enum(schema, name)
         if schema.get("type") == "array":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .oracle import QUIET, comparable, compare, finish, our_command, qemu, start
+from .oracle import QUIET, RELEASES, comparable, compare, finish, our_command, qemu, start
 
 BACKENDS = "-object memory-backend-ram,id=m,size=1M -object memory-backend-ram,id=n,size=300k,share=on"
 
@@ -80,13 +80,15 @@ object_add memory-backend-ram,id=k,size=1M,share=on,host-nodes.0=0,policy=bind|o
 
 
 @pytest.mark.parametrize(("arch", "machine"), [("x86_64", "none"), ("s390x", "s390-ccw-virtio")])
-def test_lines(arch: str, machine: str, tmp_path: Path) -> None:
-    compare("hmp", arch, f"-M {machine} {BACKENDS} -name vm", ANYWHERE, tmp_path)
+@pytest.mark.parametrize("release", RELEASES)
+def test_lines(arch: str, machine: str, release: str, tmp_path: Path) -> None:
+    compare("hmp", arch, f"-M {machine} {BACKENDS} -name vm", ANYWHERE, tmp_path, release=release)
 
 
 @pytest.mark.parametrize(("options", "lines"), STATES, ids=range(len(STATES)))
-def test_states(options: str, lines: list[str], tmp_path: Path) -> None:
-    compare("hmp", "x86_64", f"-M none {options}", lines, tmp_path)
+@pytest.mark.parametrize("release", RELEASES)
+def test_states(options: str, lines: list[str], release: str, tmp_path: Path) -> None:
+    compare("hmp", "x86_64", f"-M none {options}", lines, tmp_path, release=release)
 
 
 def _name(line: str) -> str:

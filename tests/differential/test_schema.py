@@ -397,8 +397,8 @@ OUR_VALUES = {"sim"}
 
 def ours_alone(release: str) -> set[str]:
     known = contract_of(release)
-    declared = [*known.commands().values(), *known.events().values()]
-    return {each.name for each in declared if each.since.startswith("ramslot")}
+    commands = {command.name for command in known.commands().values() if command.since.startswith("ramslot")}
+    return commands | {event.name for event in known.events().values() if event.since.startswith("ramslot")}
 
 
 @cache

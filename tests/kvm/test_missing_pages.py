@@ -102,7 +102,7 @@ def test_a_huge_page_that_is_not_there(accelerator: str) -> None:
 def test_the_dirty_rate_says_what_it_could_not_sample(tmp_path: Path) -> None:
     path = tmp_path / "ram"
     with machine("sim", of_file(path)) as vm:
-        task = vm.dirty_rate.start(1, 4096, "page-sampling")
+        task = vm.dirty_rate.start(1, "second", 4096, "page-sampling")
         os.truncate(path, 0)
         with pytest.raises(
             VMError, match=r"^the dirty rate cannot be sampled: the host has no page for memory-backend-f"
