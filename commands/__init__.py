@@ -34,20 +34,22 @@ if TYPE_CHECKING:
         def start_task(self, task: Task[Any]) -> None:
             """Carry out a task that nobody waits for."""
 
-        def run_hmp(self, line: str) -> Task[str]:
+        def run_hmp(self, context: Context, line: str) -> Task[str]:
             """Run an HMP line and return what it prints."""
 
 
 class Context:
-    """What a handler works on."""
+    """What a handler works on; each client has its own."""
 
-    __slots__ = ("contract", "program", "vm")
+    __slots__ = ("contract", "failure", "program", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
         from ..schema import contract
 
         self.vm = vm
         self.program = program
+        self.failure: Exception | None = None
+        """The client's last command that failed did so for this."""
         self.contract: Contract = contract(vm.release.number)
         """What can be asked of this release, and how it is answered."""
 

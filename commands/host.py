@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..vm.errors import VMError
 from .hmp import HMPCommand, fixed
+from .host_load import host_load, mount_lines, promised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,21 @@ def query_host(context: Context, _arguments: Arguments) -> Task[dict[str, Any]]:
         raise VMError(f"cannot read what the host is: {error.filename}: {error.strerror}") from None
     for (_, user), nodes in zip(users, residency, strict=True):
         user["resident"] = [{"node": node, "size": size} for node, size in sorted(nodes.items()) if size]
-    return {**_host(described), "users": [user for _, user in users]}
+    told = [user for _, user in users]
+    known = {**_host(described), **host_load(context.vm, described, told), "users": told}
+    known["notes"] += _last_error(context)
+    return known
+
+
+def _last_error(context: Context) -> list[str]:
+    """What would help after this client's last error, where memory was what lacked."""
+    from .remedies import remedy
+
+    if context.failure is None:
+        return []
+    text = str(context.failure).removeprefix("Error: ").rstrip("\n")
+    hint = remedy(text, getattr(context.failure, "hint", None), context.vm.config)
+    return [f"after '{text}': {hint}"] if hint is not None else []
 
 
 def _host(described: HostDescription) -> dict[str, Any]:
@@ -98,6 +113,7 @@ def _users(vm: VirtualMachine) -> list[tuple[HostMemory, dict[str, Any]]]:
         user["ramblock"] = block.shown_name
         user["size"] = block.host.size
         user["page-size"] = block.host.page_size
+        user["promised"] = promised(vm.host, block, backend)
         user["policy"] = backend.policy if backend is not None else "default"
         user["host-nodes"] = list(backend.host_nodes) if backend is not None else []
         users.append((block.host, user))
@@ -105,7 +121,16 @@ def _users(vm: VirtualMachine) -> list[tuple[HostMemory, dict[str, Any]]]:
 
 
 def _render_host(result: dict[str, Any], _words: Any) -> str:
-    return "".join(f"{line}\n" for line in [*_node_lines(result), *_rule_lines(result), *_user_lines(result)])
+    return "".join(
+        f"{line}\n"
+        for line in [
+            *_node_lines(result),
+            *_rule_lines(result),
+            *mount_lines(result),
+            *_user_lines(result),
+            *result["notes"],
+        ]
+    )
 
 
 def _node_lines(result: dict[str, Any]) -> list[str]:
@@ -159,14 +184,14 @@ def _user_lines(result: dict[str, Any]) -> list[str]:
 
     if not result["users"]:
         return []
-    lines = [f"{'Memory':>24} {'Size':>9} {'Page':>9} {'Policy':>16} Resident"]
+    lines = [f"{'Memory':>24} {'Size':>9} {'Promised':>9} {'Page':>9} {'Policy':>16} Resident"]
     for user in result["users"]:
         policy = user["policy"]
         if user["host-nodes"]:
             policy += ":" + ",".join(map(str, user["host-nodes"]))
         resident = ", ".join(f"node {each['node']}: {size_to_str(each['size'])}" for each in user["resident"])
         lines.append(
-            f"{user.get('id', user['ramblock']):>24} {size_to_str(user['size']):>9} "
+            f"{user.get('id', user['ramblock']):>24} {size_to_str(user['size']):>9} {size_to_str(user['promised']):>9} "
             f"{size_to_str(user['page-size']):>9} {policy:>16} {resident or '-'}"
         )
     return lines

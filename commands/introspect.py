@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..vm.errors import VMError
-from .hmp import HMPCommand, Word, take_word
+from .hmp import HMPCommand, Word, fixed, take_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,19 @@ def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
     """Run an HMP line; the text has CRLF line ends, as QEMU's."""
     if not 0 <= arguments.get("cpu-index", 0) < len(context.vm.machine.cpus) and "cpu-index" in arguments:
         raise VMError("Parameter 'cpu-index' expects a CPU number")
-    text = yield from context.program.run_hmp(arguments["command-line"])
+    text = yield from context.program.run_hmp(context, arguments["command-line"])
     return text.replace("\n", "\r\n")
+
+
+def query_hint(context: Context, _arguments: Arguments) -> dict[str, str]:
+    """What the client's last error was, and what would help."""
+    if context.failure is None:
+        return {}
+    from .remedies import remedy
+
+    hint = remedy(str(context.failure), getattr(context.failure, "hint", None), context.vm.config)
+    known = {"error": str(context.failure).removeprefix("Error: ").rstrip("\n")}
+    return known if hint is None else {**known, "hint": hint}
 
 
 def query_hmp_commands(context: Context, arguments: Arguments) -> list[dict[str, str]]:
@@ -51,6 +62,12 @@ def query_hmp_commands(context: Context, arguments: Arguments) -> list[dict[str,
     return [{"name": command.name, "help": command.help_line} for command in sorted(chosen, key=lambda c: c.name)]
 
 
+def _render_hint(result: dict[str, str], _words: Any) -> str:
+    if "error" not in result:
+        return "no command failed\n"
+    return f"{result['error']}\nhint: {result['hint']}\n" if "hint" in result else f"{result['error']}\nno hint\n"
+
+
 def _help_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     topic = words.get("topic", "")
     if not topic:
@@ -66,6 +83,13 @@ def _render_help(result: list[dict[str, str]], _words: Any) -> str:
 
 
 HMP = (
+    HMPCommand(
+        "info hint",
+        fixed("query-hint"),
+        _render_hint,
+        help="show what would help after the last error",
+        preconfig=True,
+    ),
     HMPCommand(
         "help",
         _help_request,

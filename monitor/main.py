@@ -65,6 +65,10 @@ def _main() -> int:
     except CommandLineError as error:
         for message in error.messages:
             print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+        from ..commands.remedies import remedy
+        from .program import tell_hint
+
+        tell_hint(remedy(str(error)))
         return 1
     if settings.question is not None:
         from .answers import answer
@@ -120,8 +124,7 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
         if reason is not None:
             print(reason, file=sys.stderr)
         program.warn(error.full_text)
-        if error.hint is not None and settings.wants_console and _at_terminal():
-            print(f"hint: {error.hint}", file=sys.stderr)
+        program.tell_remedy(str(error), error.hint)
         return 1
     except OSError:
         raise

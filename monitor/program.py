@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
+def tell_hint(hint: str | None) -> None:
+    """A line on stderr."""
+    if hint is not None:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
 class Program:
     """Everything that lives from start to end. `close` releases it all, in whatever state it is.
 
@@ -89,7 +95,12 @@ class Program:
             print(notice, flush=True)
         for warning in vm.warnings:
             vm.on_warning(warning)
-        self.context = Context(vm, self)
+        if self.settings.config.objects:
+            from ..commands.remedies import unused_backends
+
+            tell_hint(unused_backends(vm))
+        self.context = self.new_context()
+        """Of the command line's own commands, the script and the console."""
         self.loop.call_soon(self._serve_early_clients)
 
     def _serve_early_clients(self) -> None:
@@ -102,6 +113,11 @@ class Program:
             self.loop.on_signal(number, self.shut_down, "host-signal")
 
     # What monitors and handlers need
+
+    def new_context(self) -> Context:
+        """What the commands of a new client work on, once there is a machine."""
+        assert self.vm is not None
+        return Context(self.vm, self)
 
     @property
     def ready(self) -> bool:
@@ -116,13 +132,14 @@ class Program:
         if error is not None and not self.ending:
             self.warn(self.describe_error(error)[1])
 
-    def run_hmp(self, line: str) -> Task[str]:
+    def run_hmp(self, context: Context, line: str) -> Task[str]:
         """Run an HMP line and return what it prints, also where it fails."""
         from .dispatch import HMPLineError, run_hmp_line
 
         try:
-            return (yield from run_hmp_line(self.context, line))
+            return (yield from run_hmp_line(context, line))
         except HMPLineError as failure:
+            context.failure = failure
             return str(failure)
 
     def complete(self, line: str) -> tuple[int, list[str]]:
@@ -148,6 +165,12 @@ class Program:
     def warn(self, text: str) -> None:
         """A line on stderr, after the program's name."""
         print(f"{self.settings.config.program}: {text}", file=sys.stderr)
+
+    def tell_remedy(self, text: str, hint: str | None = None) -> None:
+        """After an error, a line on stderr with what would help, if anything is known."""
+        from ..commands.remedies import remedy
+
+        tell_hint(remedy(text, hint, self.settings.config))
 
     def _on_event(self, name: str, data: dict[str, Any] | None) -> None:
         from time import time_ns

@@ -136,7 +136,7 @@ class ScriptRunner:
         try:
             text = self._program.worker.wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
-            return self._fail(place, str(failure))
+            return self._fail(place, str(failure), failure)
         write_output(self._program.loop, text)
         return True
 
@@ -149,17 +149,20 @@ class ScriptRunner:
             answer = {"return": result}
         except VMError as error:
             answer = {"error": {"class": error.qmp_class, "desc": str(error)}}
-            return self._fail(place, encode(answer).decode())
+            return self._fail(place, encode(answer).decode(), error)
         if request_id is not None:
             answer["id"] = request_id
         write_output(self._program.loop, encode(answer).decode().replace("\r\n", "\n"))
         return True
 
-    def _fail(self, place: str, text: str) -> bool:
+    def _fail(self, place: str, text: str, error: Exception | None = None) -> bool:
         # What a signal cut short has not failed: the program ends with 0 then, as QEMU.
         if not self._program.loop.stopping:
             self.failed = True
             self._program.warn(f"{place}: {text.strip()}")
+            if error is not None:
+                self._program.context.failure = error
+                self._program.tell_remedy(str(error), getattr(error, "hint", None))
         return False
 
 

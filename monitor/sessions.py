@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..commands import Context
     from ..vm.steps import Cancellation
     from .chardev import Chardev
     from .program import Program
@@ -30,6 +31,7 @@ class QMPMonitor(FrontEnd):
         self._chardev = chardev
         self._pretty = pretty
         self._session = self._new_session()
+        self._context: Context | None = None
         self._pumping = False
         self._cancellation: Cancellation | None = None
 
@@ -46,6 +48,7 @@ class QMPMonitor(FrontEnd):
     def on_open(self) -> None:
         """Greet a new client."""
         self._session = self._new_session()
+        self._context = None
         self._chardev.write(self._session.greeting())
 
     def on_data(self, data: bytes) -> None:
@@ -102,8 +105,10 @@ class QMPMonitor(FrontEnd):
             else:
                 self._chardev.write(session.fail_not_found(request))
             return
+        if self._context is None:
+            self._context = self._program.new_context()
         try:
-            result = execute(self._program.context, request.command, request.arguments)
+            result = execute(self._context, request.command, request.arguments)
         except Exception as error:
             self._answer(session, request, None, error)
             return
@@ -125,6 +130,8 @@ class QMPMonitor(FrontEnd):
         if error is None:
             data = session.reply(request, value)
         else:
+            if self._context is not None and session is self._session:
+                self._context.failure = error
             qmp_class, text = self._program.describe_error(error)
             data = session.fail(request, qmp_class, text)
         if session is self._session and self._program.failure is None:
@@ -140,6 +147,7 @@ class HMPMonitor(FrontEnd):
         self._program = program
         self._chardev = chardev
         self._readline = Readline(complete=program.complete)
+        self._context: Context | None = None
         self._running = False
         self._cancellation: Cancellation | None = None
 
@@ -150,6 +158,7 @@ class HMPMonitor(FrontEnd):
 
     def on_open(self) -> None:
         """Greet a new client."""
+        self._context = None
         from .readline import Readline, banner
 
         self._chardev.set_echo(False)
@@ -191,7 +200,9 @@ class HMPMonitor(FrontEnd):
 
     def _run(self, line: str) -> None:
         self._running = True
-        task = run_hmp_line(self._program.context, line)
+        if self._context is None:
+            self._context = self._program.new_context()
+        task = run_hmp_line(self._context, line)
         running = self._program.worker.start(task, self._finish)
         self._cancellation = None if line.startswith(GOES_ON) else running
 
@@ -202,6 +213,8 @@ class HMPMonitor(FrontEnd):
         if self._program.failure is not None:
             return
         if error is not None:
+            if self._context is not None:
+                self._context.failure = error
             text = (
                 str(error) if isinstance(error, HMPLineError) else f"Error: {self._program.describe_error(error)[1]}\n"
             )

@@ -5,8 +5,8 @@ class VMError(Exception):
     """A request that the VM refused; the VM is as it was before the request.
 
     `str(error)` is the text, QEMU's own for the same mistake. `qmp_class` is the QMP error class. `details` are lines
-    that QEMU tells people (HMP, stderr) and not programs. `hint` may name the remedy; only the interactive console
-    shows it.
+    that QEMU tells people (HMP, stderr) and not programs. `hint` may name the remedy: people are shown it
+    after the text, programs ask for it (`query-hint`).
     """
 
     def __init__(

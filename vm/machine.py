@@ -208,8 +208,10 @@ class VirtualMachine:
         try:
             self.host.lock_memory()
         except OSError as error:
+            from .hostmem.hints import of_locking
+
             self.warnings.append(f"mlockall: {error.strerror}")
-            raise VMError("locking memory failed") from None
+            raise VMError("locking memory failed", hint=of_locking(self.host, self.machine.ram_size)) from None
         self._locks_memory = True
 
     def _resolve_cpus(self) -> None:
@@ -243,8 +245,10 @@ class VirtualMachine:
 
     # Objects
 
-    def add_object(self, arguments: dict[str, Any], *, canonical_name: bool | None = None) -> Task[UserCreatable]:
+    def add_object(self, arguments: dict[str, Any], *, for_machine: bool = False) -> Task[UserCreatable]:
         """Create an object from `object-add`'s arguments, which are of the right types; a task, for it may take long.
+
+        `for_machine` makes the memory that `-m` asks for.
 
         Raises `VMError`, with nothing left behind.
         """
@@ -257,8 +261,8 @@ class VirtualMachine:
 
             raise VMError(refused_type(type_name, self.release))
         made = object_class(type_name, self.release)(self.host, self.topology, self.backend_defaults)
-        if canonical_name is not None:
-            made.set("x-use-canonical-path-for-ramblock-id", canonical_name)
+        if for_machine and isinstance(made, MemoryBackend):
+            made.serve_machine()
         try:
             for property_name, value in in_setting_order(properties, self.release):
                 if isinstance(value, VMError):

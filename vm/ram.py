@@ -68,7 +68,7 @@ def _make_default_backend(vm: VirtualMachine, size: int) -> Task[MemoryBackend]:
     arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
     if vm.config.mem_path is not None:
         arguments.update({"qom-type": "memory-backend-file", "mem-path": vm.config.mem_path})
-    made = yield from vm.add_object(arguments, canonical_name=False)
+    made = yield from vm.add_object(arguments, for_machine=True)
     assert isinstance(made, MemoryBackend), "both types are"
     return made
 

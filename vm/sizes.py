@@ -105,6 +105,14 @@ def size_to_str(size: int) -> str:
     return f"{size / (1 << (10 * unit)):.3g} {_UNITS[unit]}"
 
 
+def option_size(size: int) -> str:
+    """Return `size` bytes exactly, as options take them: in the largest unit that leaves a whole number."""
+    for shift, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift}{suffix}"
+    return f"{size}B"
+
+
 def round_ram_size(size: int) -> int:
     """Return the bytes of RAM that a machine asked for `size` bytes gets."""
     return -(-size // RAM_ALIGNMENT) * RAM_ALIGNMENT

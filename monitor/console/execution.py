@@ -71,11 +71,18 @@ class Executor:
         else:
             yield await self._run_hmp(command)
 
+    def _hint(self, error: Exception, hint: str | None) -> str | None:
+        from ...commands.remedies import remedy
+
+        self._program.context.failure = error
+        return remedy(str(error), hint, self._program.settings.config)
+
     async def _run_hmp(self, line: str) -> Answer:
         try:
             text = await self._wait(run_hmp_line(self._program.context, line))
         except HMPLineError as failure:
-            return Answer(str(failure), failed=True, hint=failure.hint or did_you_mean(self._program.release, line))
+            hint = self._hint(failure, failure.hint)
+            return Answer(str(failure), failed=True, hint=hint or did_you_mean(self._program.release, line))
         except Exception as error:
             return Answer(f"Error: {self._program.describe_error(error)[1]}\n", failed=True)
         return Answer(text, output_lexer(line))
@@ -103,7 +110,7 @@ class Executor:
             if is_task(result):
                 result = await self._wait(result)
         except Exception as error:
-            hint = error.hint if isinstance(error, VMError) else None
+            hint = self._hint(error, error.hint if isinstance(error, VMError) else None)
             return _json_answer(session.fail(request, *self._program.describe_error(error)), failed=True, hint=hint)
         return _json_answer(session.reply(request, result))
 

@@ -106,7 +106,8 @@ def test_locking_is_refused_here_in_qemus_words(tmp_path: Path) -> None:
         pytest.skip(f"capabilities cannot be dropped here: {tried.stderr.strip()}")
     done = subprocess.run([*limited, *RAMSLOT, *options], env=ENVIRONMENT, capture_output=True, text=True, input="")
     text = "ramslot: mlockall: Cannot allocate memory\nramslot: locking memory failed\n"
-    assert (done.returncode, done.stderr) == (1, text)
+    hint = "hint: 64 MiB of locked memory are needed, the limit is 64 KiB (ulimit -l)\n"
+    assert (done.returncode, done.stderr) == (1, text + hint)
     qemu = shutil.which("qemu-system-x86_64")
     if qemu is not None:
         real = subprocess.run([*limited, qemu, *options, "-nodefaults"], capture_output=True, text=True, input="")

@@ -197,7 +197,7 @@ def compare(
     theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
     ours = start(our_command(arch, [*words, *QUIET], release), folder / "ours")
     outcome = finish(ours, questions, "ramslot")
-    outcome.errors = outcome.errors.replace(f"{folder}/ours/", "")
+    outcome.errors = re.sub(r"^hint: .*\n", "", outcome.errors.replace(f"{folder}/ours/", ""), flags=re.MULTILINE)
     found = texts(outcome)
     key = f"{arch} {options} | {digest(chr(10).join(questions))}"
     if theirs is None:

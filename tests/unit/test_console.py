@@ -249,7 +249,7 @@ def test_every_table_of_a_machine_is_understood(start: Callable[..., Program]) -
     def found(line: str) -> set[Any]:
         lexer = output_lexer(line)
         assert lexer is not None
-        text = program.worker.wait(program.run_hmp(line))
+        text = program.worker.wait(program.run_hmp(program.context, line))
         shown = tokens(lexer, text)
         assert Error not in dict(shown), line
         return {token for token, _value in shown}
@@ -357,9 +357,9 @@ def test_what_must_be_given_is_offered_first(start: Callable[..., Program]) -> N
 def test_completion_learns_from_the_machine(start: Callable[..., Program]) -> None:
     program = start()
     assert "object_del fresh" not in completions(program, "object_del ")
-    program.worker.wait(program.run_hmp("object_add memory-backend-ram,id=fresh,size=1M"))
+    program.worker.wait(program.run_hmp(program.context, "object_add memory-backend-ram,id=fresh,size=1M"))
     assert completions(program, "object_del ")["object_del fresh"] == "memory-backend-ram"
-    program.worker.wait(program.run_hmp("object_del fresh"))
+    program.worker.wait(program.run_hmp(program.context, "object_del fresh"))
     assert "object_del fresh" not in completions(program, "object_del ")
 
 
@@ -395,7 +395,7 @@ def test_status_bar_tells_of_the_machine(start: Callable[..., Program], tmp_path
     path = f"{tmp_path}/qmp"
     program = start("-M", "q35", "-m", "6G", "-S", "-name", "one", "-qmp", f"unix:{path},server=on,wait=off")
     assert bar(program) == " one │ pc-q35-7.2 │ prelaunch │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients "
-    program.worker.wait(program.run_hmp("cont"))
+    program.worker.wait(program.run_hmp(program.context, "cont"))
     assert "│ running │" in bar(program)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)

@@ -37,7 +37,7 @@ class Program:
     def start_task(self, task: Any) -> None:
         raise AssertionError(task)
 
-    def run_hmp(self, line: str) -> Any:
+    def run_hmp(self, _context: Context, line: str) -> Any:
         raise AssertionError(line)
 
 

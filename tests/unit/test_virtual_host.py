@@ -432,7 +432,7 @@ def test_who_uses_what() -> None:
     assert told["overcommit"]["policy"] == "never"
     assert 128 * MIB < told["overcommit"]["committed"] < 140 * MIB
     assert "node 1: 2 huge pages of 1 GiB, 1 free\n" in text
-    assert "                       m     1 GiB     1 GiB           bind:1 node 1: 1 GiB\n" in text
+    assert "                       m     1 GiB       0 B     1 GiB           bind:1 node 1: 1 GiB\n" in text
 
 
 def test_what_this_machine_tells() -> None:

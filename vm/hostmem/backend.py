@@ -96,6 +96,8 @@ class MemoryBackend(UserCreatable):
         self.policy = "default"
         self.host_nodes: list[int] = []
         self.x_use_canonical_path_for_ramblock_id = self.has_canonical_names and defaults.canonical_names
+        self.serves_machine = False
+        """Whether `-m` stands for it, so that nothing else can be said of it."""
         self.region: MemoryRegion | None = None
         self.memory: HostMemory | None = None
         self.working = 0
@@ -132,6 +134,11 @@ class MemoryBackend(UserCreatable):
         if name == "size":
             return f"cannot change property size of {self.type_name} "
         return "cannot change property value"
+
+    def serve_machine(self) -> None:
+        """Be the memory that `-m` asks for, whose block has the plain name in every version of a machine."""
+        self.serves_machine = True
+        self.x_use_canonical_path_for_ramblock_id = False
 
     # Life
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from ..sizes import size_to_str
+from ..sizes import option_size, size_to_str
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 ADDRESS_SPACE = 1 << 47
 """Bytes of addresses that a process has on most 64-bit hosts (x86 without five-level page tables)."""
-NO_RESERVATION = "reserve=off maps memory that the host need not have"
+SURELY_MIB = 1 << 40
+"""From so many bytes on, `-m` may have been taken to count bytes or KiB."""
 
 
 def of_mapping(backend: MemoryBackend, error: OSError, page_size: int) -> str | None:
@@ -29,7 +30,8 @@ def of_mapping(backend: MemoryBackend, error: OSError, page_size: int) -> str | 
     if error.errno != errno.ENOMEM:
         return None
     if length >= ADDRESS_SPACE:
-        return f"a process has {size_to_str(ADDRESS_SPACE)} of addresses, and {size_to_str(length)} are asked for"
+        needs = f"a process has {size_to_str(ADDRESS_SPACE)} of addresses, and {size_to_str(length)} are asked for"
+        return f"{needs}{_unit_of_m(backend)}"
     left = host.address_space_left
     if left is not None and left < length:
         return _limit("the limit on the process's address space (ulimit -v)", left, length)
@@ -40,7 +42,32 @@ def of_mapping(backend: MemoryBackend, error: OSError, page_size: int) -> str | 
         return _limit("the host's commit limit (vm.overcommit_memory=2)", left, length)
     if backend.prealloc:  # which goes not together with reserve=off
         return _limit("the host", host.available_memory, length) if host.available_memory < length else None
-    return NO_RESERVATION if backend.reserve else None
+    return f"{_without_reservation(backend)}{_unit_of_m(backend)}" if backend.reserve else None
+
+
+def _without_reservation(backend: MemoryBackend) -> str:
+    """How to map memory that the host need not have."""
+    if not backend.serves_machine:
+        return "reserve=off maps memory that the host need not have"
+    own = f"{backend.type_name},id=mem,size={option_size(backend.size)}"
+    if backend.backing_path is not None:
+        own += f",mem-path={backend.backing_path}"
+    return (
+        "a memory backend of its own maps memory that the host need not have: "
+        f"-object {own},reserve=off -machine memory-backend=mem"
+    )
+
+
+def _unit_of_m(backend: MemoryBackend) -> str:
+    return "; -m counts MiB unless it names a unit" if backend.serves_machine and backend.size >= SURELY_MIB else ""
+
+
+def of_locking(host: Host, needed: int) -> str | None:
+    """After memory could not be locked (mlockall)."""
+    limit = host.describe().limits.memlock
+    if limit is None or limit >= needed:
+        return None
+    return f"{size_to_str(needed)} of locked memory are needed, the limit is {size_to_str(limit)} (ulimit -l)"
 
 
 def of_binding(backend: MemoryBackend, error: OSError, page_size: int) -> str | None:
@@ -101,7 +128,9 @@ def _missing_huge_pages(backend: MemoryBackend, page_size: int, held: int, *, re
     where = f" on node {_listed(nodes)}" if nodes else ""
     pages = f"{needed - to_be_had} more huge pages of {size_to_str(page_size)}"
     hint = f"{pages} are needed{where}: {needed}, and {to_be_had} can be had"
-    return f"{hint}; reserve=off maps it all the same" if reserved and backend.reserve else hint
+    if not (reserved and backend.reserve):
+        return hint
+    return f"{hint}; {_without_reservation(backend) if backend.serves_machine else 'reserve=off maps it all the same'}"
 
 
 def _limit(what: str, left: int, length: int) -> str:

@@ -7,7 +7,7 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool, take_int
-from ..sizes import size_to_str
+from ..sizes import option_size, size_to_str
 from .backend import MemoryBackend, any_time
 from .file import map_backing_store
 
@@ -63,7 +63,10 @@ class MemfdBackend(MemoryBackend):
         except OSError as error:
             hint = None
             if self.size % file.page_size:
-                hint = f"the size must be a multiple of the page size, {size_to_str(file.page_size)}"
+                below = self.size // file.page_size * file.page_size
+                legal = " or ".join(option_size(size) for size in (below, below + file.page_size) if size)
+                whole = f"{option_size(self.size)} is no multiple of the {size_to_str(file.page_size)} pages"
+                hint = f"{whole}: size={legal}"
             file.close()
             raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}", hint=hint) from None
         return file
