@@ -27,6 +27,8 @@ def query_address(context: Context, arguments: Arguments) -> dict[str, Any]:
     space = _find_space(vm, arguments.get("address-space", "memory"))
     way, shadowed = explain(space.root, address)
     info: dict[str, Any] = {"address": address, "address-space": space.name, "path": _path(way) if way else []}
+    if way is None and not vm.machine.has_registers:
+        info["unknown"] = True
     if way is not None and way.readonly is not None:
         info["readonly-by"] = way.readonly.name
     found = space.view.find(address)
@@ -138,6 +140,10 @@ def _render_why(info: dict[str, Any], _words: dict[str, Any]) -> str:
     if path:
         last = path[-1]
         lines = [f"{address:#x} is {last['name']} + {last['offset']:#x} ({last['type']})"]
+    elif info.get("unknown"):
+        lines = [
+            f"{address:#x} is no memory; whether a device answers is not known: this board's registers are not modelled"
+        ]
     else:
         lines = [f"{address:#x} is nothing: no region of address space '{info['address-space']}' answers there"]
     lines += _path_lines(path, address)

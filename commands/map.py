@@ -20,27 +20,29 @@ if TYPE_CHECKING:
 LAST_ADDRESS = (1 << 64) - 1
 ROWS = 24
 """Rows over which all that is no hole is spread, before each range is given at least one."""
-GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊"}
+GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊", "unknown": "┊"}
+HOLES = ("hole", "unknown")
 BAR = 8
 
 
 def query_map(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The ranges of the flat view, and the holes between them."""
     vm = context.vm
+    hole = "hole" if vm.machine.has_registers else "unknown"
     ranges: list[dict[str, Any]] = []
     end = 0
     for flat_range in vm.machine.memory_space.view.ranges:
         if flat_range.start > end:
-            ranges.append(_hole(end, flat_range.start - 1))
+            ranges.append(_hole(end, flat_range.start - 1, hole))
         ranges.append(_range(vm, flat_range))
         end = flat_range.end
     if end <= LAST_ADDRESS:
-        ranges.append(_hole(end, LAST_ADDRESS))
+        ranges.append(_hole(end, LAST_ADDRESS, hole))
     return ranges
 
 
-def _hole(start: int, end: int) -> dict[str, Any]:
-    return {"start": start, "end": end, "kind": "hole", "name": "", "offset": 0, "slots": []}
+def _hole(start: int, end: int, kind: str) -> dict[str, Any]:
+    return {"start": start, "end": end, "kind": kind, "name": "", "offset": 0, "slots": []}
 
 
 def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
@@ -90,9 +92,9 @@ def _write(path: str, text: str) -> None:
 
 def rows_of(ranges: list[dict[str, Any]], budget: int) -> list[int]:
     """How many rows each range is high: by its size, at least one, and one for a hole, which is folded."""
-    total = sum(size_of(shown) for shown in ranges if shown["kind"] != "hole")
+    total = sum(size_of(shown) for shown in ranges if shown["kind"] not in HOLES)
     return [
-        1 if shown["kind"] == "hole" else max(1, (size_of(shown) * budget + total // 2) // total) for shown in ranges
+        1 if shown["kind"] in HOLES else max(1, (size_of(shown) * budget + total // 2) // total) for shown in ranges
     ]
 
 
@@ -118,8 +120,8 @@ def slots_text(slots: list[dict[str, Any]]) -> str:
 
 def name_text(shown: dict[str, Any]) -> str:
     """What a range shows, with the offset where it has one."""
-    if shown["kind"] == "hole":
-        return "nothing"
+    if shown["kind"] in HOLES:
+        return "nothing" if shown["kind"] == "hole" else "no memory; registers are not modelled"
     return f"{shown['name']} @{shown['offset']:#x}" if shown["offset"] else str(shown["name"])
 
 
@@ -139,11 +141,11 @@ def _map_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[
 def _render_map(result: Any, words: dict[str, Any]) -> str:
     if "output" in words:
         return f"saved as {words['output']}\n"
-    width = max([len(name_text(shown)) for shown in result if shown["kind"] != "hole"], default=0)
+    width = max([len(name_text(shown)) for shown in result if shown["kind"] not in HOLES], default=0)
     lines = []
     for shown, rows in zip(result, rows_of(result, ROWS), strict=True):
         bar = GLYPHS[shown["kind"]] * BAR
-        kind = "" if shown["kind"] == "hole" else shown["kind"]
+        kind = "" if shown["kind"] in HOLES else shown["kind"]
         text = f"{shown['start']:016x} {bar} {_size(size_of(shown)):>9}  {kind:<4} {name_text(shown):<{width}}"
         text += f"  {slots_text(shown['slots']):<12}" + (f"  backend {shown['backend']}" if "backend" in shown else "")
         lines.append(text.rstrip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ..vm.sizes import size_to_str
-from .map import name_text, rows_of, size_of, slots_text
+from .map import HOLES, name_text, rows_of, size_of, slots_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +60,11 @@ def draw(ranges: list[dict[str, Any]], title: str) -> str:
 def _range(shown: dict[str, Any], y: int, height: int) -> list[str]:
     parts = [_text(BAR_X - 8, y + 14, f"{shown['start']:016x}", "address")]
     size = size_to_str(size_of(shown))
-    if shown["kind"] == "hole":
+    if shown["kind"] in HOLES:
         middle = BAR_X + BAR_WIDTH // 2
         parts.append(f'<path class="hole" d="M{middle} {y}V{y + height}"/>')
-        return [*parts, _text(TEXT_X, y + 14, f"{size} of nothing", "dim")]
+        what = "nothing" if shown["kind"] == "hole" else "what is not modelled"
+        return [*parts, _text(TEXT_X, y + 14, f"{size} of {what}", "dim")]
     kind = shown["kind"].replace("/", "")
     parts.append(f'<rect class="{kind}" x="{BAR_X}" y="{y}" width="{BAR_WIDTH}" height="{height}"/>')
     parts.append(_text(BAR_X + BAR_WIDTH // 2, y + height // 2 + 4, f"{size} {shown['kind']}", "in"))

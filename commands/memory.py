@@ -70,7 +70,10 @@ def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
         roots.setdefault(space.root, []).append(space.name)
     spaces = [{"names": names, "root": walk.region(root, 0)} for root, names in roots.items()]
     targets = [walk.region(target, 0) for target in walk.new_targets()]
-    return {"address-spaces": spaces, "regions": targets}
+    known: dict[str, Any] = {"address-spaces": spaces, "regions": targets}
+    if not context.vm.machine.has_registers:
+        known["incomplete"] = True
+    return known
 
 
 class _TreeWalk:
@@ -206,6 +209,8 @@ def _render_mtree(result: Any, words: dict[str, Any]) -> str:
         lines.append(f"memory-region: {region['name']}\n")
         _region_lines(region, 1, 0, disabled, lines)
         lines.append("\n")
+    if result.get("incomplete"):
+        lines.append("(only memory: this board's registers are not modelled)\n")
     return "".join(lines)
 
 

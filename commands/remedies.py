@@ -117,6 +117,18 @@ def _whole_page(match: re.Match[str], _config: Config | None) -> str:
     return f"size={option_size(page)}, or a multiple of it" if page > 4 * KIB else f"size={option_size(page)} or more"
 
 
+def _other_type(match: re.Match[str], config: Config | None) -> str | None:
+    from ..vm.known import object_type
+    from ..vm.releases import find_release
+
+    release = find_release(config.qemu if config is not None else None)
+    return (
+        f"QEMU {release.name} has objects of this type; they are not modelled"
+        if object_type(match[1], release)
+        else None
+    )
+
+
 def _said(text: str) -> Remedy:
     return lambda match, _config: match.expand(text)
 
@@ -151,6 +163,8 @@ REMEDIES: dict[str, Remedy] = {
     r"^(?:can't use already busy memdev: |memory backend \S+ can't be used multiple times)": _said(
         "each NUMA node, and the machine, wants a memory backend of its own"
     ),
+    r"Parameter 'qom-type' does not accept value '(.+)'": _other_type,
+    r"invalid object type: (.+)": _other_type,
     r"^Invalid RAM size, should be (\d+) ([KMG])iB": _said(r"-m \1\2"),
 }
 """By the error's text, which is QEMU's own."""

@@ -60,7 +60,8 @@ def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str 
     except Answered as answered:
         parser.settings.question = answered.question
     except OptionError as error:
-        raise CommandLineError([*parser.settings.warnings, parser.context.located(str(error))]) from None
+        messages = [*parser.settings.warnings, parser.context.located(str(error))]
+        raise CommandLineError(messages, parser.config) from None
     return parser.settings
 
 
@@ -72,6 +73,14 @@ def usage(program: str) -> str:
         for row in rows:
             lines += _usage_lines(row)
     return "\n".join(lines)
+
+
+def _no_option(word: str, release: Release) -> str:
+    """What is said of an option that is not ours: QEMU may have it."""
+    from ..vm.known import option
+
+    known = option(word.lstrip("-"), release)
+    return "invalid option" if known is None else "this option is not modelled (QEMU has it)"
 
 
 def _usage_lines(row: Option) -> list[str]:
@@ -114,7 +123,7 @@ class _Parser:
             self.context.where = word
             option = _find(word)
             if option is None:
-                raise OptionError("invalid option")
+                raise OptionError(_no_option(word, self.context.release))
             value = ""
             if option.takes_value:
                 if position == len(words):

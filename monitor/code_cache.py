@@ -3,6 +3,8 @@
 Like `__pycache__`, in which it lies: made when it is missing, written by whoever may write there, a module's part of it
 being good as long as its source has the size and the time that it had. Saves 3 ms of a start; whatever is wrong with
 it, modules come from their own files. Only the installed command uses it.
+
+The file is the length of an index, the index, and the codes, which are lean (see `lean_code`), one after another.
 """
 
 from __future__ import annotations
@@ -18,20 +20,23 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import TypeAlias
 
-    Entry: TypeAlias = tuple[str, int, int, bytes]
+    Entry: TypeAlias = tuple[str, int, int, bytes | memoryview]
     """Path within the package, time and size of the source, marshalled code."""
 else:
     SourceFileLoader = type(__spec__.loader)
+_ModuleSpec: type[ModuleSpec] = type(__spec__)
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LENGTH = 8
+"""Bytes of a length."""
 PATH = f"{ROOT}/__pycache__/{PACKAGE}.{sys.implementation.cache_tag}.code"
 
 
 class _Loader(SourceFileLoader):
     """Loads a module from code that is there already."""
 
-    def __init__(self, name: str, path: str, code: bytes) -> None:
+    def __init__(self, name: str, path: str, code: bytes | memoryview) -> None:
         super().__init__(name, path)
         self._code = code
 
@@ -49,11 +54,15 @@ class CodeCache:
         self._magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
         try:
             with open(path, "rb") as file:
-                magic, entries = marshal.loads(file.read())
+                content = memoryview(file.read())
+            start = LENGTH + int.from_bytes(content[:LENGTH], "little")
+            magic, index = marshal.loads(content[LENGTH:start])
             if magic == self._magic:
-                self._entries = entries
+                for name, (place, time, size, length) in index.items():
+                    self._entries[name] = (place, time, size, content[start : start + length])
+                    start += length
         except (OSError, EOFError, ValueError, TypeError):
-            pass
+            self._entries.clear()
 
     def install(self) -> None:
         """From now on find our modules."""
@@ -72,9 +81,11 @@ class CodeCache:
             del self._entries[name]
             return None
         folders = [path.removesuffix("/__init__.py")] if place.endswith("/__init__.py") else None
-        spec: ModuleSpec = sys.modules["_frozen_importlib_external"].spec_from_file_location(
-            name, path, loader=_Loader(name, path, code), submodule_search_locations=folders
-        )
+        # As `spec_from_file_location` makes it, without what that finds out about the name of a .pyc file.
+        spec = _ModuleSpec(name, _Loader(name, path, code), origin=path)
+        spec.submodule_search_locations = folders
+        spec.has_location = True
+        spec.cached = self._path
         return spec
 
     def save(self) -> None:
@@ -87,20 +98,27 @@ class CodeCache:
         draft = f"{self._path}.{os.getpid()}"
         try:
             with open(draft, "wb") as file:
-                file.write(marshal.dumps((self._magic, self._entries)))
+                file.write(self._content())
             os.replace(draft, self._path)
         except OSError:
             if os.path.exists(draft):
                 os.unlink(draft)
 
+    def _content(self) -> bytes:
+        index = {name: (place, time, size, len(code)) for name, (place, time, size, code) in self._entries.items()}
+        head = marshal.dumps((self._magic, index))
+        return b"".join((len(head).to_bytes(LENGTH, "little"), head, *(entry[3] for entry in self._entries.values())))
+
     def _add(self, name: str) -> None:
+        from .lean_code import lean_code
+
         spec = sys.modules[name].__spec__
         path = spec.origin if spec is not None else None
         if spec is None or path is None or not path.startswith(f"{ROOT}/"):
             return
         stamp = _stamp(path)
-        code = spec.loader.get_code(name) if isinstance(spec.loader, SourceFileLoader) else None
-        if stamp is not None and code is not None:
+        if stamp is not None and isinstance(spec.loader, SourceFileLoader):
+            code = lean_code(spec.loader.get_data(path), path)
             self._entries[name] = (path.removeprefix(f"{ROOT}/"), *stamp, marshal.dumps(code))
 
 

@@ -68,7 +68,7 @@ def _main() -> int:
         from ..commands.remedies import remedy
         from .program import tell_hint
 
-        tell_hint(remedy(str(error)))
+        tell_hint(remedy(str(error), None, error.config))
         return 1
     if settings.question is not None:
         from .answers import answer

@@ -15,9 +15,11 @@ class CommandLineError(Exception):
     is the last of them.
     """
 
-    def __init__(self, messages: list[str]) -> None:
+    def __init__(self, messages: list[str], config: Config | None = None) -> None:
         super().__init__(messages[-1])
         self.messages = messages
+        self.config = config
+        """What had been read before the mistake."""
 
 
 class Question:

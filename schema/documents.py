@@ -22,6 +22,7 @@ SUBJECTS = (
     "prealloc",
     "qom",
     "memory",
+    "devices",
     "memslots",
     "guest",
     "dirty",

@@ -7,7 +7,6 @@ from .boards import find_machine_type
 from .boards.machine import Board, set_from_text
 from .boards.smp import resolve_topology
 from .errors import VMError
-from .hostmem.backend import MemoryBackend
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .dirty_rate import DirtyRate
     from .host import Host
+    from .hostmem.backend import MemoryBackend
     from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
     from .memory.ramblock import RAMBlock
@@ -160,7 +160,7 @@ class VirtualMachine:
                 yield from self.add_object(arguments)
         for name, value in config.machine_options.items():
             if not isinstance(value, str):
-                raise VMError(f"Property '{machine.type_name}.{name}' not found")
+                raise machine.no_property(name)
             set_from_text(machine, name, value)
         if machine.memory_backend_id is not None and config.mem_path is not None:
             raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
@@ -176,6 +176,8 @@ class VirtualMachine:
         self.accelerator = choose_accelerator(
             config.accelerators, self.host, target.arch, self.warnings, has_kvm=target.has_kvm
         )
+        if config.cpu_model is not None:
+            self._check_cpu_model(config.cpu_model.partition(",")[0])
         if self.machine_type.deprecated is not None:
             machine.board.warn(f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}")
         machine.board.accelerated = self.accelerator.in_kernel
@@ -231,6 +233,17 @@ class VirtualMachine:
                 key: value for key, equals, value in (each.partition("=") for each in options) if equals
             }
 
+    def _check_cpu_model(self, name: str) -> None:
+        """Refuse a CPU model that QEMU has not; the host's own wants KVM, or a described host that plays its part."""
+        from .known import cpu_model
+
+        if name == "host" and (self.host.described or self.accelerator.in_kernel):
+            return
+        if not cpu_model(self.target.arch, name, self.release):
+            raise VMError(f"unable to find CPU model '{name}'")
+        if name == "host":
+            raise VMError(f"CPU model 'host' requires {self.release.settings('texts').get('hosts', 'KVM or HVF')}")
+
     def use_backend(self, backend: MemoryBackend) -> MemoryRegion:
         """Take a backend's region for the machine: its block gets its name and it can no longer be deleted."""
         region = backend.region
@@ -261,7 +274,7 @@ class VirtualMachine:
 
             raise VMError(refused_type(type_name, self.release))
         made = object_class(type_name, self.release)(self.host, self.topology, self.backend_defaults)
-        if for_machine and isinstance(made, MemoryBackend):
+        if for_machine:
             made.serve_machine()
         try:
             for property_name, value in in_setting_order(properties, self.release):
@@ -297,7 +310,7 @@ class VirtualMachine:
         found = self.tree.objects.children.get(name)
         if not isinstance(found, UserCreatable):
             raise VMError(f"object '{name}' not found", hint=self._pending_hint(name))
-        if found.busy or (isinstance(found, MemoryBackend) and self.numa.uses(found)):
+        if found.busy or self.numa.uses(found):
             raise VMError(f"object '{name}' is in use, can not be deleted")
         try:
             yield from found.release_task()
@@ -308,7 +321,12 @@ class VirtualMachine:
 
     def backends(self) -> list[MemoryBackend]:
         """All memory backends, in QEMU's order."""
-        return [child for child in self.tree.objects.listed_children() if isinstance(child, MemoryBackend)]
+        children = self.tree.objects.listed_children()
+        if not children:
+            return []
+        from .hostmem.backend import MemoryBackend
+
+        return [child for child in children if isinstance(child, MemoryBackend)]
 
     @property
     def preallocations(self) -> list[Preallocation]:

@@ -90,6 +90,9 @@ class UserCreatable(QOMObject):
         """Whether something uses it, so that it cannot be deleted."""
         return False
 
+    def serve_machine(self) -> None:
+        """Be the memory that `-m` asks for; of use to memory backends alone."""
+
     def complete(self, name: str) -> Task[None]:
         """Bring it to life; `name` is its id. Raises `VMError` with nothing left behind."""
         raise NotImplementedError(f"{self.type_name} is abstract")

@@ -211,8 +211,12 @@ class QOMObject:
         """The property of that name; raises `VMError` if the type has none."""
         found = _properties_of(type(self), self.qemu).get(name)
         if found is None:
-            raise VMError(f"Property '{self.type_name}.{name}' not found")
+            raise self.no_property(name)
         return found
+
+    def no_property(self, name: str) -> VMError:
+        """The error for a property that the type has not."""
+        return VMError(f"Property '{self.type_name}.{name}' not found")
 
 
 def _covered(declared: Iterable[Property], release: Release | None) -> list[Property]:

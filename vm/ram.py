@@ -6,12 +6,12 @@ Boards receive it as one region and never allocate any. The order of the checks 
 from __future__ import annotations
 
 from .errors import VMError
-from .hostmem.backend import MemoryBackend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .hostmem.backend import MemoryBackend
     from .machine import VirtualMachine
     from .memory.region import MemoryRegion
     from .qom import ObjectTree
@@ -25,6 +25,8 @@ RESERVED_ID = (
 
 def find_backend(tree: ObjectTree, name: str) -> MemoryBackend:
     """The backend of that id or path; raises `VMError` if there is none."""
+    from .hostmem.backend import MemoryBackend
+
     for found in tree.find(name) if name else []:
         if isinstance(found, MemoryBackend):
             return found
@@ -68,6 +70,8 @@ def _make_default_backend(vm: VirtualMachine, size: int) -> Task[MemoryBackend]:
     arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
     if vm.config.mem_path is not None:
         arguments.update({"qom-type": "memory-backend-file", "mem-path": vm.config.mem_path})
+    from .hostmem.backend import MemoryBackend
+
     made = yield from vm.add_object(arguments, for_machine=True)
     assert isinstance(made, MemoryBackend), "both types are"
     return made

@@ -22,7 +22,7 @@ info absent|info -f|info "status"|inf status|INFO status|info STATUS|information
 info mtree\t-f|info status;info name|info st|? absent|help absent|help info absent|help "quit"|help quit x
 help object_add|help object_del|help qom-get|help qom-set|help qom-list|help stop|help s|help c|help cont|help quit|help q
 help system_reset|help info status|help info memdev|help info ramblock|help info name|help info uuid|help info kvm
-help info version|help info memory_size_summary|help info qom-tree|help help|help ?|help info x y
+help info version|help info memory_size_summary|help info memory-devices|info memory-devices|info memory-devices x|help info qom-tree|help help|help ?|help info x y
 object_add|object_add memory-backend-ram|object_add memory-backend-ram,id=o|object_add memory-backend-ram,id=o,size=4k x
 object_add memory-backend-ram,id=p,size=1X|object_add memory-backend-ram,id=p,size=1M,|object_add memory-backend-ram,,id=p
 object_add memory-backend-ram,id=p,size=1.5M|object_add memory-backend-ram,size=1M,id=q,share=maybe|object_add id=q,size=1M

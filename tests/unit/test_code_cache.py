@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import marshal
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ramslot.monitor import code_cache
 from ramslot.monitor.code_cache import CodeCache
+from ramslot.monitor.lean_code import lean_code
 
 MODULE = "ramslot.vm.sizes"
 
@@ -29,8 +32,24 @@ def test_a_module_comes_out_as_it_is_in_its_file(cache: CodeCache) -> None:
     found = cache.find_spec(MODULE)
     real = sys.modules[MODULE].__spec__
     assert found is not None and real is not None and found.loader is not None
-    assert (found.name, found.origin, found.cached) == (real.name, real.origin, real.cached)
-    assert found.loader.get_code(MODULE) == real.loader.get_code(MODULE)  # type: ignore[attr-defined,union-attr]
+    assert (found.name, found.origin, found.has_location) == (real.name, real.origin, True)
+    assert found.origin is not None
+    made = importlib.util.module_from_spec(found)
+    found.loader.exec_module(made)
+    assert made.parse_size("1G") == 1 << 30
+    assert {name for name in vars(sys.modules[MODULE]) if name != "annotations"} == set(vars(made))
+
+
+def test_code_is_lean_and_keeps_its_lines() -> None:
+    source = b'"""Doc."""\nfrom __future__ import annotations\nX: int = 1\n"""Said."""\nclass A:\n    """Doc."""\n\n    y: int\n\n    def f(self, z: Missing) -> Missing:\n        """Doc."""\n        return 1 / z\n'
+    code = lean_code(source, "there.py")
+    scope: dict[str, Any] = {"__name__": "there"}
+    exec(code, scope)
+    assert (scope["X"], scope["A"]().f(2), scope["A"].__doc__, scope["A"].f.__annotations__) == (1, 0.5, None, {})
+    with pytest.raises(ZeroDivisionError) as caught:
+        scope["A"]().f(0)
+    assert caught.traceback[-1].lineno + 1 == 12
+    assert len(marshal.dumps(code)) < len(marshal.dumps(compile(source, "there.py", "exec")))
 
 
 def test_a_package_is_one(cache: CodeCache) -> None:

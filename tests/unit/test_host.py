@@ -156,9 +156,13 @@ def test_the_newer_memory_region_begins_with_the_older_one() -> None:
 
 
 def test_import_stays_cheap() -> None:
-    check = "import sys; before = set(sys.modules); import ramslot.vm.host.linux; print(*set(sys.modules) - before)"
-    run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
+    def loaded_by(module: str) -> set[str]:
+        check = f"import sys; before = set(sys.modules); import {module}; print(*set(sys.modules) - before)"
+        run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+        return set(run.stdout.split())
+
+    assert "_cffi_backend" not in loaded_by("ramslot.vm.host.linux")
+    loaded = loaded_by("ramslot.vm.host.linux_mapping")
     heavy = {"typing", "dataclasses", "enum", "pathlib", "contextlib", "threading", "cffi", "pycparser", "json"}
     assert "_cffi_backend" in loaded
     assert not heavy & loaded

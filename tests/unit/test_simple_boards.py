@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from ramslot.commands import Context
+from ramslot.monitor.dispatch import run_hmp_line
 from ramslot.vm.boards import machine_types as all_machine_types
 from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, SimpleMachine, machine_types
@@ -15,6 +18,7 @@ from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.releases import find_release
+from ramslot.vm.steps import run_now
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -223,14 +227,49 @@ def test_spd_notice() -> None:
             vm.close()
 
 
-def test_firmware_is_not_ignored_silently() -> None:
+def firmware_warnings(target: str, machine: str, firmware: str) -> list[str]:
     config = Config()
-    config.target, config.machine_type, config.firmware = "mips", "malta", "bios.bin"
-    vm = VirtualMachine(config)
-    try:
-        assert ["bios.bin" in warning for warning in vm.warnings] == [True]
-    finally:
-        vm.close()
+    config.target, config.machine_type, config.firmware = target, machine, firmware
+    with VirtualMachine(config) as vm:
+        return list(vm.warnings)
+
+
+def test_firmware_is_not_ignored_silently(tmp_path: Path) -> None:
+    (tmp_path / "bios.bin").write_bytes(b"code")
+    said = firmware_warnings("mips", "malta", str(tmp_path / "bios.bin"))
+    assert ["bios.bin" in warning for warning in said] == [True]
+    with pytest.raises(VMError, match=r"^Could not load MIPS bios 'absent.bin'$"):
+        firmware_warnings("mips", "malta", "absent.bin")
+
+
+def test_words_in_place_of_firmware() -> None:
+    assert firmware_warnings("riscv64", "virt", "none") == firmware_warnings("riscv64", "virt", "default") == []
+    with pytest.raises(VMError, match=r'^Unable to load the RISC-V firmware "absent.bin"$'):
+        firmware_warnings("riscv64", "virt", "absent.bin")
+    with pytest.raises(VMError, match=r"^could not load firmware 'none'$"):
+        firmware_warnings("riscv64", "shakti_c", "none")
+
+
+def test_boards_whose_registers_are_not_modelled_say_so() -> None:
+    config = Config()
+    config.target, config.machine_type = "arm", "versatilepb"
+    with VirtualMachine(config) as vm:
+        context = Context(vm, None)  # type: ignore[arg-type]  # no program is needed
+        for line, told in (
+            (
+                "why 0x10001000",
+                "0x10001000 is no memory; whether a device answers is not known: this board's registers",
+            ),
+            ("info map", "no memory; registers are not modelled"),
+            ("info mtree", "(only memory: this board's registers are not modelled)"),
+        ):
+            assert told in run_now(run_hmp_line(context, line))
+        assert "not modelled" not in run_now(run_hmp_line(context, "why 0"))
+    config.target, config.machine_type = "x86_64", "pc"
+    with VirtualMachine(config) as vm:
+        context = Context(vm, None)  # type: ignore[arg-type]  # no program is needed
+        for line in ("why 0x10000000000", "info map", "info mtree"):
+            assert "not modelled" not in run_now(run_hmp_line(context, line))
 
 
 def test_page_size_of_a_board_decides_offsets() -> None:

@@ -6,7 +6,8 @@ first. The table follows address spaces as their listener; a change it cannot ta
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from _bisect import bisect_left
+from _bisect import insort_right as insort
 
 from ..errors import VMError
 

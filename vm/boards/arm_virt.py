@@ -88,7 +88,9 @@ class VirtMachine(Machine):
 
     def _address_bits(self) -> int:
         """Bits of the addresses that may be used; raises `VMError` for a CPU that the board does not take."""
-        bits = layout.CPU_ADDRESS_BITS.get(self._cpu_model)
+        if self._cpu_model == "host" and self.options["highmem"]:
+            return self.board.host.phys_bits
+        bits = 32 if self._cpu_model == "host" else layout.CPU_ADDRESS_BITS.get(self._cpu_model)
         if bits is None or (
             self.board.target.name == "arm" and self._cpu_model not in (*layout.CPUS_OF_32_BITS, "max")
         ):

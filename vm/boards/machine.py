@@ -111,6 +111,8 @@ class Machine(QOMObject):
     abstract = True
     starts_without_ram = False
     """Whether `memory.size=0` is no mistake; QEMU dies of it on most boards that have RAM by default."""
+    has_registers = True
+    """Whether the regions of the board's devices are there; else what is no memory is not known."""
     numa_supported = False
     numa_mem_supported = False
     """Whether `-numa node,mem=` is understood; a setting of the version."""
@@ -191,6 +193,15 @@ class Machine(QOMObject):
     def default_node(self, cpu: int, nodes: int) -> int:
         """The node of a CPU that no option names."""
         return cpu % nodes
+
+    def no_property(self, name: str) -> VMError:
+        """What QEMU has and is not modelled here is told apart from what there is not."""
+        from ..known import machine_property
+
+        machine_type = self.machine_type.name
+        if machine_property(machine_type, name, self.board.release):
+            return VMError(f"Property '{name}' of machine '{machine_type}' is not modelled (QEMU has it)")
+        return super().no_property(name)
 
     # CPUs
 

@@ -162,7 +162,7 @@ class PseriesMachine(Machine):
         cpu_type = self.board.cpu_type
         if cpu_type == "max-powerpc64-cpu":
             cpu_type = self.machine_type.default_cpu_type or ""
-        model = cpu_type.removesuffix("-powerpc64-cpu")
+        model = cpu_type.removesuffix("-powerpc64-cpu").lower()
         return CPU_ALIASES.get(model, model)
 
     @property

@@ -142,6 +142,7 @@ class SimpleMachine(Machine):
     """The machine of a row."""
 
     type_name = "simple-machine"
+    has_registers = False
     row: Row
 
     def __init__(self, machine_type: MachineType, board: Board) -> None:
@@ -154,10 +155,16 @@ class SimpleMachine(Machine):
         for rule in self.row.sizes:
             rule.check(self)
 
+    def _tell_of_firmware(self, path: str) -> None:
+        from .simple_firmware import check_firmware
+
+        if check_firmware(self.machine_type.name, self.board.target.name, path):
+            self.board.warn(f"firmware '{path}' is not loaded, the ROMs of this board are empty")
+
     def build(self) -> None:
         """Put all parts in place."""
         if self.board.firmware is not None:
-            self.board.warn(f"firmware '{self.board.firmware}' is not loaded, the ROMs of this board are empty")
+            self._tell_of_firmware(self.board.firmware)
         if self.ram is not None:
             self.regions[RAM] = self.ram
         with self.topology.transaction():

@@ -194,6 +194,8 @@ class Host(ABC):
     __slots__ = ("kvm_device", "page_size")
 
     page_size: int
+    described = False
+    """Whether this is a description and no machine; then it plays the part of any."""
     kvm_device: str
     """The path of KVM's device; opening it tells whether there is KVM. Empty where there is none."""
 

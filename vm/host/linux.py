@@ -1,6 +1,7 @@
-"""The real host: this Linux, with facts from /sys and /proc. What its mappings are is in `linux_memory.py`.
+"""The real host: this Linux, with facts from /sys and /proc. How it maps memory is in `linux_mapping.py`, what mappings
+are in `linux_memory.py`.
 
-What a system call is called with is decided in these two, how it is called in `libc.py`. Nothing here knows of
+What a system call is called with is decided in these, how it is called in `libc.py`. Nothing here knows of
 backends, RAMBlocks or slots.
 """
 
@@ -9,20 +10,16 @@ backends, RAMBlocks or slots.
 
 from __future__ import annotations
 
-import errno
 import os
 
-from . import NO_RESERVE_REFUSED, Host, HostFile, HostMemory, HugePages, MemslotLimits
-from .libc import lib, memfd_create, mlockall, munlockall
-from .linux_memory import LinuxFile, LinuxMemory, map_guarded
+from . import Host, HostFile, HostMemory, HugePages, MemslotLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .description import HostDescription
-
-ANONYMOUS_ALIGNMENT = 2 << 20
+    from .linux_memory import LinuxMemory
 
 
 class LinuxHost(Host):
@@ -72,7 +69,7 @@ class LinuxHost(Host):
     @property
     def commit_left(self) -> int | None:
         limit, committed = self._meminfo("CommitLimit"), self._meminfo("Committed_AS")
-        if limit is None or committed is None or self._overcommit_policy() != "2":
+        if limit is None or committed is None or not self.counts_every_page:
             return None
         return limit - committed
 
@@ -162,17 +159,33 @@ class LinuxHost(Host):
 
         return residency(memories, self._proc)
 
+    @property
+    def counts_every_page(self) -> bool:
+        """Whether the kernel counts every page as promised, whatever a mapping says (vm.overcommit_memory=2)."""
+        return self._overcommit_policy() == "2"
+
+    def _overcommit_policy(self) -> str:
+        try:
+            return _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
+        except OSError:
+            return ""  # an unreadable policy is for mmap to find out
+
+    # Memory and files, by a module that machines without memory do not load
+
     def lock_memory(self) -> None:
+        from .libc import lib, mlockall
+
         mlockall(lib.MCL_CURRENT | lib.MCL_FUTURE)
 
     def unlock_memory(self) -> None:
+        from .libc import munlockall
+
         munlockall()
 
     def map_anonymous(self, size: int, share: bool = False, reserve: bool = True, align: int = 0) -> LinuxMemory:
-        flags = lib.MAP_ANONYMOUS
-        if not reserve:
-            flags |= self._no_reserve()
-        return self._map(size, flags, None, 0, share, False, max(align, ANONYMOUS_ALIGNMENT), self.page_size)
+        from .linux_mapping import map_anonymous
+
+        return map_anonymous(self, size, share, reserve, align)
 
     def map_file(
         self,
@@ -185,49 +198,9 @@ class LinuxHost(Host):
         align: int = 0,
         page_size: int = 0,
     ) -> LinuxMemory:
-        if not isinstance(file, LinuxFile):
-            raise TypeError("a file of another host")
-        page_size = page_size or file.page_size
-        flags = 0
-        if not reserve:
-            # Of a file, only private pages outside of hugetlbfs are charged to swap.
-            charged = not share and page_size == self.page_size
-            flags = self._no_reserve() if charged else lib.MAP_NORESERVE
-        return self._map(size, flags, file, offset, share, readonly, align, page_size)
+        from .linux_mapping import map_file
 
-    def _no_reserve(self) -> int:
-        """Return the flag, or refuse as QEMU does where the kernel counts every page whatever the flag says."""
-        if self._overcommit_policy() == "2":
-            raise OSError(errno.EOPNOTSUPP, NO_RESERVE_REFUSED)
-        return lib.MAP_NORESERVE  # type: ignore[no-any-return]  # cffi's constants are untyped
-
-    def _overcommit_policy(self) -> str:
-        try:
-            return _read(f"{self._proc}/sys/vm/overcommit_memory").strip()
-        except OSError:
-            return ""  # an unreadable policy is for mmap to find out
-
-    def _map(
-        self,
-        size: int,
-        flags: int,
-        file: LinuxFile | None,
-        offset: int,
-        share: bool,
-        readonly: bool,
-        align: int,
-        page_size: int,
-    ) -> LinuxMemory:
-        size = -(-size // page_size) * page_size
-        align = max(align, page_size)
-        guard = self.page_size
-        protection = lib.PROT_READ if readonly else lib.PROT_READ | lib.PROT_WRITE
-        flags |= lib.MAP_SHARED if share else lib.MAP_PRIVATE
-        fd = -1 if file is None else file.fd
-        address = map_guarded(size, align, guard, protection, flags, fd, offset)
-        ordinary = page_size == self.page_size and not readonly
-        counted = ordinary and (not share or file is None or file.in_memory)
-        return LinuxMemory(address, size, guard, page_size, share, readonly, counted)
+        return map_file(self, file, size, offset, share, readonly, reserve, align, page_size)
 
     def open_file(self, path: str, readonly: bool = False) -> HostFile:
         # Without O_NONBLOCK, opening a FIFO for reading would wait for somebody to write.
@@ -247,17 +220,16 @@ class LinuxHost(Host):
             return file
 
     def create_memfd(self, name: str, huge_page_size: int | None = None, sealable: bool = False) -> HostFile:
-        flags = lib.MFD_CLOEXEC
-        if sealable:
-            flags |= lib.MFD_ALLOW_SEALING
-        if huge_page_size is not None:
-            flags |= lib.MFD_HUGETLB | (huge_page_size.bit_length() - 1) << lib.MFD_HUGE_SHIFT
-        return LinuxFile(memfd_create(name, flags), self.page_size)
+        from .linux_mapping import create_memfd
+
+        return create_memfd(self, name, huge_page_size, sealable)
 
     def unlink(self, path: str) -> None:
         os.unlink(path)
 
     def _open(self, path: str, flags: int, mode: int = 0) -> HostFile:
+        from .linux_memory import LinuxFile
+
         return LinuxFile(os.open(path, flags, mode), self.page_size)
 
 

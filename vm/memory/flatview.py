@@ -6,7 +6,7 @@ in.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from _bisect import bisect_left, bisect_right
 
 from .intervals import IntervalSet
 from .region import RAM, ROM, ROM_DEVICE

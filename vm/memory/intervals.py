@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from _bisect import bisect_left, bisect_right
+from _bisect import insort_right as insort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

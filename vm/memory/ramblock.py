@@ -5,7 +5,8 @@ The placement and order rules are those observed of QEMU 7.2 over random sequenc
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from _bisect import bisect_left
+from _bisect import insort_right as insort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ Distances and the Heterogeneous Memory Attribute Table (HMAT) have modules of th
 from __future__ import annotations
 
 from ..errors import VMError
-from ..hostmem.backend import MemoryBackend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
     from ..boards.machine import Machine
     from ..boards.smp import CPUSlot
+    from ..hostmem.backend import MemoryBackend
+    from ..objects import UserCreatable
     from ..qom import ObjectTree
     from .hmat import HMAT
 
@@ -75,7 +76,7 @@ class NumaConfiguration:
         """The nodes that there are so far, by number."""
         return [self._nodes[node_id] for node_id in sorted(self._nodes)]
 
-    def uses(self, backend: MemoryBackend) -> bool:
+    def uses(self, backend: UserCreatable) -> bool:
         """Whether `backend` is the memory of a node."""
         return any(node.backend is backend for node in self._nodes.values())
 
@@ -139,6 +140,8 @@ class NumaConfiguration:
             self._uses_mem = True
             node.size = options["mem"]
         elif "memdev" in options:
+            from ..hostmem.backend import MemoryBackend
+
             found = [each for each in self._tree.find(options["memdev"]) if isinstance(each, MemoryBackend)]
             if len(found) != 1:
                 raise VMError(f"memdev={options['memdev']} is ambiguous")

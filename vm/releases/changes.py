@@ -31,6 +31,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "texts": {
+            "hosts": "KVM",
             "bad value": "Invalid parameter '{value}'",
             "unwritable": "Insufficient permission to perform this operation",
             "unreadable": "Insufficient permission to perform this operation",

@@ -16,7 +16,7 @@ import os
 from threading import RLock
 
 from .. import NO_RESERVE_REFUSED, Host, HostFile, HostMemory, HugePages, MemslotLimits
-from ..linux import ANONYMOUS_ALIGNMENT
+from ..linux_mapping import ANONYMOUS_ALIGNMENT
 from .addresses import AddressSpace
 from .files import FileSystem, FileTree, Inode, VirtualFile
 from .memory import VirtualMemory
@@ -37,6 +37,8 @@ UNKNOWN_PHYS_BITS = 52
 
 class VirtualHost(Host):
     """A host made of a description. Any thread may use it."""
+
+    described = True
 
     __slots__ = (
         "_addresses",

@@ -1,0 +1,93 @@
+"""What QEMU has by name, also where ramslot models nothing of it: options, properties of machines, CPU models.
+
+The texts beside this file are recorded from real QEMUs (`tests/recorders/names.py`); each name has the releases
+with it. They are read when something is refused, or a CPU model is named: a machine without either never needs them.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..releases import Release
+
+ANY = "*"
+ACCELERATOR_OPTIONS = ("igd-passthru", "kernel-irqchip", "kvm-shadow-mem")
+"""Options of accelerators that `-machine` takes, and no machine has."""
+ANY_CASE = ("ppc", "ppc64", "ppc64le", "sh4", "sh4eb")
+
+
+def option(name: str, release: Release) -> bool | None:
+    """Whether QEMU's command-line option of that name takes an argument; None if there is none."""
+    for row in _rows("options"):
+        for known, takes_argument, marks in map(parted, row):
+            if known == name and covers(marks, release):
+                return takes_argument
+    return None
+
+
+def object_type(name: str, release: Release) -> bool:
+    """Whether QEMU makes objects of that type."""
+    return any(
+        known == name and covers(marks, release)
+        for row in _rows("object_types")
+        for known, _, marks in map(parted, row)
+    )
+
+
+def machine_property(machine_type: str, name: str, release: Release) -> bool:
+    """Whether QEMU's machine type has a property of that name, with `-` or `_`."""
+    name = name.replace("_", "-")
+    if name in ACCELERATOR_OPTIONS:
+        return True
+    families = (ANY, family_of(machine_type))
+    return any(
+        parted(word)[0] == name and covers(parted(word)[2], release) and any(each in families for each in where)
+        for word, *where in _rows("machine_properties")
+    )
+
+
+def cpu_model(target: str, name: str, release: Release) -> bool:
+    """Whether QEMU for a target takes a CPU model of that name; so it does where the target's are not recorded.
+
+    Observed: POWER and SuperH do not mind the case, and POWER takes a version register for a name.
+    """
+    if target in ANY_CASE:
+        name = name.lower()
+    if target.startswith("ppc") and len(name) == 8 and not set(name) - set("0123456789abcdef"):
+        return True
+    if target.startswith("sparc"):
+        name = name.replace(" ", "-")
+    for targets, *models in _rows("cpu_models"):
+        if target in targets.split(","):
+            found = [known for known, _, marks in map(parted, models) if covers(marks, release)]
+            return (
+                not found or ANY in found or name in ([each.lower() for each in found] if target in ANY_CASE else found)
+            )
+    return True
+
+
+def _rows(subject: str) -> Iterator[list[str]]:
+    with open(f"{__file__.rpartition('/')[0]}/{subject}.txt", encoding="utf-8") as file:
+        for line in file:
+            if not line.startswith("#"):
+                yield line.split()
+
+
+def parted(word: str) -> tuple[str, bool, str]:
+    """Name, whether `=` follows it, and the releases, of `NAME[=][:SINCE-UNTIL]`."""
+    known, _, marks = word.partition(":")
+    return known.removesuffix("="), known.endswith("="), marks
+
+
+def covers(marks: str, release: Release) -> bool:
+    """Whether a release is within `SINCE-UNTIL`; either may be empty, and all of it."""
+    since, _, until = marks.partition("-")
+    return release.covers(since or None, until or None)
+
+
+def family_of(machine_type: str) -> str:
+    """A machine type's name without a version at its end."""
+    stem, _, version = machine_type.rpartition("-")
+    return stem if stem and version[:1].isdigit() and version.replace(".", "").isdigit() else machine_type
