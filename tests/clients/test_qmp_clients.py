@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qemu.qmp import EventListener, ExecInterruptedError, ExecuteError, QMPClient
+from qemu.qmp import ConnectError, EventListener, ExecInterruptedError, ExecuteError, QMPClient
 
 from ramslot.schema import contract
 from ramslot.vm.releases import find_release
@@ -31,12 +31,20 @@ async def ask(client: QMPClient, command: str, **arguments: object) -> Any:
 
 def talk(program: Program, conversation: Callable[[QMPClient], Awaitable[None]], name: str = "qmp.sock") -> None:
     """Hold a conversation through the library, from connecting to disconnecting."""
-    path = program.folder / name
-    wait_for(path.exists, "socket")
+    async def connected() -> QMPClient:
+        # The socket has a name before it listens.
+        while True:
+            client = QMPClient("test")
+            try:
+                await client.connect(str(program.folder / name))
+                return client
+            except ConnectError:
+                await client.disconnect()
+                assert program.process.poll() is None, program.process.communicate()
+                await asyncio.sleep(0.005)
 
     async def run() -> None:
-        client = QMPClient("test")
-        await client.connect(str(path))
+        client = await connected()
         try:
             await conversation(client)
         finally:

@@ -259,7 +259,7 @@ def test_blocks_of_old_s390_machines_leave_the_memory_map(version: str, size: st
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("option", ["cap-htm=on", "cap-rpt-invalidate=on", "cap-htm=off"])
+@pytest.mark.parametrize("option", ["cap-htm=on", "cap-rpt-invalidate=on", "cap-htm=off", "memory.size=0"])
 def test_what_emulation_lacks(option: str, folder: Path) -> None:
     found = list(differences([0, 0], "ppc64", f"-M pseries,{option}", folder))
     assert not found, "\n".join(found)

@@ -26,6 +26,13 @@ X86 = f"""
 -M pc,vmport=perhaps
 -M pc,vmport=auto
 -M pc,hpet=
+-M pc -m 1G,maxmem=18446744073709551615B
+-M q35 -m 1G,slots=1,maxmem=18446744073709551615B
+-M pc -m 1G,slots=1,maxmem=18446744073709547520B
+-M q35 -m 1G,slots=1,maxmem=18446744073709547520B
+-M none -object memory-backend-file,id=m,mem-path=empty.bin,size=18446744073709551615B
+-M none -object memory-backend-file,id=m,mem-path=small.img,size=18446744073709551615B
+-M none -object memory-backend-memfd,id=m,size=18446744073709551615B
 -M none,mem-merge=2
 -M none,mem-merge=ON
 -M none,dump-guest-core=maybe

@@ -120,8 +120,11 @@ class PCMachine(X86Machine):
         if self.max_ram_size > self.ram_size:
             if self.max_ram_size % PAGE:
                 raise VMError(f"maximum memory size must by aligned to multiple of {PAGE} bytes")
-            device_memory = self.topology.container("device-memory", self.device_memory_size())
-            self.place(self.system, round_up(high_start + high), device_memory, self)
+            size, address = self.device_memory_size(), round_up(high_start + high)
+            if (address + size) >> 64:
+                raise VMError(f"unsupported amount of maximum memory: {self.max_ram_size:x}")
+            device_memory = self.topology.container("device-memory", size)
+            self.place(self.system, address, device_memory, self)
 
     def device_memory_size(self) -> int:
         """Bytes that memory devices may fill."""
@@ -151,7 +154,7 @@ class PCMachine(X86Machine):
             end = round_up(end)
             if self.hole64_after_device_memory:
                 end += self.device_memory_size()
-        return round_up(end) + self.pci_hole64_size - 1
+        return (round_up(end) + self.pci_hole64_size - 1) % (1 << 64)  # it wraps, as in QEMU
 
     # ROMs
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..objects import ObjectDefaults
 
 ON_OFF_AUTO = ("auto", "on", "off")
+MASK_64 = (1 << 64) - 1
 QEMU_NUL = "\udcc0\udc80"
 """How the zero character gets into a path of QEMU's: by the bytes C0 80, as Python's file names spell them."""
 PMEM_WARNING = (
@@ -183,7 +184,7 @@ def map_backing_store(
     A file that ends before the offset is refused: QEMU 8.1 and newer map it, and die of SIGBUS when that is touched.
     """
     page_size = file.page_size
-    length = backend.length
+    length = backend.length & MASK_64  # all of it wraps, as in QEMU
     file_size = _size(file)
     if file_size is not None and 0 < file_size < offset + length:
         if offset:
