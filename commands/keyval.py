@@ -28,7 +28,14 @@ _IDENTIFIER_CHARACTERS = _NAME_CHARACTERS | {"."}
 
 
 class OptionError(Exception):
-    """An option text is refused; `str(error)` is QEMU's text without the option's name before it."""
+    """An option text is refused; `str(error)` is QEMU's text without the option's name before it.
+
+    `hint` may name the remedy.
+    """
+
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 def is_identifier(text: str) -> bool:

@@ -89,6 +89,8 @@ def _more_phys_bits(match: re.Match[str], _config: Config | None) -> str | None:
 
 def _nodes_and_ram(match: re.Match[str], _config: Config | None) -> str:
     nodes, ram = int(match[1], 16), int(match[2], 16)
+    if not nodes:
+        return "no node has memory: -object memory-backend-ram,id=ID,size=SIZE -numa node,memdev=ID gives one"
     difference = f"they are {option_size(abs(nodes - ram))} too {'large' if nodes > ram else 'small'}"
     return f"-m {option_size(nodes)} fits the nodes; for -m {option_size(ram)} {difference}"
 

@@ -61,7 +61,7 @@ def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str 
         parser.settings.question = answered.question
     except OptionError as error:
         messages = [*parser.settings.warnings, parser.context.located(str(error))]
-        raise CommandLineError(messages, parser.config) from None
+        raise CommandLineError(messages, error.hint, parser.config) from None
     return parser.settings
 
 

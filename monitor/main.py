@@ -68,7 +68,7 @@ def _main() -> int:
         from ..commands.remedies import remedy
         from .program import tell_hint
 
-        tell_hint(remedy(str(error), None, error.config))
+        tell_hint(remedy(str(error), error.hint, error.config))
         return 1
     if settings.question is not None:
         from .answers import answer
@@ -91,7 +91,7 @@ def _check_machine(name: str, target: str | None, release: Release) -> None:
     try:
         find_machine_type(name, target, release)
     except VMError as error:
-        raise OptionError(str(error)) from None
+        raise OptionError(str(error), error.hint) from None
 
 
 def _run(settings: Settings, report_started: Callable[[], None] | None = None) -> int:

@@ -15,9 +15,10 @@ class CommandLineError(Exception):
     is the last of them.
     """
 
-    def __init__(self, messages: list[str], config: Config | None = None) -> None:
+    def __init__(self, messages: list[str], hint: str | None = None, config: Config | None = None) -> None:
         super().__init__(messages[-1])
         self.messages = messages
+        self.hint = hint
         self.config = config
         """What had been read before the mistake."""
 

@@ -31,6 +31,7 @@ async def ask(client: QMPClient, command: str, **arguments: object) -> Any:
 
 def talk(program: Program, conversation: Callable[[QMPClient], Awaitable[None]], name: str = "qmp.sock") -> None:
     """Hold a conversation through the library, from connecting to disconnecting."""
+
     async def connected() -> QMPClient:
         # The socket has a name before it listens.
         while True:

@@ -21,7 +21,7 @@ from .kernel import MIB, POOL, Add, guest_mappings, pool
 @pytest.fixture
 def vm() -> Iterator[VirtualMachine]:
     config = Config()
-    config.machine_type = "none"
+    config.machine_type, config.qemu = "none", "11.1"  # which has all backends
     before = guest_mappings(), sorted(os.listdir("/proc/self/fd"))
     vm = VirtualMachine(config)
     yield vm

@@ -179,7 +179,7 @@ def test_a_machine_in_hugetlbfs(huge_pages: None, mount: Mount) -> None:
     assert re.search(r"pc.ram +2 MiB .* 0x0000000000800000$", done.stdout, re.MULTILINE), done
     done = ramslot(*options[:3], "64M", *options[4:])
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "ramslot: unable to map backing store for guest RAM: Cannot allocate memory\n"
+    assert done.stderr.startswith("ramslot: unable to map backing store for guest RAM: Cannot allocate memory\nhint: ")
     assert pool("free") == pool("nr")
 
 
@@ -242,7 +242,7 @@ def test_only_whole_huge_pages_can_be_bound(add: Add, vm: VirtualMachine, huge_p
         (
             {"hugetlb": True, "hugetlbsize": HUGE, "size": 3 * MIB},
             f"failed to resize memfd to {3 * MIB}: Invalid argument",
-            r"the size must be a multiple of the page size, 2 MiB",
+            r"3M is no multiple of the 2 MiB pages: size=2M or 4M",
         ),
     ],
 )
@@ -366,7 +366,10 @@ def test_shared_memory_has_no_name(add: Add, vm: VirtualMachine) -> None:
 def test_a_limit_on_address_space_is_an_error_and_the_process_lives() -> None:
     command = "object_add memory-backend-ram,id=m,size=4G"
     done = ramslot("-M", "none", "--keep-going", "-c", command, "-c", "info memdev", limit="ulimit -v 2000000")
-    assert done.stderr == f"ramslot: -c '{command}': Error: cannot set up guest memory 'm': Cannot allocate memory\n"
+    told = (
+        f"ramslot: -c '{command}': Error: cannot set up guest memory 'm': Cannot allocate memory\nhint: the limit on "
+    )
+    assert done.stderr.startswith(told)
     assert (done.returncode, done.stdout) == (1, "\n")
 
 

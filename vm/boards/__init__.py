@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from .machine_type import MachineType
     from .targets import Target
 
+MODELLED = ("7.2",)
+"""The releases whose machine types are modelled; of others there is `none`."""
 UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"
 
 
 def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
-    """All machine types of a target that a release of QEMU has."""
-    for family in target.families:
+    """All machine types of a target that a release of QEMU has, as far as they are modelled."""
+    for family in target.families if release.name in MODELLED else target.families[:1]:
         yield from load(f"{__name__}.{family}").machine_types(target, release)
 
 
@@ -42,5 +44,13 @@ def find_machine_type(name: str | None, target_name: str | None, release: Releas
             if matches:
                 return machine_type, target
         if name is None:
-            raise VMError("No machine specified, and there is no default\nUse -machine help to list supported machines")
-    raise VMError(UNSUPPORTED)
+            text = "No machine specified, and there is no default\nUse -machine help to list supported machines"
+            raise VMError(text, hint=_other_release(release))
+    raise VMError(UNSUPPORTED, hint=_other_release(release))
+
+
+def _other_release(release: Release) -> str | None:
+    """What to say of a machine type that this release may have."""
+    if release.name in MODELLED:
+        return None
+    return f"of QEMU {release.name} only the machine none is modelled; --qemu {MODELLED[0]} has all"
