@@ -127,7 +127,7 @@ def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, d
     from .keyval import BAD_IDENTIFIER, is_identifier, parse_opts
 
     pairs: dict[str, list[str]] = {}
-    for key, value in parse_opts(words["object"], "qom-type"):
+    for key, value in parse_opts(words.get("object", ""), "qom-type"):
         pairs.setdefault(key, []).append("on" if value is None else value)
     name = pairs.get("id", [None])[0]
     if name is not None:
@@ -136,6 +136,11 @@ def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, d
         if name in vm.option_ids or not is_identifier(name):
             print(mistake, file=sys.stderr)
             raise HMPError('Try "help object_add" for more information\n')
+    type_name = pairs.get("qom-type", [""])[-1]
+    if name is None and type_name and type_name not in object_types(vm.release):
+        from ..vm.types import refused_type
+
+        raise VMError(refused_type(type_name, vm.release))
     try:
         return "object-add", from_options(pairs, vm.release, parse_size)
     except ArgumentError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..vm.memory.region import CONTAINER
 from ..vm.qom import Container, QOMObject
 from .hmp import Flag, HMPCommand, fixed
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..vm.memory.flatview import FlatRange
     from ..vm.memory.ramblock import RAMBlock
     from ..vm.memory.region import MemoryRegion
+    from ..vm.releases import Release
     from . import Arguments, Context
 
 ADDRESS_MASK = (1 << 64) - 1
@@ -64,7 +66,7 @@ def _ramblock(block: RAMBlock) -> dict[str, Any]:
 
 def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
     """The trees of all address spaces, then those of the regions that aliases in them point to."""
-    walk = _TreeWalk(arguments.get("disabled", False), arguments.get("owner", False))
+    walk = _TreeWalk(arguments.get("disabled", False), arguments.get("owner", False), context.vm.release)
     roots: dict[MemoryRegion, list[str]] = {}
     for space in context.vm.topology.spaces:
         roots.setdefault(space.root, []).append(space.name)
@@ -79,7 +81,8 @@ def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
 class _TreeWalk:
     """Describes regions with all below them, and remembers the targets of the aliases on the way."""
 
-    def __init__(self, disabled: bool, owner: bool) -> None:
+    def __init__(self, disabled: bool, owner: bool, release: Release) -> None:
+        self._release = release
         self._disabled = disabled
         self._owner = owner
         self._targets: dict[MemoryRegion, None] = {}
@@ -99,7 +102,7 @@ class _TreeWalk:
             "start": start & ADDRESS_MASK,
             "end": start + max(region.size - 1, 0) & ADDRESS_MASK,
             "priority": region.priority,
-            "type": region.type_text,
+            "type": _type_text(region, self._release),
             "enabled": region.enabled,
         }
         if region.alias is not None:
@@ -138,20 +141,30 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
             described["root"] = root.name
         in_slots = context.vm.accelerator.in_kernel and context.vm.machine.memory_space in spaces
         slots = context.vm.accelerator.slots if in_slots else None
-        owner = arguments.get("owner", False)
-        described["ranges"] = [_range(flat_range, slots, owner) for flat_range in spaces[0].view.ranges]
+        owner, release = arguments.get("owner", False), context.vm.release
+        described["ranges"] = [_range(flat_range, slots, owner, release) for flat_range in spaces[0].view.ranges]
         views.append(described)
     return views
 
 
-def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool) -> dict[str, Any]:
+def _type_text(region: MemoryRegion, release: Release) -> str:
+    """The type as a release shows it: what no device answers is i/o, or since QEMU 11.1 a container."""
+    text = region.type_text
+    if text != "i/o" or not release.settings("mtree").get("containers", True):
+        return text
+    while region.alias is not None:
+        region = region.alias
+    return CONTAINER if region.kind == CONTAINER or region.unassigned else text
+
+
+def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool, release: Release) -> dict[str, Any]:
     region = flat_range.region
     size = flat_range.end - flat_range.start
     described = {
         "start": flat_range.start,
         "end": flat_range.end - 1,
         "priority": region.priority,
-        "type": "rom" if flat_range.readonly else region.type_text,
+        "type": "rom" if flat_range.readonly else _type_text(region, release),
         "name": region.name,
         "offset": flat_range.offset,
         "readonly": flat_range.readonly,

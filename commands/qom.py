@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..vm.machine import VirtualMachine
+    from ..vm.releases import Release
     from . import Arguments, Context
 
 BAD_LIST = "Parameter 'null' expects list of uint64 values or ranges"
@@ -21,7 +22,8 @@ BAD_LIST = "Parameter 'null' expects list of uint64 values or ranges"
 def qom_list(context: Context, arguments: Arguments) -> list[dict[str, str]]:
     """Properties and children of an object."""
     node = context.vm.tree.resolve(arguments["path"])
-    return [{"name": name, "type": type_name} for name, type_name in node.list_properties()]
+    release = context.vm.release
+    return [{"name": name, "type": _type_text(type_name, release)} for name, type_name in node.list_properties()]
 
 
 def qom_list_get(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
@@ -63,16 +65,26 @@ def qom_set(context: Context, arguments: Arguments) -> Any:
 
 def query_qom_tree(context: Context, arguments: Arguments) -> dict[str, Any]:
     """An object with all below it, children by name."""
-    return _subtree(context.vm.tree.resolve(arguments.get("path", "/machine")))
+    return _subtree(context.vm.tree.resolve(arguments.get("path", "/machine")), context.vm.release)
 
 
-def _subtree(node: QOMObject) -> dict[str, Any]:
+def _subtree(node: QOMObject, release: Release) -> dict[str, Any]:
     children = node.children
     return {
         "name": node.name,
-        "type": node.type_name,
-        "children": [_subtree(children[name]) for name in sorted(children)],
+        "type": _type_text(node.type_name, release),
+        "children": [_subtree(children[name], release) for name in sorted(children)],
     }
+
+
+def _type_text(text: str, release: Release) -> str:
+    """A type, or a child or link of it, as a release names it."""
+    for name, earlier in release.settings("type names").items():
+        if text == name:
+            return str(earlier)
+        if text.endswith(f"<{name}>"):
+            return text.replace(f"<{name}>", f"<{earlier}>")
+    return text
 
 
 def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any]]:

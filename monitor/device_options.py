@@ -122,7 +122,8 @@ class DeviceOptions:
             if label in used:
                 raise OptionError(f"Device '{label}' is in use")
             used.add(label)
-            settings.monitors.append(MonitorSettings(where, label, mode, pretty))
+            compatible = label if label.startswith("compat_monitor") else f"compat_monitor{len(settings.monitors)}"
+            settings.monitors.append(MonitorSettings(where, monitor.get("id", compatible), label, mode, pretty))
             if mode == "readline":
                 settings.console_replaced = True
         self.context.where = ""

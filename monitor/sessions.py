@@ -32,6 +32,9 @@ class QMPMonitor(FrontEnd):
         self._pretty = pretty
         self._session = self._new_session()
         self._context: Context | None = None
+        self._late_events: tuple[str, ...] = program.release.settings("events").get("after answers", ())
+        self._held: list[bytes] | None = None
+        """Such events of the command that runs."""
         self._pumping = False
         self._cancellation: Cancellation | None = None
 
@@ -73,7 +76,9 @@ class QMPMonitor(FrontEnd):
     def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
         """Tell the client of an event."""
         event = self._session.event(name, data, seconds, microseconds)
-        if event:
+        if event and self._held is not None and name in self._late_events:
+            self._held.append(event)
+        elif event:
             self._chardev.write(event)
 
     def pump(self) -> None:
@@ -107,10 +112,13 @@ class QMPMonitor(FrontEnd):
             return
         if self._context is None:
             self._context = self._program.new_context()
+        if self._late_events:
+            self._held = []
         try:
             result = execute(self._context, request.command, request.arguments)
         except Exception as error:
             self._answer(session, request, None, error)
+            self._let_events_go()
             return
         if is_task(result):
             running = self._program.worker.start(
@@ -119,6 +127,12 @@ class QMPMonitor(FrontEnd):
             self._cancellation = running if session.busy and request.command not in GOES_ON else None
         else:
             self._chardev.write(session.reply(request, result))
+        self._let_events_go()
+
+    def _let_events_go(self) -> None:
+        held, self._held = self._held, None
+        for event in held or ():
+            self._chardev.write(event)
 
     def _finish(self, session: QMPSession, request: Request, value: Any, error: Exception | None) -> None:
         if session is self._session:

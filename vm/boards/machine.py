@@ -164,6 +164,7 @@ class Machine(QOMObject):
         self.unattached = self.add_child("unattached", Container())
         self.system = self.unattached.own_region(self.topology.container("system"))
         self.io = self.unattached.own_region(self.topology.io("io", IO_SPACE_SIZE))
+        self.io.unassigned = True
         self.unattached.add_child("sysbus", Device("System"))
         self.memory_space = self.topology.add_space("memory", self.system)
         self.topology.add_space("I/O", self.io)

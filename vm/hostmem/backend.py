@@ -146,6 +146,8 @@ class MemoryBackend(UserCreatable):
         """Make the memory exist; `name` is the object's id. Raises `VMError` with nothing left behind."""
         if self.prealloc and not self.reserve:
             raise VMError("'prealloc=on' and 'reserve=off' are incompatible")
+        if not self.size:
+            raise VMError("can't create backend with size 0")
         object_id = name
         if self.x_use_canonical_path_for_ramblock_id:
             name = f"/objects/{name}"

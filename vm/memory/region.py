@@ -55,6 +55,7 @@ class MemoryRegion:
         "ram_block",
         "spaces",
         "topology",
+        "unassigned",
     )
 
     def __init__(self, topology: MemoryTopology, kind: str, name: str, size: int) -> None:
@@ -76,6 +77,8 @@ class MemoryRegion:
         self.alias: MemoryRegion | None = None
         self._alias_offset = 0
         self.ram_block: RAMBlock | None = None
+        self.unassigned = False
+        """Whether this takes accesses that no device answers."""
         self.owner: object = None
         """The object that the region belongs to, for `info mtree -o`."""
         self._subregions: dict[MemoryRegion, None] = {}

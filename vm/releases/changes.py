@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
-    "10.0": {},
+    "10.0": {
+        "mtree": {"containers": False},  # what no device answers is i/o
+        "objects": {"monitors": False},  # are objects of users since
+    },
     "7.2": {
         # wire
         "dirty rate": {"whole seconds": True},
         "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
     },
     "5.2": {
+        "events": {"after answers": ("RESET", "SHUTDOWN")},  # told when the command was answered
+        "type names": {"memory-region": "qemu:memory-region"},
         # wire
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
