@@ -129,18 +129,14 @@ def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, d
     pairs: dict[str, list[str]] = {}
     for key, value in parse_opts(words.get("object", ""), "qom-type"):
         pairs.setdefault(key, []).append("on" if value is None else value)
-    name = pairs.get("id", [None])[0]
+    # The id is looked for in the text as it is, also where that has a comma for a value.
+    name = pairs.get("id", [None])[0] or words.get("object", "").partition(",id=")[2].partition(",")[0] or None
     if name is not None:
         pairs["id"] = [name]
         mistake = f"Duplicate ID '{name}' for object" if name in vm.option_ids else BAD_IDENTIFIER
         if name in vm.option_ids or not is_identifier(name):
             print(mistake, file=sys.stderr)
             raise HMPError('Try "help object_add" for more information\n')
-    type_name = pairs.get("qom-type", [""])[-1]
-    if name is None and type_name and type_name not in object_types(vm.release):
-        from ..vm.types import refused_type
-
-        raise VMError(refused_type(type_name, vm.release))
     try:
         return "object-add", from_options(pairs, vm.release, parse_size)
     except ArgumentError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ..vm.sizes import option_size, size_to_str
+from ..vm.sizes import exact_size, option_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _fewer_bits(match: re.Match[str], config: Config | None) -> str | None:
     if config is None or config.ram_size is None:
         return None
     fits = (config.max_ram_size or config.ram_size) - int(match[2])
-    room = f"at most {size_to_str(fits)}" if fits > 0 else ""
+    room = f"at most {exact_size(fits)}" if fits > 0 else ""
     if config.machine_options.get("highmem") == "off":
         return f"highmem=on, or {room}" if room else "highmem=on"
     return f"{room} with the {match[1]} address bits of this CPU" if room else None

@@ -79,7 +79,7 @@ def _no_option(word: str, release: Release) -> str:
     """What is said of an option that is not ours: QEMU may have it."""
     from ..vm.known import option
 
-    known = option(word.lstrip("-"), release)
+    known = option(word.removeprefix("-").removeprefix("-"), release)
     return "invalid option" if known is None else "this option is not modelled (QEMU has it)"
 
 

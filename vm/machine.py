@@ -239,7 +239,7 @@ class VirtualMachine:
 
         if name == "host" and (self.host.described or self.accelerator.in_kernel):
             return
-        if not cpu_model(self.target.arch, name, self.release):
+        if name not in self.machine.own_cpu_models and not cpu_model(self.target.arch, name, self.release):
             raise VMError(f"unable to find CPU model '{name}'")
         if name == "host":
             raise VMError(f"CPU model 'host' requires {self.release.settings('texts').get('hosts', 'KVM or HVF')}")

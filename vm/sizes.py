@@ -107,10 +107,17 @@ def size_to_str(size: int) -> str:
 
 def option_size(size: int) -> str:
     """Return `size` bytes exactly, as options take them: in the largest unit that leaves a whole number."""
-    for shift, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
-        if size and size % (1 << shift) == 0:
-            return f"{size >> shift}{suffix}"
-    return f"{size}B"
+    number, unit = exact_size(size).split()
+    return f"{number}{unit[0]}"
+
+
+def exact_size(size: int) -> str:
+    """Return `size` bytes exactly for people: in the largest unit that leaves a whole number."""
+    unit = 0
+    while size and size % 1024 == 0 and unit < 4:
+        size >>= 10
+        unit += 1
+    return f"{size} {_UNITS[unit]}"
 
 
 def round_ram_size(size: int) -> int:

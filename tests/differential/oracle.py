@@ -112,8 +112,13 @@ def finish(process: subprocess.Popen[bytes], questions: Sequence[str], program: 
         process.communicate()
         raise
     # QEMU's boards say `qemu` here and there.
-    said = re.sub(rf"^({re.escape(program)}|qemu): ", "", errors.decode(), flags=re.MULTILINE)
+    said = re.sub(rf"^({re.escape(program)}|qemu): ", "", without_hints(errors.decode()), flags=re.MULTILINE)
     return Outcome(list(replies(output.decode(), questions)), said, process.returncode)
+
+
+def without_hints(errors: str) -> str:
+    """What ramslot says on stderr without what QEMU has not."""
+    return re.sub(r"^hint: .*\n", "", errors, flags=re.MULTILINE)
 
 
 def replies(output: str, questions: Sequence[str]) -> Iterable[str]:
@@ -198,7 +203,7 @@ def compare(
     theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
     ours = start(our_command(arch, [*words, *QUIET], release), folder / "ours")
     outcome = finish(ours, questions, "ramslot")
-    outcome.errors = re.sub(r"^hint: .*\n", "", outcome.errors.replace(f"{folder}/ours/", ""), flags=re.MULTILINE)
+    outcome.errors = outcome.errors.replace(f"{folder}/ours/", "")
     found = texts(outcome)
     key = f"{arch} {options} | {digest(chr(10).join(questions))}"
     if theirs is None:

@@ -242,7 +242,7 @@ def test_only_whole_huge_pages_can_be_bound(add: Add, vm: VirtualMachine, huge_p
         (
             {"hugetlb": True, "hugetlbsize": HUGE, "size": 3 * MIB},
             f"failed to resize memfd to {3 * MIB}: Invalid argument",
-            r"3M is no multiple of the 2 MiB pages: size=2M or 4M",
+            r"3 MiB is no multiple of the 2 MiB pages: size=2M or 4M",
         ),
     ],
 )

@@ -78,7 +78,7 @@ ASKED = [
     ),
     (
         "--host nodes=1,memory=16G,hugepages-2M=5000 -M none -object memory-backend-memfd,id=m,size=8193M,hugetlb=on",
-        "8193M is no multiple of the 2 MiB pages: size=8G or 8194M",
+        "8193 MiB is no multiple of the 2 MiB pages: size=8G or 8194M",
         "--host nodes=1,memory=16G,hugepages-2M=5000 -M none -object memory-backend-memfd,id=m,size=8194M,hugetlb=on",
     ),
     (

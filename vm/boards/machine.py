@@ -111,6 +111,8 @@ class Machine(QOMObject):
     abstract = True
     starts_without_ram = False
     """Whether `memory.size=0` is no mistake; QEMU dies of it on most boards that have RAM by default."""
+    own_cpu_models: tuple[str, ...] = ()
+    """Names of CPU models that the machine has besides its target's."""
     has_registers = True
     """Whether the regions of the board's devices are there; else what is no memory is not known."""
     numa_supported = False

@@ -98,6 +98,7 @@ class PseriesMachine(Machine):
     type_name = "spapr-machine"
     abstract = True
     starts_without_ram = True
+    own_cpu_models = ("max",)
     numa_supported = True
     default_cpu_type = "power9_v2.0-powerpc64-cpu"
     ic_mode = "dual"

@@ -7,7 +7,7 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool, take_int
-from ..sizes import option_size, size_to_str
+from ..sizes import exact_size, option_size, size_to_str
 from .backend import MemoryBackend, any_time
 from .file import map_backing_store
 
@@ -65,7 +65,7 @@ class MemfdBackend(MemoryBackend):
             if self.size % file.page_size:
                 below = self.size // file.page_size * file.page_size
                 legal = " or ".join(option_size(size) for size in (below, below + file.page_size) if size)
-                whole = f"{option_size(self.size)} is no multiple of the {size_to_str(file.page_size)} pages"
+                whole = f"{exact_size(self.size)} is no multiple of the {size_to_str(file.page_size)} pages"
                 hint = f"{whole}: size={legal}"
             file.close()
             raise VMError(f"failed to resize memfd to {self.size}: {error.strerror}", hint=hint) from None
