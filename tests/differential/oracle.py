@@ -69,13 +69,13 @@ def our_command(arch: str, options: Iterable[str], release: str = DEFAULT) -> li
 
 @cache
 def qemu(arch: str, release: str = DEFAULT) -> str | None:
-    """The program that is QEMU `release` for `arch`; in CI it must be there."""
+    """The program that is QEMU `release` for `arch`; in CI it must be there, the default's and any that was installed."""
     for program in (f"{ORACLES}/{release}/bin/qemu-system-{arch}", shutil.which(f"qemu-system-{arch}")):
         if program is not None and os.path.exists(program):
             version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
             if version.startswith(f"QEMU emulator version {release}."):
                 return program
-    if os.environ.get("CI"):
+    if os.environ.get("CI") and (release == DEFAULT or os.path.isdir(f"{ORACLES}/{release}")):
         pytest.fail(f"CI must ask a qemu-system-{arch} of version {release} anew")
     return None
 
