@@ -23,14 +23,15 @@ USAGE = """\
 usage: {program} versions list
        {program} versions diff A B [-json] [options]
 
-list shows the versions of QEMU that ramslot can be.
+list shows the versions of QEMU that ramslot can be, and which machines of theirs
+are modelled.
 
 diff shows what the same options give in A and in B, and which version on the way
 from one to the other changed it: machine properties, RAMBlocks, the memory map,
 defaults of objects, the QMP schema. A and B are versions of QEMU, or machine
 types of one QEMU:
 
-    {program} versions diff 7.2 11.1 -M pc -m 6G
+    {program} versions diff 7.2 11.1 -M none
     {program} versions diff pc-i440fx-2.1 pc -m 6G,slots=2,maxmem=8G
 
 Nothing is mapped: without -host the machines are made on a virtual host. The exit
@@ -60,12 +61,14 @@ def run_versions_command(program: str, words: list[str]) -> int:
 
 
 def _list() -> str:
+    from ..vm.boards import MODELLED
     from ..vm.releases import DEFAULT
 
     lines = []
     for name in VERSIONS:
-        release = find_release(name)
-        lines.append(f"{name:<6} QEMU {release.full_name}{' (default)' if name == DEFAULT else ''}\n")
+        machines = "all machines" if name in MODELLED else "the machine none"
+        default = ", the default" if name == DEFAULT else ""
+        lines.append(f"{name:<6} QEMU {find_release(name).full_name}: {machines}{default}\n")
     return "".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -186,3 +187,25 @@ def test_who_waits_is_told_of_a_failure(launch: Launch) -> None:
     with pytest.raises(QMPError, match=r"^the host has no page for the guest at 0x1000000: memory-backend-ram "):
         client.call("guest-run", length=64 << 20, wait=True)
     assert client.event("GUEST_ENDED")["data"]["status"] == "failed"
+
+
+@on_all
+def test_a_page_that_is_gone_ends_nobody(launch: Launch, accelerator: str, tmp_path: Path) -> None:
+    """A file that somebody truncates under a guest, and two clients that go on."""
+    path = tmp_path / "ram"
+    backend = f"memory-backend-file,id=b,mem-path={path},share=on,size=16M"
+    program = launch("-object", backend, "-accel", accelerator, *TWO, machine="none,memory-backend=b")
+    first, second = program.client(), program.client("two.sock")
+    first.call("cont")
+    os.truncate(path, 5 << 20)
+    gone = rf"^the host has no page for the guest at 0x500000: memory-backend-file 'b' \+ 0x500000: the file {path} ends at"
+    for mode in ("write", "read", "pattern"):
+        with pytest.raises(QMPError, match=gone):
+            first.call("guest-run", mode=mode, length=16 << 20, wait=True)
+        assert second.call("query-status")["running"]
+    second.call("calc-dirty-rate", **{"calc-time": 1, "sample-pages": 4096})
+    wait_for(lambda: second.call("query-dirty-rate")["status"] != "measuring", "end of sampling")
+    assert second.call("query-address", address=8 << 20)["ramblock"]["name"] in ("b", "/objects/b")
+    os.truncate(path, 16 << 20)
+    first.call("guest-run", mode="write", length=16 << 20, wait=True)
+    assert second.call("query-guest")["status"] == "completed"

@@ -17,6 +17,7 @@ import pytest
 from ramslot.commands import Context
 from ramslot.commands.host import HMP, query_host
 from ramslot.schema import contract
+from ramslot.vm.accel.guest import GuestJob
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host import Host, HostMemory, MissingPage, open_host
@@ -443,3 +444,20 @@ def test_what_this_machine_tells() -> None:
     assert sum(each["size"] for each in told["users"][0]["resident"]) == 4 * MIB
     assert [node["node"] for node in told["nodes"]] == list(LinuxHost().nodes)
     assert "4 MiB" in HMP[0].render(told, {})
+
+
+def test_a_guest_of_sixteen_tebibytes_is_written_over_and_takes_nothing() -> None:
+    def resident() -> int:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with VirtualMachine(configured(ram_size=16 * TIB), open_host("nodes=8,memory=4T")) as vm:
+        before = resident()
+        vm.cont()
+        written = run_now(vm.start_guest(GuestJob(0, 16 * TIB, "pattern", value=3)))
+        read = run_now(vm.start_guest(GuestJob(0, 16 * TIB, "read")))
+        pages = 16 * TIB // 4096
+        assert (written.status, written.accesses, read.accesses) == ("completed", pages, pages)
+        assert read.sum == (3 * pages + 4096 * (pages * (pages - 1) // 2)) % (1 << 64)
+        assert resident() - before < 16 * MIB
+        assert vm.host.available_memory == 16 * TIB
