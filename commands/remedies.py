@@ -131,6 +131,19 @@ def _other_type(match: re.Match[str], config: Config | None) -> str | None:
     )
 
 
+def _distributions_machine(_match: re.Match[str], config: Config | None) -> str | None:
+    from ..vm.known.distributions import upstream_machine
+
+    found = upstream_machine(config.machine_type) if config is not None and config.machine_type is not None else None
+    if config is None or found is None:
+        return None
+    upstream, whose = found
+    bits = (
+        "; -hpb is -cpu MODEL,host-phys-bits=on" if config.machine_type and config.machine_type.endswith("-hpb") else ""
+    )
+    return f"{config.machine_type} is a machine type of {whose}; upstream {upstream} is what it comes from{bits}"
+
+
 def _said(text: str) -> Remedy:
     return lambda match, _config: match.expand(text)
 
@@ -167,6 +180,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     r"Parameter 'qom-type' does not accept value '(.+)'": _other_type,
     r"invalid object type: (.+)": _other_type,
+    r"unsupported machine type": _distributions_machine,
     r"^Invalid RAM size, should be (\d+) ([KMG])iB": _said(r"-m \1\2"),
 }
 """By the error's text, which is QEMU's own."""

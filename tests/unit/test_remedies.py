@@ -149,3 +149,30 @@ def test_memory_that_nothing_uses_is_told_of() -> None:
     for used in (f"-m 1G {BACKEND},size=1G -machine memory-backend=m", f"-m 1G,slots=1,maxmem=2G {BACKEND},size=1G"):
         assert run(used, "info status").stderr == ""
     assert run(f"-M none {BACKEND},size=1G", "info status").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream"),
+    [
+        ("pc-q35-rhel9.2.0", "Red Hat Enterprise Linux; upstream pc-q35-7.2 is what it comes from"),
+        ("pc-i440fx-noble", "Ubuntu; upstream pc-i440fx-8.2 is what it comes from"),
+        (
+            "pc-i440fx-jammy-hpb",
+            "Ubuntu; upstream pc-i440fx-6.2 is what it comes from; -hpb is -cpu MODEL,host-phys-bits=on",
+        ),
+        ("pc+pve0", "Proxmox VE; upstream pc is what it comes from"),
+        ("pc-q35-8.1+pve0", "Proxmox VE; upstream pc-q35-8.1 is what it comes from"),
+    ],
+)
+def test_names_of_distributions(name: str, upstream: str) -> None:
+    said = run(f"-M {name}", "info status").stderr.splitlines()
+    assert said[0].endswith("unsupported machine type")
+    assert said[-1] == f"hint: {name} is a machine type of {upstream}"
+    for other in ("pc-q35-rhel6.6.0", "pc-nonesuch", "zzz"):
+        assert "hint" not in run(f"-M {other}", "info status").stderr
+
+
+def test_machines_of_other_releases() -> None:
+    told = run("--qemu 11.1 -M q35", "info status").stderr.splitlines()
+    assert told[-1] == "hint: of QEMU 11.1 only the machine none is modelled; --qemu 7.2 has all"
+    assert run("--qemu 11.1 -M none", "info version").stdout == "11.1.3ramslot 0.1.0\n"

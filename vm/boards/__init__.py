@@ -45,12 +45,14 @@ def find_machine_type(name: str | None, target_name: str | None, release: Releas
                 return machine_type, target
         if name is None:
             text = "No machine specified, and there is no default\nUse -machine help to list supported machines"
-            raise VMError(text, hint=_other_release(release))
-    raise VMError(UNSUPPORTED, hint=_other_release(release))
+            raise VMError(text, hint=_other_release("", release))
+    raise VMError(UNSUPPORTED, hint=_other_release(name, release))
 
 
-def _other_release(release: Release) -> str | None:
+def _other_release(name: str | None, release: Release) -> str | None:
     """What to say of a machine type that this release may have."""
-    if release.name in MODELLED:
+    from ..known.distributions import upstream_machine
+
+    if release.name in MODELLED or (name and upstream_machine(name)):
         return None
     return f"of QEMU {release.name} only the machine none is modelled; --qemu {MODELLED[0]} has all"
