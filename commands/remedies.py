@@ -134,14 +134,13 @@ def _other_type(match: re.Match[str], config: Config | None) -> str | None:
 def _distributions_machine(_match: re.Match[str], config: Config | None) -> str | None:
     from ..vm.known.distributions import upstream_machine
 
-    found = upstream_machine(config.machine_type) if config is not None and config.machine_type is not None else None
-    if config is None or found is None:
+    name = (config.machine_type or "") if config is not None else ""
+    found = upstream_machine(name)
+    if found is None:
         return None
     upstream, whose = found
-    bits = (
-        "; -hpb is -cpu MODEL,host-phys-bits=on" if config.machine_type and config.machine_type.endswith("-hpb") else ""
-    )
-    return f"{config.machine_type} is a machine type of {whose}; upstream {upstream} is what it comes from{bits}"
+    bits = "; -hpb is -cpu MODEL,host-phys-bits=on" if name.endswith("-hpb") else ""
+    return f"{name} is a machine type of {whose}; upstream {upstream} is what it comes from{bits}"
 
 
 def _said(text: str) -> Remedy:
