@@ -172,7 +172,7 @@ REMEDIES: dict[str, Remedy] = {
         "maxmem is all of the memory: what -m gives, and what may be plugged into the slots"
     ),
     r"^slots specified but no max-size": _said("maxmem=SIZE is missing: what -m gives, and what may be plugged"),
-    r"^backing store size (0x\w+) does not match 'size' option (0x\w+)": _file_size,
+    r"backing store size (0x\w+) (?:does not match|is too small for) 'size' option": _file_size,
     r"^memory size (0x\w+) must be equal to or larger than page size (0x\w+)": _whole_page,
     r"^(?:can't use already busy memdev: |memory backend \S+ can't be used multiple times)": _said(
         "each NUMA node, and the machine, wants a memory backend of its own"

@@ -307,7 +307,7 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
     assert (tmp_path / "ram").stat().st_size == 5 * MIB
 
 
-TOO_SMALL = "backing store size 0x800000 is too small for 'size' option 0x400000 plus 'offset' option {:#x}"
+TOO_SMALL = "m backing store size 0x800000 is too small for 'size' option 0x400000 plus 'offset' option {:#x}"
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,10 @@ def test_shared_memory_has_no_name(add: Add, vm: VirtualMachine) -> None:
     assert sorted(os.listdir("/dev/shm")) == before
     run_now(vm.delete_object("m"))
     assert str(refused(add, "shm", share=False)) == "can't create shm backend with `share=off`"
-    assert str(refused(add, "shm", 1000001)) == "backing store size 0xf4241 does not match 'size' option 0xf5000"
+    assert (
+        str(refused(add, "shm", 1000001))
+        == "m backing store size 0xf4241 is too small for 'size' option 0xf5000 plus 'offset' option 0x0"
+    )
     assert str(refused(add, "shm", 1 << 63)) == f"failed to resize POSIX shared memory to {1 << 63}: Invalid argument"
     assert str(refused(add, "shm", 0)) == "property 'size' of memory-backend-shm doesn't take value '0'"
     assert left(vm) == (0, 0)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ON_OFF_AUTO = ("auto", "on", "off")
 MASK_64 = (1 << 64) - 1
+FILE_TOO_SMALL = (
+    "{name} backing store size {file:#x} is too small for 'size' option {size:#x} plus 'offset' option {offset:#x}"
+)
 QEMU_NUL = "\udcc0\udc80"
 """How the zero character gets into a path of QEMU's: by the bytes C0 80, as Python's file names spell them."""
 PMEM_WARNING = (
@@ -64,7 +67,9 @@ class FileBackend(MemoryBackend):
             raise VMError(text, hint=of_opening(self, error)) from None
         self._created = path if created else None
         try:
-            memory = map_backing_store(self, file, readonly=self.rom == "on", align=self.align, offset=self.offset)
+            memory = map_backing_store(
+                self, name, file, readonly=self.rom == "on", align=self.align, offset=self.offset
+            )
         finally:
             file.close()
         if self.pmem and self.share:
@@ -177,7 +182,7 @@ def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> t
 
 
 def map_backing_store(
-    backend: MemoryBackend, file: HostFile, *, readonly: bool = False, align: int = 0, offset: int = 0
+    backend: MemoryBackend, name: str, file: HostFile, *, readonly: bool = False, align: int = 0, offset: int = 0
 ) -> HostMemory:
     """Map all of a backend's size from `offset` of `file` on, giving an empty file its size first; raises `VMError`.
 
@@ -187,12 +192,8 @@ def map_backing_store(
     length = backend.length & MASK_64  # all of it wraps, as in QEMU
     file_size = _size(file)
     if file_size is not None and 0 < file_size < offset + length:
-        if offset:
-            raise VMError(
-                f"backing store size {file_size:#x} is too small for 'size' option {length:#x} plus 'offset' option "
-                f"{offset:#x}"
-            )
-        raise VMError(f"backing store size {file_size:#x} does not match 'size' option {length:#x}")
+        text = backend.qemu.settings("backends").get("file too small", FILE_TOO_SMALL)
+        raise VMError(text.format(name=name, file=file_size, size=length, offset=offset))
     if align % page_size:
         raise VMError(f"alignment {align:#x} must be multiples of page size {page_size:#x}")
     if align & (align - 1):

@@ -35,7 +35,7 @@ class MemfdBackend(MemoryBackend):
         """Create the memfd, size it, seal it, map it."""
         file = self._create(f"memory-backend-memfd:{name}")
         try:
-            return map_backing_store(self, file)
+            return map_backing_store(self, name, file)
         finally:
             file.close()
 

@@ -43,7 +43,7 @@ class ShmBackend(MemoryBackend):
             raise VMError(f"failed to create POSIX shared memory: {error.strerror}") from None
         try:
             file.truncate(self.size)
-            return map_backing_store(self, file)
+            return map_backing_store(self, name, file)
         except OSError as error:
             raise VMError(f"failed to resize POSIX shared memory to {self.size}: {error.strerror}") from None
         finally:

@@ -17,6 +17,9 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "objects": {"monitors": False},  # are objects of users since
     },
     "7.2": {
+        "backends": {
+            "file too small": "backing store size {file:#x} does not match 'size' option {size:#x}",
+        },
         # wire
         "dirty rate": {"whole seconds": True},
         "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
