@@ -29,8 +29,12 @@ ARCHITECTURES = {
     "tricore": "tricore",
 }
 """What `query-cpus-fast` calls a target roughly, up to QEMU 5.2; any other is `other`."""
-PROPERTIES = ("core-id", "thread-id", "node-id", "die-id", "socket-id", "cluster-id")
-SHOWN_PROPERTIES = ("node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id")
+PROPERTIES = (
+    "core-id", "thread-id", "node-id", "drawer-id", "book-id", "die-id", "socket-id", "module-id", "cluster-id",
+)  # fmt: skip
+SHOWN_PROPERTIES = (
+    "node-id", "drawer-id", "book-id", "socket-id", "die-id", "module-id", "cluster-id", "core-id", "thread-id",
+)  # fmt: skip
 
 
 def query_machines(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
@@ -61,7 +65,7 @@ def _machine_info(machine_type: MachineType, release: Release) -> dict[str, Any]
     info["default-ram-size"] = machine_type.default_ram_size
     if machine_type.deprecated is not None:
         info["deprecation"] = machine_type.deprecated
-    if machine_type.default_cpu_type is not None:
+    if machine_type.default_cpu_type is not None and machine_type.setting("lists_default_cpu"):
         info["default-cpu-type"] = machine_type.default_cpu_type
     if machine_type.is_default:
         info["is-default"] = True

@@ -8,6 +8,7 @@ from .hmp import Flag, HMPCommand, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ..vm.accel.memslots import MemslotTable
@@ -67,15 +68,23 @@ def _ramblock(block: RAMBlock) -> dict[str, Any]:
 def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
     """The trees of all address spaces, then those of the regions that aliases in them point to."""
     walk = _TreeWalk(arguments.get("disabled", False), arguments.get("owner", False), context.vm.release)
-    roots: dict[MemoryRegion, list[str]] = {}
-    for space in context.vm.topology.spaces:
-        roots.setdefault(space.root, []).append(space.name)
-    spaces = [{"names": names, "root": walk.region(root, 0)} for root, names in roots.items()]
+    spaces = [{"names": names, "root": walk.region(root, 0)} for names, root in _roots(context)]
     targets = [walk.region(target, 0) for target in walk.new_targets()]
     known: dict[str, Any] = {"address-spaces": spaces, "regions": targets}
     if not context.vm.machine.has_registers:
         known["incomplete"] = True
     return known
+
+
+def _roots(context: Context) -> Iterable[tuple[list[str], MemoryRegion]]:
+    """The address spaces by root; up to QEMU 5.2 none shares one."""
+    spaces = context.vm.topology.spaces
+    if not context.vm.release.settings("mtree").get("shared roots", True):
+        return [([space.name], space.root) for space in spaces]
+    roots: dict[MemoryRegion, list[str]] = {}
+    for space in spaces:
+        roots.setdefault(space.root, []).append(space.name)
+    return [(names, root) for root, names in roots.items()]
 
 
 class _TreeWalk:
@@ -109,21 +118,24 @@ class _TreeWalk:
             self._targets.setdefault(region.alias)
             described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
         if self._owner:
-            described.update(_owner(region))
+            described.update(_owner(region, self._release))
         children = sorted(region.subregions, key=lambda child: (child.address, -child.priority))
         described["subregions"] = [self.region(child, start) for child in children]
         return described
 
 
-def _owner(region: MemoryRegion) -> dict[str, Any]:
+def _owner(region: MemoryRegion, release: Release) -> dict[str, Any]:
     """The owner member of a region, if it has one."""
     owner = region.owner
     if not isinstance(owner, QOMObject):
         return {}
-    relation = "parent" if isinstance(owner, Container) else "owner"
-    described = {"kind": "dev" if owner.is_device else "obj", "relation": relation, "path": owner.path}
+    in_list = region.port_list and release.settings("mtree").get("port lists", True)
+    relation = "parent" if in_list or isinstance(owner, Container) else "owner"
+    described: dict[str, Any] = {"kind": "dev" if owner.is_device else "obj", "relation": relation, "path": owner.path}
     if owner.device_id is not None:
         described["id"] = owner.device_id
+    if in_list:
+        described["through"] = "memory-region-portio-list"
     return {"owner": described}
 
 
@@ -148,13 +160,14 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
 
 
 def _type_text(region: MemoryRegion, release: Release) -> str:
-    """The type as a release shows it: what no device answers is i/o, or since QEMU 11.1 a container."""
+    """The type as a release shows it: what is no memory is i/o, or since QEMU 11.1, where nothing contains it, a
+    container."""
     text = region.type_text
     if text != "i/o" or not release.settings("mtree").get("containers", True):
         return text
     while region.alias is not None:
         region = region.alias
-    return CONTAINER if region.kind == CONTAINER or region.unassigned else text
+    return text if region.container is not None else CONTAINER
 
 
 def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool, release: Release) -> dict[str, Any]:
@@ -170,7 +183,7 @@ def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool, relea
         "readonly": flat_range.readonly,
         "accelerated": slots is not None and slots.covers(0, flat_range.start, size),
     }
-    return described | (_owner(region) if owner else {})
+    return described | (_owner(region, release) if owner else {})
 
 
 # The text of HMP
@@ -250,7 +263,8 @@ def _owner_text(described: dict[str, Any]) -> str:
     if owner is None:
         return ""
     name = f"id={owner['id']}" if "id" in owner else f"path={owner['path']}"
-    return f" {owner['relation']}:{{{owner['kind']} {name}}}"
+    through = f" owner:{{obj type={owner['through']}}}" if "through" in owner else ""
+    return f"{through} {owner['relation']}:{{{owner['kind']} {name}}}"
 
 
 def _flatviews_text(result: list[dict[str, Any]]) -> str:

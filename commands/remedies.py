@@ -131,13 +131,16 @@ def _other_type(match: re.Match[str], config: Config | None) -> str | None:
     )
 
 
-def _distributions_machine(_match: re.Match[str], config: Config | None) -> str | None:
+def _other_machine(_match: re.Match[str], config: Config | None) -> str | None:
+    """Who has a machine type that the release has not: another release, or a distribution."""
+    from ..vm.boards import releases_with
     from ..vm.known.distributions import upstream_machine
 
     name = (config.machine_type or "") if config is not None else ""
     found = upstream_machine(name)
     if found is None:
-        return None
+        releases = releases_with(name, config.target if config is not None else None) if name else []
+        return f"--qemu {releases[0]} has {name}" if releases else None
     upstream, whose = found
     bits = "; -hpb is -cpu MODEL,host-phys-bits=on" if name.endswith("-hpb") else ""
     return f"{name} is a machine type of {whose}; upstream {upstream} is what it comes from{bits}"
@@ -179,7 +182,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     r"Parameter 'qom-type' does not accept value '(.+)'": _other_type,
     r"invalid object type: (.+)": _other_type,
-    r"unsupported machine type": _distributions_machine,
+    r"unsupported machine type": _other_machine,
     r"^Invalid RAM size, should be (\d+) ([KMG])iB": _said(r"-m \1\2"),
 }
 """By the error's text, which is QEMU's own."""

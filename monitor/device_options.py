@@ -123,7 +123,9 @@ class DeviceOptions:
                 raise OptionError(f"Device '{label}' is in use")
             used.add(label)
             compatible = label if label.startswith("compat_monitor") else f"compat_monitor{len(settings.monitors)}"
-            settings.monitors.append(MonitorSettings(where, monitor.get("id", compatible), label, mode, pretty))
+            name = monitor.get("id", compatible)
+            settings.monitors.append(MonitorSettings(where, label, mode, pretty))
+            settings.config.monitors[name] = "monitor-qmp" if mode == "control" else "monitor-hmp"
             if mode == "readline":
                 settings.console_replaced = True
         self.context.where = ""

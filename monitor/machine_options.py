@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SMP_TYPES = dict.fromkeys(options.SMP_KEYS, ("integer", -(1 << 63), 1 << 63))
 _MEMORY_TYPES = {
     "size": ("size", 0, (1 << 64) - RAM_ALIGNMENT + 1),
     "max-size": ("size", 0, 1 << 64),
@@ -70,12 +69,20 @@ class MachineOptions:
 
     def take_smp(self, value: str) -> None:
         """Take `-smp`."""
+        if self.context.release.settings("smp").get("old", False):
+            pairs = self.context.read(options.OLD_SMP, value)
+            self._structure("smp").update({key: values[-1] for key, values in pairs.items() if key != "id"})
+            return
         group, wants_help = parse_keyval(value, "cpus")
         if wants_help:
-            lines = ["smp-opts options:", *(f"  {key}=<num>" for key in sorted(options.SMP_KEYS))]
+            lines = ["smp-opts options:", *(f"  {key}=<num>" for key in sorted(self._smp_keys()))]
             raise Answered(Question("text", text="\n".join(lines)))
         if group:
             self._structure("smp").update(group)
+
+    def _smp_keys(self) -> list[str]:
+        unknown = self.context.release.settings("smp").get("unknown", ())
+        return [key for key in options.SMP_KEYS if key not in unknown]
 
     def finish_properties(self) -> None:
         """Read those of the machine's properties that have a field of their own in the `Config`."""
@@ -85,7 +92,10 @@ class MachineOptions:
         accelerators = None
         if isinstance(properties.get("accel"), str):
             accelerators = properties.pop("accel")
-        self.config.smp = self._members("smp", properties.pop("smp", {}), _SMP_TYPES)
+        if self.context.release.settings("options").get("told with mistakes", False):
+            self.config.memory_origin = self.memory_where
+        smp_types = dict.fromkeys(self._smp_keys(), ("integer", -(1 << 63), 1 << 63))
+        self.config.smp = self._members("smp", properties.pop("smp", {}), smp_types)
         self._finish_memory(properties.pop("memory", {}))
         self.config.machine_options = properties
         if accelerators is not None:
@@ -97,6 +107,7 @@ class MachineOptions:
 
     def _finish_memory(self, memory: Any) -> None:
         config = self.config
+        self.context.where = config.memory_origin
         sizes = self._members("memory", memory, _MEMORY_TYPES)
         if "slots" in sizes:
             # A negative number means its two's complement, as in QEMU.
@@ -107,9 +118,10 @@ class MachineOptions:
         # With the machine's default size, only the machine can compare.
         if config.ram_size is not None or config.max_ram_size is None:
             try:
-                check_ram_limits(config.ram_size or 0, config.max_ram_size, config.ram_slots)
+                check_ram_limits(config.ram_size or 0, config.max_ram_size, config.ram_slots, self.context.release)
             except VMError as error:
                 raise OptionError(str(error)) from None
+        self.context.where = ""
 
     def _members(self, name: str, given: Any, types: dict[str, tuple[str, int, int]]) -> dict[str, int]:
         """Return the members of a machine property that is a structure of numbers."""

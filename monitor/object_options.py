@@ -22,26 +22,35 @@ class ObjectOptions:
 
     def take_object(self, value: str) -> None:
         """Take `-object`, as pairs or as JSON."""
+        from ..commands.object_pairs import from_options, takes_pairs
         from ..schema import ArgumentError, contract
+
+        def read_size(text: str) -> int:
+            return parse_size(text, warn=self._context.warn)
 
         release = self._context.release
         known = contract(release.number)
         try:
-            if value.startswith("{"):
+            if takes_pairs(release):
+                arguments = from_options(self._pairs(value), release, read_size)
+            elif value.startswith("{"):
                 arguments = _json_object(value)
                 known.check("object-add", arguments)
             else:
-                pairs = self._context.read(options.OBJECT, value)
-                if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
-                    subject = pairs.get("qom-type", [""])[-1]
-                    raise Answered(Question("object", self._help_subject(subject)))
+                pairs = self._pairs(value)
                 flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-                arguments = known.from_keyval(
-                    "object-add", flat, "cli", lambda text: parse_size(text, warn=self._context.warn)
-                )
+                arguments = known.from_keyval("object-add", flat, "cli", read_size)
         except ArgumentError as error:
             raise OptionError(str(error)) from None
         self._config.objects.append(arguments)
+        if takes_pairs(release):
+            self._config.object_origins[arguments["id"]] = self._context.where
+
+    def _pairs(self, value: str) -> dict[str, list[str]]:
+        pairs = self._context.read(options.OBJECT, value)
+        if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
+            raise Answered(Question("object", self._help_subject(pairs.get("qom-type", [""])[-1])))
+        return pairs
 
     def _help_subject(self, type_name: str) -> str:
         """The type that `-object TYPE,help` asks about, empty for `-object help`."""

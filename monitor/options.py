@@ -103,6 +103,10 @@ class OptionGroup:
 
 
 MEMORY = OptionGroup("memory", "size", False, {"size": "size", "slots": "number", "maxmem": "size"})
+OLD_SMP = OptionGroup(
+    "smp-opts", "cpus", True, dict.fromkeys(("cpus", "sockets", "dies", "cores", "threads", "maxcpus"), "number")
+)
+"""`-smp` up to QEMU 5.2."""
 NAME = OptionGroup("name", "guest", False, {"guest": "string", "process": "string", "debug-threads": "bool"})
 MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "string", "pretty": "bool"})
 CHARACTER_DEVICE = OptionGroup(
@@ -113,7 +117,9 @@ NUMA = OptionGroup("numa", "type", True, {})
 ACCELERATOR = OptionGroup("accel", "accel", True, {})
 OBJECT = OptionGroup("object", "qom-type", True, {})
 
-SMP_KEYS = ("cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus")
+SMP_KEYS = (
+    "cpus", "drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads", "maxcpus",
+)  # fmt: skip
 """The members of `-smp` in the order in which mistakes are found."""
 
 ACCELERATORS: dict[str, dict[str, str]] = {

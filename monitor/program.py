@@ -99,19 +99,9 @@ class Program:
             from ..commands.remedies import unused_backends
 
             tell_hint(unused_backends(vm))
-        if self.release.settings("objects").get("monitors", True):
-            self._list_monitors(vm)
         self.context = self.new_context()
         """Of the command line's own commands, the script and the console."""
         self.loop.call_soon(self._serve_early_clients)
-
-    def _list_monitors(self, vm: VirtualMachine) -> None:
-        """Monitors are objects of users, since QEMU 11.1."""
-        from ..vm.qom import Device
-
-        for monitor in self.settings.monitors:
-            kind = "monitor-qmp" if monitor.mode == "control" else "monitor-hmp"
-            vm.tree.objects.add_child(monitor.name, Device(kind))
 
     def _serve_early_clients(self) -> None:
         for monitor in self.monitors:

@@ -54,12 +54,10 @@ class DeviceSettings:
 class MonitorSettings:
     """One monitor on a character device."""
 
-    __slots__ = ("chardev", "mode", "name", "origin", "pretty")
+    __slots__ = ("chardev", "mode", "origin", "pretty")
 
-    def __init__(self, origin: str, name: str, chardev: str, mode: str, pretty: bool) -> None:
+    def __init__(self, origin: str, chardev: str, mode: str, pretty: bool) -> None:
         self.origin = origin
-        self.name = name
-        """Its id; those without have numbers."""
         self.chardev = chardev
         """The id of its character device."""
         self.mode = mode

@@ -61,14 +61,12 @@ def run_versions_command(program: str, words: list[str]) -> int:
 
 
 def _list() -> str:
-    from ..vm.boards import MODELLED
     from ..vm.releases import DEFAULT
 
     lines = []
     for name in VERSIONS:
-        machines = "all machines" if name in MODELLED else "the machine none"
         default = ", the default" if name == DEFAULT else ""
-        lines.append(f"{name:<6} QEMU {find_release(name).full_name}: {machines}{default}\n")
+        lines.append(f"{name:<6} QEMU {find_release(name).full_name}{default}\n")
     return "".join(lines)
 
 

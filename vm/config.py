@@ -26,8 +26,11 @@ class Config:
         "max_ram_size",
         "mem_path",
         "mem_prealloc",
+        "memory_origin",
+        "monitors",
         "name",
         "numa",
+        "object_origins",
         "objects",
         "paused",
         "preconfig",
@@ -59,6 +62,12 @@ class Config:
         self.mem_prealloc = False
         self.objects: list[dict[str, Any]] = []
         """`-object` options as `object-add` arguments, in command-line order."""
+        self.object_origins: dict[str, str] = {}
+        """`-object` options as spelled, by id, where messages about them begin with that (up to QEMU 5.2)."""
+        self.memory_origin = ""
+        """`-m` as spelled, likewise."""
+        self.monitors: dict[str, str] = {}
+        """The QOM types of the monitors by their ids, in command-line order."""
         self.numa: list[tuple[str, dict[str, Any] | VMError]] = []
         """`-numa` options as spelled, with `set-numa-node`'s arguments, in command-line order; or with what is wrong
         with these, which QEMU tells only when their turn comes."""

@@ -1,5 +1,7 @@
 """The one exception that leaves the VM core."""
 
+from __future__ import annotations
+
 
 class VMError(Exception):
     """A request that the VM refused; the VM is as it was before the request.
@@ -18,6 +20,12 @@ class VMError(Exception):
         self.details = details
         self.warnings: list[str] = []
         """What was to be told before, if this kept a machine from starting."""
+
+    def of_option(self, origin: str | None) -> VMError:
+        """The same about an option as it was spelled; None or an empty text is about none."""
+        if not origin:
+            return self
+        return VMError(f"{origin}: {self}", self.qmp_class, self.hint, self.details)
 
     @property
     def full_text(self) -> str:

@@ -11,7 +11,7 @@ from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
 from .objects import EARLY_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class, object_types
-from .qom import Container, ObjectTree
+from .qom import Container, Device, ObjectTree
 from .ram import find_backend, prepare_ram
 from .releases import find_release
 from .sizes import check_ram_limits
@@ -115,6 +115,7 @@ class VirtualMachine:
         """
         try:
             yield from self._make_objects()
+            self._list_monitors()
             if not self.config.preconfig:
                 yield from self._make_board()
         except BaseException as error:
@@ -157,7 +158,7 @@ class VirtualMachine:
         config, machine = self.config, self.machine
         for arguments in config.objects:
             if arguments["qom-type"] in EARLY_TYPES:
-                yield from self.add_object(arguments)
+                yield from self._add_named_object(arguments)
         for name, value in config.machine_options.items():
             if not isinstance(value, str):
                 raise machine.no_property(name)
@@ -170,7 +171,10 @@ class VirtualMachine:
         machine.ram_size = machine.fit_ram_size(asked)
         machine.ram_slots = config.ram_slots or 0
         machine.max_ram_size = config.max_ram_size or machine.ram_size
-        check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots)
+        try:
+            check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots, self.release)
+        except VMError as error:
+            raise error.of_option(config.memory_origin) from None
         self._resolve_cpus()
         target = self.target
         self.accelerator = choose_accelerator(
@@ -179,7 +183,8 @@ class VirtualMachine:
         if config.cpu_model is not None:
             self._check_cpu_model(config.cpu_model.partition(",")[0])
         if self.machine_type.deprecated is not None:
-            machine.board.warn(f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}")
+            text = f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}"
+            self.warnings.append(self.release.settings("deprecated versions").get("mark", "warning: ") + text)
         machine.board.accelerated = self.accelerator.in_kernel
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
@@ -187,13 +192,26 @@ class VirtualMachine:
             machine.board.smm_listener = self.accelerator.slots.follower(1)
         for arguments in config.objects:
             if arguments["qom-type"] not in EARLY_TYPES:
-                yield from self.add_object(arguments)
+                yield from self._add_named_object(arguments)
         if machine.memory_backend_id is not None:
             find_backend(self.tree, machine.memory_backend_id)
         for origin, options in config.numa:
             if isinstance(options, VMError):
                 raise VMError(f"{origin}: {options}")
             self.numa.add(options, origin)
+
+    def _add_named_object(self, arguments: dict[str, Any]) -> Task[UserCreatable]:
+        """Make what an option says; older QEMUs begin what is wrong with that option."""
+        try:
+            return (yield from self.add_object(arguments))
+        except VMError as error:
+            raise error.of_option(self.config.object_origins.get(arguments["id"])) from None
+
+    def _list_monitors(self) -> None:
+        """Monitors are objects of users, since QEMU 11.1."""
+        if self.release.settings("objects").get("monitors", True):
+            for name, type_name in self.config.monitors.items():
+                self.tree.objects.add_child(name, Device(type_name))
 
     def _make_board(self) -> Task[None]:
         self._begun = True
@@ -218,7 +236,7 @@ class VirtualMachine:
 
     def _resolve_cpus(self) -> None:
         machine_type, board = self.machine_type, self.machine.board
-        topology = resolve_topology(self.config.smp, machine_type, self.warnings)
+        topology = resolve_topology(self.config.smp, machine_type, self.release, self.warnings)
         self.machine.smp = topology
         board.cpus = topology["cpus"]
         default = machine_type.default_cpu_type or ""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .qom import ObjectTree
     from .steps import Task
 
+OTHER_SIZE = "Machine memory size does not match the size of the memory backend"
 RESERVED_ID = (
     "object name '{}' is reserved for the default RAM backend, it can't be used for any other purposes. "
     "Change the object's 'id' to something else"
@@ -36,12 +37,12 @@ def find_backend(tree: ObjectTree, name: str) -> MemoryBackend:
 def prepare_ram(vm: VirtualMachine) -> Task[None]:
     """Find or make what is the machine's RAM, and settle its NUMA nodes; raises `VMError`."""
     machine, numa = vm.machine, vm.numa
-    asked = machine.ram_size
+    asked = machine.asked_ram_size = machine.ram_size
     backend = None
     if machine.memory_backend_id is not None:
         backend = find_backend(vm.tree, machine.memory_backend_id)
         if vm.config.ram_size and backend.size != asked:
-            raise VMError("Machine memory size does not match the size of the memory backend")
+            raise VMError(vm.release.text("backend of another size", OTHER_SIZE))
         machine.ram_size = backend.size
     parts = machine.plan_partition()
     if parts and numa.uses_backends:

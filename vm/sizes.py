@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .releases import Release
+
 RAM_ALIGNMENT = 8192
 """Machine RAM is rounded up to this many bytes."""
 
@@ -125,7 +127,7 @@ def round_ram_size(size: int) -> int:
     return -(-size // RAM_ALIGNMENT) * RAM_ALIGNMENT
 
 
-def check_ram_limits(ram_size: int, max_ram_size: int | None, ram_slots: int | None) -> None:
+def check_ram_limits(ram_size: int, max_ram_size: int | None, ram_slots: int | None, release: Release) -> None:
     """Refuse a maxmem or a number of memory slots that does not fit a machine of `ram_size` bytes.
 
     `ram_size` is what the machine will have, so its default where none was given.
@@ -134,16 +136,17 @@ def check_ram_limits(ram_size: int, max_ram_size: int | None, ram_slots: int | N
     """
     if max_ram_size is None:
         if ram_slots:
-            raise VMError("slots specified but no max-size")
+            raise VMError(release.text("slots without maxmem", "slots specified but no max-size"))
         return
+    name = release.text("maxmem", "maxmem")
     if max_ram_size < ram_size:
         raise VMError(
-            f"invalid value of maxmem: maximum memory size (0x{max_ram_size:x}) must be at least"
+            f"invalid value of {name}: maximum memory size (0x{max_ram_size:x}) must be at least"
             f" the initial memory size (0x{ram_size:x})"
         )
     if ram_slots and max_ram_size == ram_size:
         raise VMError(
-            "invalid value of maxmem: memory slots were specified but maximum memory size"
+            f"invalid value of {name}: memory slots were specified but maximum memory size"
             f" (0x{max_ram_size:x}) is equal to the initial memory size (0x{ram_size:x})"
         )
 

@@ -6,7 +6,7 @@ Nothing in the core needs this list; it is made from the classes that exist.
 from __future__ import annotations
 
 from .boards import machine_types
-from .boards.targets import TARGETS
+from .boards.targets import targets
 from .objects import object_class, object_types
 from .qom import Container, Device, MemoryRegionObject, QOMObject
 
@@ -87,7 +87,7 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)
-    for machine_type in machine_types(target or TARGETS["x86_64"], release):
+    for machine_type in machine_types(target or targets(release)["x86_64"], release):
         parent = types.add_ancestors(machine_type.machine)
         name = f"{machine_type.name}-machine"
         if parent.name == name:

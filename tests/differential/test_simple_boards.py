@@ -18,11 +18,11 @@ import pytest
 
 from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, machine_types
-from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.boards.targets import targets
 from ramslot.vm.releases import find_release
 from ramslot.vm.sizes import parse_size, round_ram_size
 
-from .oracle import QUIET, Outcome, finish, our_command, qemu, recall, recording, shorten, start, without_ours
+from .oracle import QUIET, RELEASES, Outcome, finish, our_command, qemu, recall, recording, shorten, start, without_ours
 
 RECORD = "simple_boards"
 QUESTIONS = ("info ramblock", "info memdev", "info mtree -f", "info memory_size_summary")
@@ -69,6 +69,12 @@ NEEDS = {
     "sx1-v1": "-kernel empty",
 }
 """What real QEMU wants before it starts a board."""
+NEEDS_LATER = {
+    ("10.0", "microchip-icicle-kit"): "-bios none -kernel empty",
+    ("11.1", "microchip-icicle-kit"): "-bios none -kernel empty",
+    ("10.0", "next-cube"): "-bios empty",
+    ("11.1", "next-cube"): "-bios empty",
+}
 NIAGARA_FILES = ("nvram1", "1up-md.bin", "1up-hv.bin", "reset.bin", "q.bin", "openboot.bin")
 ABSENT_DEVICES = re.compile(
     r"has no peer|audio|alsa|SecureDigital|BMC device|option rom|Virtual OpenFirmware|Failed to load firmware",
@@ -77,19 +83,26 @@ ABSENT_DEVICES = re.compile(
 """What real QEMU says of devices that ramslot does not have."""
 
 
-def boards() -> Iterator[tuple[str, MachineType, bool]]:
-    """Target and type of every simple board, and whether the same type was met on another target."""
+def boards(name: str) -> Iterator[tuple[str, MachineType, bool]]:
+    """Target and type of every simple board of a release, and whether the same type was met on another target."""
     seen = set()
+    release = find_release(name)
     for target in MODULES:
-        for machine_type in machine_types(TARGETS[target], find_release(None)):
-            key = (machine_type.name, id(machine_type.settings["row"]))
-            yield target, machine_type, key in seen
-            seen.add(key)
+        if target in targets(release):
+            for machine_type in machine_types(targets(release)[target], release):
+                key = (machine_type.name, target in ("riscv32",))
+                yield target, machine_type, key in seen
+                seen.add(key)
 
 
-BOARDS = list(boards())
-FIRST = [(target, machine_type) for target, machine_type, again in BOARDS if not again]
-AGAIN = [(target, machine_type) for target, machine_type, again in BOARDS if again]
+BOARDS = {release: list(boards(release)) for release in RELEASES}
+FIRST = [
+    (release, target, machine_type)
+    for release, found in BOARDS.items()
+    for target, machine_type, again in found
+    if not again
+]
+AGAIN = [(target, machine_type) for target, machine_type, again in BOARDS["7.2"] if again]
 scores: dict[str, list[int]] = {}
 """Of each board, how many answers were equal, and how many there were."""
 
@@ -126,10 +139,15 @@ def sizes_of(machine_type: MachineType) -> list[str]:
     return ["", *good, *refused]
 
 
-def options_of(machine_type: MachineType) -> list[str]:
-    """The command lines that a board is asked with."""
+def options_of(release: str, machine_type: MachineType) -> list[str]:
+    """The command lines that a board is asked with; there are most in the release with most boards."""
     name = machine_type.name
-    lines = [f"-M {name} -m {size}".removesuffix(" -m ") for size in sizes_of(machine_type)]
+    sizes = sizes_of(machine_type)
+    if release != "7.2":
+        sizes = [sizes[0], sizes[-3 if len(sizes) > 2 else -1], sizes[-1]]
+    lines = [f"-M {name} -m {size}".removesuffix(" -m ") for size in dict.fromkeys(sizes)]
+    if release != "7.2":
+        return lines
     default = machine_type.default_ram_size or 64 << 20
     lines.append(f"-M {name},memory-backend=m -object memory-backend-ram,id=m,size={default}")
     for size in WIDE.get(name, ()):
@@ -150,21 +168,24 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def expected(target: str, options: str, board: str, folder: Path) -> list[str]:
+def expected(release: str, target: str, options: str, board: str, folder: Path) -> list[str]:
     """What real QEMU answers, or answered when it was recorded."""
     key = f"{target} {options}"
-    program = qemu(target)
+    record = RECORD if release == "7.2" else f"{RECORD}-{release}"
+    program = qemu(target, release)
     if program is None:
-        return recall(RECORD, key)
+        return recall(record, key)
     needs = NEEDS.get(board) or NEEDS.get(f"{target} {board}", "")
-    words = [program, *options.split(), *needs.split(), *QUIET]
+    needs = NEEDS_LATER.get((release, board), needs)
+    sound = ["-audio", "none"] if release in ("10.0", "11.1") else []
+    words = [program, *options.split(), *needs.split(), *sound, *QUIET]
     answers = memory_answers(finish(start(words, folder), QUESTIONS, f"qemu-system-{target}"))
-    recording.setdefault(RECORD, {})[key] = [shorten(answer) for answer in answers]
+    recording.setdefault(record, {})[key] = [shorten(answer) for answer in answers]
     return answers
 
 
-def found(target: str, options: str, folder: Path) -> list[str]:
-    process = start(our_command(target, [*options.split(), *QUIET]), folder)
+def found(release: str, target: str, options: str, folder: Path) -> list[str]:
+    process = start(our_command(target, [*options.split(), *QUIET], release), folder)
     return memory_answers(finish(process, QUESTIONS, "ramslot"))
 
 
@@ -176,14 +197,15 @@ def memory_answers(outcome: Outcome) -> list[str]:
         blocks, memdev, flat, summary = outcome.replies[1:5]
         views = (view for view in flat.split("\r\n\r\n") if ' AS "memory",' in view)
         lines = [line for line in next(views).splitlines() if re.search(r"prio -?\d+, (ram|rom|romd)\)", line)]
+        blocks = re.sub(r" 0x0000[5-7][0-9a-f]{11}  r", " HVA  r", blocks)
         answers += [blocks, memdev, "\n".join(lines), summary]
     return answers
 
 
-def differences(target: str, options: str, board: str, folder: Path, firmware: Path) -> list[str]:
+def differences(release: str, target: str, options: str, board: str, folder: Path, firmware: Path) -> list[str]:
     """Where the two answer unlike; a crash of QEMU's has to be a clear error here."""
-    theirs, ours = expected(target, options, board, firmware), found(target, options, folder)
-    if qemu(target) is None:
+    theirs, ours = expected(release, target, options, board, firmware), found(release, target, options, folder)
+    if qemu(target, release) is None:
         ours = [shorten(answer) for answer in ours]
     if int(theirs[0]) < 0:
         unlike = [] if ours[0] == "1" and ours[1] else ["QEMU crashes, and this is no error"]
@@ -194,37 +216,42 @@ def differences(target: str, options: str, board: str, folder: Path, firmware: P
     score = scores.setdefault(f"{target} {board}", [0, 0])
     score[0] += not unlike
     score[1] += 1
-    return [f"{target} {options}\n{text}" for text in unlike]
+    return [f"{release} {target} {options}\n{text}" for text in unlike]
 
 
-def check(target: str, board: str, lines: list[str], folder: Path, firmware: Path) -> None:
+def check(release: str, target: str, board: str, lines: list[str], folder: Path, firmware: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda options: differences(target, options, board, folder, firmware), lines))
+        results = list(pool.map(lambda options: differences(release, target, options, board, folder, firmware), lines))
     unlike = [text for result in results for text in result]
     assert not unlike, "\n".join(unlike)
 
 
-@pytest.mark.parametrize(("target", "machine_type"), FIRST, ids=[f"{target}-{kind.name}" for target, kind in FIRST])
-def test_every_size(target: str, machine_type: MachineType, tmp_path: Path, firmware: Path) -> None:
-    check(target, machine_type.name, options_of(machine_type), tmp_path, firmware)
+@pytest.mark.parametrize(
+    ("release", "target", "machine_type"),
+    FIRST,
+    ids=[f"{release}-{target}-{kind.name}" for release, target, kind in FIRST],
+)
+def test_every_size(release: str, target: str, machine_type: MachineType, tmp_path: Path, firmware: Path) -> None:
+    check(release, target, machine_type.name, options_of(release, machine_type), tmp_path, firmware)
 
 
 @pytest.mark.parametrize("target", sorted({target for target, _machine_type in AGAIN}))
 def test_default_size_on_other_targets(target: str, tmp_path: Path, firmware: Path) -> None:
     for other, machine_type in AGAIN:
         if other == target:
-            check(target, machine_type.name, [f"-M {machine_type.name}"], tmp_path, firmware)
+            check("7.2", target, machine_type.name, [f"-M {machine_type.name}"], tmp_path, firmware)
 
 
+@pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("target", MODULES)
-def test_listing(target: str) -> None:
+def test_listing(release: str, target: str) -> None:
     """`query-machines` and `-M help` say the same of every simple board."""
-    program = qemu(target)
+    program = qemu(target, release)
     if program is None:
-        pytest.skip("QEMU 7.2 is not installed")
-    names = {machine_type.name for other, machine_type, _again in BOARDS if other == target}
-    assert listed(our_command(target, []), names) == listed([program], names)
-    assert helped(our_command(target, []), names) == helped([program], names)
+        pytest.skip(f"there is no qemu-system-{target} of version {release}")
+    names = {machine_type.name for other, machine_type, _again in BOARDS[release] if other == target}
+    assert listed(our_command(target, [], release), names) == listed([program], names)
+    assert helped(our_command(target, [], release), names) == helped([program], names)
 
 
 def listed(command: list[str], names: set[str]) -> dict[str, object]:

@@ -17,8 +17,9 @@ from typing import Any
 
 from ramslot.tests.differential.oracle import RELEASES, qemu
 from ramslot.vm import known
-from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.boards.targets import targets
 from ramslot.vm.known import family_of
+from ramslot.vm.releases import find_release
 
 FOLDER = Path(str(known.__file__)).parent
 HEADS = {
@@ -145,7 +146,7 @@ def main(subjects: list[str]) -> None:
 def programs() -> Iterable[tuple[str, str, str]]:
     """Release, target and program of every QEMU that is there."""
     for release in RELEASES:
-        for target in TARGETS:
+        for target in targets(find_release(release)):
             program = qemu(target, release)
             if program is not None and not target.endswith("-microvm"):
                 yield release, target, program

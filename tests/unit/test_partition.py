@@ -19,7 +19,7 @@ from ramslot.commands.memory import query_ramblocks
 from ramslot.schema import contract
 from ramslot.vm.boards import machine_types
 from ramslot.vm.boards.partition import divide_ram, equal_partition, fit_partition, parse_partition
-from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.boards.targets import targets
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux_memory import LinuxMemory
@@ -314,9 +314,9 @@ def test_closing_while_somebody_looks_can_be_done_again() -> None:
 # The memory map stays
 
 
-@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("target", sorted(targets(find_release(None))))
 def test_every_board_shows_what_it_shows_without(target: str) -> None:
-    for machine_type in machine_types(TARGETS[target], find_release(None)):
+    for machine_type in machine_types(targets(find_release(None))[target], find_release(None)):
         if not machine_type.default_ram_size:
             continue
         plain = start(machine_type.name, target=target)

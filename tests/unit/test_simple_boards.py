@@ -13,7 +13,7 @@ from ramslot.vm.boards import machine_types as all_machine_types
 from ramslot.vm.boards.machine_type import MachineType
 from ramslot.vm.boards.simple import MODULES, SimpleMachine, machine_types
 from ramslot.vm.boards.simple_parts import RAM, SYSTEM, Alias, Block, MachineRam, Part, SdramLayout, SizeRule, Within
-from ramslot.vm.boards.targets import TARGETS
+from ramslot.vm.boards.targets import targets
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
@@ -40,7 +40,11 @@ def memory(vm: VirtualMachine) -> list[tuple[int, int, str, int]]:
 
 
 def simple_types() -> list[tuple[str, MachineType]]:
-    return [(target, found) for target in MODULES for found in machine_types(TARGETS[target], find_release(None))]
+    return [
+        (target, found)
+        for target in MODULES
+        for found in machine_types(targets(find_release(None))[target], find_release(None))
+    ]
 
 
 def parts_of(parts: tuple[Part, ...]) -> list[Part]:
@@ -67,7 +71,7 @@ def test_every_board_starts_with_its_default_size() -> None:
 
 @pytest.mark.parametrize("target", MODULES)
 def test_a_name_is_listed_once_and_at_most_one_machine_is_the_default(target: str) -> None:
-    listed = list(all_machine_types(TARGETS[target], find_release(None)))
+    listed = list(all_machine_types(targets(find_release(None))[target], find_release(None)))
     names = [machine_type.name for machine_type in listed]
     assert len(set(names)) == len(names)
     assert sum(machine_type.is_default for machine_type in listed) <= 1

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramslot.vm.errors import VMError
+from ramslot.vm.releases import find_release
 from ramslot.vm.sizes import (
     BadSizeError,
     SizeError,
@@ -155,7 +156,7 @@ def test_ram_is_rounded_up_to_8_kib(size: int) -> None:
     [(0, None, None), (1, None, 0), (1, 1, None), (1, 1, 0), (1, 2, None), (1, 2, 5)],
 )
 def test_limits_that_fit(ram_size: int, max_ram_size: int | None, slots: int | None) -> None:
-    check_ram_limits(ram_size, max_ram_size, slots)
+    check_ram_limits(ram_size, max_ram_size, slots, find_release(None))
 
 
 @pytest.mark.parametrize(
@@ -168,4 +169,4 @@ def test_limits_that_fit(ram_size: int, max_ram_size: int | None, slots: int | N
 )
 def test_limits_that_do_not_fit(ram_size: int, max_ram_size: int | None, slots: int, text: str) -> None:
     with pytest.raises(VMError, match=text):
-        check_ram_limits(ram_size, max_ram_size, slots)
+        check_ram_limits(ram_size, max_ram_size, slots, find_release(None))

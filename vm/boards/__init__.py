@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..loading import load
-from .targets import TARGETS
+from ..releases import VERSIONS, find_release
+from .targets import targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
     from .machine_type import MachineType
     from .targets import Target
 
-MODELLED = ("7.2",)
-"""The releases whose machine types are modelled; of others there is `none`."""
 UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"
 
 
 def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
     """All machine types of a target that a release of QEMU has, as far as they are modelled."""
-    for family in target.families if release.name in MODELLED else target.families[:1]:
+    for family in target.families:
         yield from load(f"{__name__}.{family}").machine_types(target, release)
 
 
@@ -34,25 +33,29 @@ def find_machine_type(name: str | None, target_name: str | None, release: Releas
 
     Raises `VMError` if there is no such machine or target.
     """
-    if target_name is not None and target_name not in TARGETS:
+    known = targets(release)
+    if target_name is not None and target_name not in known:
         raise VMError(f"unsupported target '{target_name}'")
     if target_name is None and name is None:
         target_name = "x86_64"
-    for target in [TARGETS[target_name]] if target_name is not None else TARGETS.values():
+    for target in [known[target_name]] if target_name is not None else known.values():
         for machine_type in machine_types(target, release):
             matches = machine_type.is_default if name is None else name in (machine_type.name, machine_type.alias)
             if matches:
                 return machine_type, target
         if name is None:
             text = "No machine specified, and there is no default\nUse -machine help to list supported machines"
-            raise VMError(text, hint=_other_release("", release))
-    raise VMError(UNSUPPORTED, hint=_other_release(name, release))
+            raise VMError(text)
+    raise VMError(UNSUPPORTED)
 
 
-def _other_release(name: str | None, release: Release) -> str | None:
-    """What to say of a machine type that this release may have."""
-    from ..known.distributions import upstream_machine
-
-    if release.name in MODELLED or (name and upstream_machine(name)):
-        return None
-    return f"of QEMU {release.name} only the machine none is modelled; --qemu {MODELLED[0]} has all"
+def releases_with(name: str, target_name: str | None) -> list[str]:
+    """The releases, newest first, that have a machine type of that name, on a target if one is given."""
+    found = []
+    for release_name in VERSIONS:
+        try:
+            find_machine_type(name, target_name, find_release(release_name))
+        except VMError:
+            continue
+        found.append(release_name)
+    return found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..qom import Property, QOMObject, take_bool, take_enum, take_str
+from ..qom import Property, QOMObject, take_bool, take_enum, take_int, take_str
+from ..sizes import size_to_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
 from .machine import HMAT, Board, Machine
-from .machine_type import MachineType, version_settings
+from .machine_type import MachineType
+from .versions import family_versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ..memory.region import MemoryRegion
     from ..releases import Release
@@ -26,13 +29,13 @@ TAG_SPACE_SIZE = MASK_64 // TAG_RATIO
 ON_OFF_AUTO = ("auto", "on", "off")
 
 
-def _switch(name: str, description: str) -> Property:
+def _switch(name: str, description: str, since: str | None = None) -> Property:
     """A feature that the board has or has not."""
 
     def setter(machine: VirtMachine, value: object) -> None:
         machine.options[name] = take_bool(name, value)
 
-    return Property(name, "bool", lambda machine: machine.options[name], setter, description)
+    return Property(name, "bool", lambda machine: machine.options[name], setter, description, since=since)
 
 
 class VirtMachine(Machine):
@@ -42,6 +45,7 @@ class VirtMachine(Machine):
     abstract = True
     page_size = 4096
     max_cpus = 512
+    lists_default_cpu = False
     numa_supported = True
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
@@ -52,12 +56,39 @@ class VirtMachine(Machine):
     """Whether a GICv3 has an interrupt translation service, and there is a GICv4."""
     has_secure_gpio = True
     has_acpi_ged = True
+    lists_cpus = True
+    """Whether what is wrong with a CPU model is told with those that fit."""
+    places_by_threads = False
+    """Whether the place of a CPU is its number alone."""
+    gic_versions: tuple[str, ...] = ("2", "3", "4", "host", "max")
+    tells_of_redistributors = True
+    """Whether what is said of too many CPUs names the property that lets more have a redistributor."""
+    has_second_region = True
+    """Whether a GICv3 can have redistributors above the RAM, too."""
+    gicv3_for_more_cpus = True
+    """Whether more CPUs than a GICv2 serves have a GICv3 where no version is asked for."""
+    ecam_region_size = layout.HIGH_PCIE_ECAM_SIZE
+    table_loader_size = 0x10000
+    exact_acpi_tables = 0
+    """Bytes of ACPI tables with no CPU, where they are not given more room than they need."""
+    places_by_limit = True
+    """Whether what the CPU can address decides on what is above the RAM; else it only must suffice."""
+    has_cxl = True
+    """Whether there is a CXL host, which has registers above the RAM."""
+    compact_highmem = True
+    """Whether devices above the RAM leave no room for those that are not there."""
     has_high_ecam = True
     """Whether the PCI configuration space is above the RAM, where it can be larger."""
 
     def __init__(self, machine_type: MachineType, board: Board) -> None:
         super().__init__(machine_type, board)
-        self.options = {"secure": False, "virtualization": False, "highmem": True, "its": True, "mte": False}
+        self.options = {
+            **dict.fromkeys(("secure", "virtualization", "mte"), False),
+            **dict.fromkeys(("highmem", "highmem-redists", "highmem-mmio", "its"), True),
+            "highmem-ecam": self.has_high_ecam,
+            "compact-highmem": self.compact_highmem,
+        }
+        self.high_mmio_size = layout.HIGH_PCIE_MMIO_SIZE
         self.acpi = "auto"
         self.gic_version = "auto"
         self.secure: MemoryRegion | None = None
@@ -67,10 +98,12 @@ class VirtMachine(Machine):
 
     def default_node(self, cpu: int, nodes: int) -> int:
         """CPUs of one socket are on one node."""
-        return self.cpu_place(cpu)["socket-id"] % nodes
+        return cpu % nodes if self.places_by_threads else self.cpu_place(cpu)["socket-id"] % nodes
 
     def cpu_place(self, index: int) -> dict[str, int]:
         """Socket, cluster, core and thread."""
+        if self.places_by_threads:
+            return {"thread-id": index}
         place = {}
         for level in ("threads", "cores", "clusters"):
             index, place[f"{level[:-1]}-id"] = divmod(index, self.smp[level])
@@ -90,39 +123,63 @@ class VirtMachine(Machine):
         """Bits of the addresses that may be used; raises `VMError` for a CPU that the board does not take."""
         if self._cpu_model == "host" and self.options["highmem"]:
             return self.board.host.phys_bits
-        bits = 32 if self._cpu_model == "host" else layout.CPU_ADDRESS_BITS.get(self._cpu_model)
+        known = layout.CPU_ADDRESS_BITS | self.board.release.settings("Arm CPUs")
+        bits = 32 if self._cpu_model == "host" else known.get(self._cpu_model)
         if bits is None or (
             self.board.target.name == "arm" and self._cpu_model not in (*layout.CPUS_OF_32_BITS, "max")
         ):
-            raise VMError(f"mach-virt: CPU type {self.board.cpu_type} not supported")
+            raise self._wrong_cpu()
         if not self.options["highmem"] or (self._cpu_model == "max" and not self._cpu_is_64_bit):
             return 32
         return bits
 
+    def _wrong_cpu(self) -> VMError:
+        if not self.lists_cpus:
+            return VMError(f"mach-virt: CPU type {self.board.cpu_type} not supported")
+        fitting = layout.CPU_ADDRESS_BITS if self.board.target.name == "aarch64" else (*layout.CPUS_OF_32_BITS, "max")
+        known = f"The valid models are: {', '.join(fitting)}"
+        return VMError(f"Invalid CPU model: {self._cpu_model}", details=known)
+
     def _lay_out(self) -> None:
         """Decide on the addresses above 1 GiB; raises `VMError` if they do not suffice."""
         bits = self._address_bits()
-        limit = 1 << bits
-        self.device_memory_address = _round_up(layout.RAM_ADDRESS + self.ram_size, GIB)
+        limit = 1 << (bits if self.places_by_limit else 64)
+        self.device_memory_address = _round_up(layout.RAM_ADDRESS + self.board_ram_size, GIB)
         if self.ram_slots > MAX_RAM_SLOTS:
             raise VMError(f"unsupported number of memory slots: {self.ram_slots}")
         # Each slot may waste up to a GiB for alignment. All of it wraps at 2^64, as in QEMU.
-        self.device_memory_size = self.max_ram_size - self.ram_size + self.ram_slots * GIB & MASK_64
+        self.device_memory_size = self.max_ram_size - self.board_ram_size + self.ram_slots * GIB & MASK_64
         end = self.device_memory_address + _round_up(self.device_memory_size, GIB) & MASK_64
         if end < self.device_memory_address:
             raise VMError("maxmem/slots too huge")
         if end > limit:
-            raise VMError(
-                f"Addressing limited to {bits} bits, but memory exceeds it by {end - limit} bytes", details=""
-            )
-        address = max(end, layout.HIGH_DEVICES_ADDRESS)
+            text = f"Addressing limited to {bits} bits, but memory exceeds it by {end - limit} bytes"
+            raise VMError(text, details=self.board.release.settings("texts").get("behind the limit"))
+        if self.board.firmware is not None and not self._cpu_is_64_bit:
+            self.options["highmem-ecam"] = False
+        end = self._place_high_devices(max(end, layout.HIGH_DEVICES_ADDRESS), limit)
+        needed = (end - 1).bit_length()
+        if not self.places_by_limit and self._cpu_is_64_bit and self.options["highmem"] and needed > bits:
+            raise VMError(f"VCPU supports less PA bits ({bits}) than requested by the memory map ({needed})")
+
+    def _place_high_devices(self, address: int, limit: int) -> int:
+        """Find out which of them are there, and where; what is not leaves its place free, or closes up (compact).
+
+        Returns the address after the last.
+        """
+        highmem = self.options["highmem"]
         for name, size in layout.HIGH_DEVICES:
-            address = _round_up(address, size)
-            if address + size <= limit:
-                self.high[name] = address
-            address += size
-        if not self.has_high_ecam or (self.board.firmware is not None and not self._cpu_is_64_bit):
-            self.high.pop("pcie-ecam", None)
+            if name == "mmio":
+                size = self.high_mmio_size
+            elif name == "cxl" and not self.has_cxl:
+                continue
+            start = _round_up(address, size)
+            if name == "cxl" or (highmem and self.options[f"highmem-{name}"] and start + size <= limit):
+                self.high[name] = start
+            elif self.options["compact-highmem"] or not highmem:
+                continue
+            address = start + size
+        return address
 
     def build(self) -> None:
         """Put everything in place."""
@@ -134,8 +191,7 @@ class VirtMachine(Machine):
             if self.ram is not None:
                 self.system.add_subregion(layout.RAM_ADDRESS, self.ram)
             if self.device_memory_size:
-                device_memory = self.topology.container("device-memory", self.device_memory_size)
-                self.place(self.system, self.device_memory_address, device_memory, self)
+                self.add_device_memory(self.device_memory_address, self.device_memory_size)
             self._add_flash()
             self._add_tag_memory()
             add_gic(self, gic_version)
@@ -198,7 +254,7 @@ class VirtMachine(Machine):
             root.add_subregion(0, tags, -1)
             address, size = layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE
             self._add_ram("mach-virt.secure-tag", root, address // TAG_RATIO, size // TAG_RATIO)
-        self._add_ram("mach-virt.tag", tags, layout.RAM_ADDRESS // TAG_RATIO, self.ram_size // TAG_RATIO)
+        self._add_ram("mach-virt.tag", tags, layout.RAM_ADDRESS // TAG_RATIO, self.board_ram_size // TAG_RATIO)
         for number in range(len(self.cpus)):
             self.add_space(f"cpu-tag-memory-{number}", tags)
             if root is not tags:
@@ -221,12 +277,26 @@ class VirtMachine(Machine):
         self._add_rows((layout.FIRMWARE_CONFIGURATION,), on)
         platform = self.add_device("platform-bus-device")
         platform.device_id = "platform-bus-device"
+        if self.has_cxl:
+            self.place(
+                self.system, self.high["cxl"], self.topology.container("cxl_host_reg", layout.CXL_HOST_SIZE), self
+            )
         bus = self.topology.container("platform bus", layout.PLATFORM_BUS_SIZE)
         self.place(self.system, layout.PLATFORM_BUS_ADDRESS, bus, platform)
         if self.acpi != "off":
             owner = self.children["fw_cfg"]
             for name, used, reserved in layout.ACPI_BLOBS:
-                owner.own_region(self.topology.ram(name, used, self.make_rom_block(name, used, reserved)))
+                size = self._acpi_tables_size() if self.exact_acpi_tables and "tables" in name else used
+                block = self.make_rom_block(name, size, reserved or self.table_loader_size)
+                owner.own_region(self.topology.rom(name, size, block))
+
+    def _acpi_tables_size(self) -> int:
+        """Whole pages of what the tables need, as found by trying."""
+        cpus, nodes = self.smp["maxcpus"], len(self.numa_nodes)
+        length = self.exact_acpi_tables + layout.ACPI_TABLES_PER_CPU * cpus
+        if nodes:
+            length += layout.ACPI_NUMA_TABLE + layout.ACPI_NUMA_PER_NODE * nodes + layout.ACPI_NUMA_PER_CPU * cpus
+        return _round_up(length, 4 << 10)
 
     def _add_rows(self, rows: tuple[layout.DeviceRow, ...], on: dict[str, bool]) -> None:
         for row in rows:
@@ -252,7 +322,7 @@ class VirtMachine(Machine):
         host = self.add_device("gpex-pcihost")
         self.add_device("PCIE", host, "pcie.0")
         bridge = self.add_device("gpex-root", host, "gpex_root")
-        ecam = host.own_region(self.topology.io("pcie-mmcfg-mmio", layout.HIGH_PCIE_ECAM_SIZE))
+        ecam = host.own_region(self.topology.io("pcie-mmcfg-mmio", self.ecam_region_size))
         mmio = host.own_region(self.topology.container("gpex_mmio"))
         ports = host.own_region(self.topology.container("gpex_ioport", layout.PCIE_PIO_SIZE))
         if self.has_pcie_windows:
@@ -263,15 +333,15 @@ class VirtMachine(Machine):
         def add_alias(name: str, target: MemoryRegion, address: int, offset: int, size: int) -> None:
             self.place(self.system, address, self.topology.alias(name, target, offset, size), host)
 
-        high = self.high.get("pcie-ecam")
+        high = self.high.get("ecam")
         address, size = (
             (high, layout.HIGH_PCIE_ECAM_SIZE) if high else (layout.PCIE_ECAM_ADDRESS, layout.PCIE_ECAM_SIZE)
         )
         add_alias("pcie-ecam", ecam, address, 0, size)
         add_alias("pcie-mmio", mmio, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_SIZE)
-        high = self.high.get("pcie-mmio")
+        high = self.high.get("mmio")
         if high:
-            add_alias("pcie-mmio-high", mmio, high, high, layout.HIGH_PCIE_MMIO_SIZE)
+            add_alias("pcie-mmio-high", mmio, high, high, self.high_mmio_size)
         container = bridge.own_region(self.topology.container("bus master container"))
         master = self.topology.alias("bus master", self.system, 0, self.system.size)
         self.place(container, 0, master, bridge, enabled=False)
@@ -292,13 +362,23 @@ class VirtMachine(Machine):
     # Properties
 
     def _set_acpi(self, value: object) -> None:
-        self.acpi = take_enum("acpi", value, ON_OFF_AUTO)
+        self.acpi = take_enum("acpi", value, ON_OFF_AUTO, self.qemu)
 
     def _set_gic_version(self, value: object) -> None:
         version = take_str("gic-version", value)
-        if version not in ("2", "3", "4", "host", "max"):
-            raise VMError("Invalid gic-version value", details="Valid values are 3, 2, host, max.")
+        if version not in self.gic_versions:
+            known = self.board.release.text("GIC versions", "Valid values are 2, 3, 4, x-5, host, and max.")
+            raise VMError("Invalid gic-version value", details=known)
         self.gic_version = version
+
+    def _set_high_mmio_size(self, value: object) -> None:
+        size = take_int("highmem-mmio-size", value, "size", 64)
+        if size == 0 or size & size - 1:
+            raise VMError("highmem-mmio-size is not a power of 2")
+        if size < layout.HIGH_PCIE_MMIO_SIZE:
+            least = size_to_str(layout.HIGH_PCIE_MMIO_SIZE)
+            raise VMError(f"highmem-mmio-size cannot be set to a lower value than the default ({least})")
+        self.high_mmio_size = size
 
     properties: tuple[Property, ...] = (
         HMAT,
@@ -309,6 +389,22 @@ class VirtMachine(Machine):
             "Set on/off to enable/disable emulating a guest CPU which implements the ARM Virtualization Extensions",
         ),
         _switch("highmem", "Set on/off to enable/disable using physical address space above 32 bits"),
+        _switch("compact-highmem", "Set on/off to enable/disable compact layout for high memory regions", "10.0"),
+        _switch(
+            "highmem-redists",
+            "Set on/off to enable/disable high memory region for GICv3 or GICv4 redistributor",
+            "10.0",
+        ),
+        _switch("highmem-ecam", "Set on/off to enable/disable high memory region for PCI ECAM", "10.0"),
+        _switch("highmem-mmio", "Set on/off to enable/disable high memory region for PCI MMIO", "10.0"),
+        Property(
+            "highmem-mmio-size",
+            "size",
+            lambda machine: machine.high_mmio_size,
+            _set_high_mmio_size,
+            "Set the high memory region size for PCI MMIO",
+            since="10.0",
+        ),
         Property(
             "gic-version",
             "string",
@@ -328,43 +424,31 @@ def _round_up(address: int, unit: int) -> int:
     return -(-address // unit) * unit
 
 
-VERSIONS = version_settings(
-    "7.2",
-    {
-        "7.1": {},
-        "7.0": {},
-        "6.2": {},
-        "6.1": {"has_lpis": False, "prefers_sockets": True},
-        "6.0": {"has_pcie_windows": False},
-        "5.2": {"has_secure_gpio": False},
-        "5.1": {},
-        "5.0": {"numa_mem_supported": True, "implicit_node_with_max_ram": False},
-        "4.2": {},
-        "4.1": {"has_acpi_ged": False, "implicit_node_with_slots": False},
-        "4.0": {},
-        "3.1": {"canonical_ram_block_names": True},
-        "3.0": {},
-        "2.12": {"has_high_ecam": False, "max_cpus": 255},
-        "2.11": {},
-        "2.10": {},
-        "2.9": {},
-        "2.8": {},
-        "2.7": {"page_size": None},
-        "2.6": {},
-    },
-)
+CHANGES: dict[str, dict[str, Any]] = {
+    "7.2": {"compact_highmem": False},
+    "6.1": {"has_lpis": False, "prefers_sockets": True},
+    "6.0": {"has_pcie_windows": False},
+    "5.2": {"has_secure_gpio": False},
+    "5.0": {"numa_mem_supported": True, "implicit_node_with_max_ram": False},
+    "4.1": {"has_acpi_ged": False, "implicit_node_with_slots": False},
+    "3.1": {"canonical_ram_block_names": True},
+    "2.12": {"has_high_ecam": False, "max_cpus": 255},
+    "2.7": {"page_size": None},
+}
+"""What a version has different from its successor."""
 
 
-def machine_types(_target: Target, _release: Release) -> Iterator[MachineType]:
+def machine_types(_target: Target, release: Release) -> Iterator[MachineType]:
     """The machine types of this family."""
-    for version, settings in VERSIONS.items():
+    for version in family_versions("virt", VirtMachine, release, CHANGES):
         yield MachineType(
-            f"virt-{version}",
+            f"virt-{version.name}",
             VirtMachine,
-            f"QEMU {version} ARM Virtual Machine",
-            alias="virt" if version == "7.2" else None,
+            f"QEMU {version.name} ARM Virtual Machine",
+            alias="virt" if version.is_newest else None,
             default_ram_id="mach-virt.ram",
             default_cpu_type="cortex-a15-arm-cpu",
-            max_cpus=settings.get("max_cpus", VirtMachine.max_cpus),
-            settings=settings,
+            max_cpus=version.settings.get("max_cpus", VirtMachine.max_cpus),
+            deprecated=version.deprecated,
+            settings=version.settings,
         )

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from .arm_virt import VirtMachine
 
 
+NO_ROOM = "Capacity of the redist regions({}) does not match the number of vcpus({})"
+NO_GICV4 = "tcg does not support GICv4 emulation, is virtualization=on?"
+
+
 def choose_version(machine: VirtMachine) -> int:
     """Version of the interrupt controller; raises `VMError` if it cannot serve the CPUs."""
     version = 2
@@ -19,23 +23,27 @@ def choose_version(machine: VirtMachine) -> int:
         version = 4 if machine.options["virtualization"] else 3
     elif machine.gic_version != "auto":
         version = int(machine.gic_version)
+    elif machine.board.cpus > layout.MAX_GICV2_CPUS and machine.gicv3_for_more_cpus:
+        version = 3
     if version == 4 and not machine.options["virtualization"]:
-        raise VMError("gic-version=4 requires virtualization enabled")
+        raise VMError(machine.board.release.text("no GICv4", NO_GICV4))
     if version == 4 and not machine.has_lpis:
         version = 3
-    maximum = layout.MAX_GICV2_CPUS
+    maximum, remedy = layout.MAX_GICV2_CPUS, None
     if version > 2:
         size = layout.REDISTRIBUTOR_SIZE[version]
         low = layout.GICV3_REDISTRIBUTORS_SIZE // size
         maximum = low + layout.HIGH_REDISTRIBUTORS_SIZE // size
-        if low < machine.board.cpus <= maximum and "redistributors" not in machine.high:
-            raise VMError(
-                f"Capacity of the redist regions({low}) does not match the number of vcpus({machine.board.cpus})"
-            )
+        if "redists" not in machine.high and machine.tells_of_redistributors:
+            maximum, remedy = low, "Try 'highmem-redists=on' for more CPUs"
+        elif low < machine.board.cpus <= maximum and not ("redists" in machine.high and machine.has_second_region):
+            text = machine.board.release.text("redistributors", NO_ROOM)
+            raise VMError(text.format(low, machine.board.cpus))
     if machine.smp["maxcpus"] > maximum:
         raise VMError(
             f"Number of SMP CPUs requested ({machine.smp['maxcpus']}) exceeds max CPUs supported by machine "
-            f"'mach-virt' ({maximum})"
+            f"'mach-virt' ({maximum})",
+            details=remedy,
         )
     return version
 
@@ -70,7 +78,7 @@ def _add_gicv3(machine: VirtMachine, size: int) -> None:
     low = min(cpus, layout.GICV3_REDISTRIBUTORS_SIZE // size)
     machine.place_registers(gic, "gicv3_redist_region[0]", layout.GICV3_REDISTRIBUTORS_ADDRESS, low * size)
     if cpus > low:
-        machine.place_registers(gic, "gicv3_redist_region[1]", machine.high["redistributors"], (cpus - low) * size)
+        machine.place_registers(gic, "gicv3_redist_region[1]", machine.high["redists"], (cpus - low) * size)
     if machine.has_lpis:
         machine.add_space("gicv3-its-sysmem", machine.system)
         if machine.options["its"]:

@@ -57,6 +57,7 @@ GICV3_REDISTRIBUTORS_ADDRESS = 0x80A0000
 GICV3_REDISTRIBUTORS_SIZE = 0xF60000
 """Room for redistributors below the other devices."""
 HIGH_REDISTRIBUTORS_SIZE = 64 * MIB
+CXL_HOST_SIZE = MIB
 REDISTRIBUTOR_SIZE = {3: 128 * KIB, 4: 256 * KIB}
 """Bytes of one CPU's redistributor, by version of the GIC."""
 MAX_GICV2_CPUS = 8
@@ -106,12 +107,16 @@ CPU_ADDRESS_BITS = {
     "cortex-a7": 40,
     "cortex-a15": 40,
     "cortex-a35": 40,
-    "cortex-a53": 40,
-    "cortex-a57": 44,
+    "cortex-a55": 40,
     "cortex-a72": 44,
     "cortex-a76": 40,
+    "cortex-a710": 40,
     "a64fx": 40,
     "neoverse-n1": 48,
+    "neoverse-v1": 48,
+    "neoverse-n2": 48,
+    "cortex-a53": 40,
+    "cortex-a57": 44,
     "max": 52,
 }
 """The CPU models that the board takes, and the bits of their physical addresses."""
@@ -119,14 +124,19 @@ CPUS_OF_32_BITS = ("cortex-a7", "cortex-a15")
 
 ACPI_BLOBS = (
     ("/rom@etc/acpi/tables", 0x20000, 0x200000),
-    ("/rom@etc/table-loader", 0x1000, 0x10000),
+    ("/rom@etc/table-loader", 0x1000, None),
     ("/rom@etc/acpi/rsdp", 0x1000, 0x1000),
 )
-"""RAMBlocks of the ACPI tables for the firmware: name, used and reserved size."""
+"""RAMBlocks of the ACPI tables for the firmware: name, used and reserved size, None being `table_loader_size`."""
+ACPI_TABLES_PER_CPU = 105
+ACPI_NUMA_TABLE = 48
+ACPI_NUMA_PER_NODE = 40
+ACPI_NUMA_PER_CPU = 18
 
 HIGH_DEVICES = (
-    ("redistributors", HIGH_REDISTRIBUTORS_SIZE),
-    ("pcie-ecam", HIGH_PCIE_ECAM_SIZE),
-    ("pcie-mmio", HIGH_PCIE_MMIO_SIZE),
+    ("redists", HIGH_REDISTRIBUTORS_SIZE),
+    ("cxl", CXL_HOST_SIZE),
+    ("ecam", HIGH_PCIE_ECAM_SIZE),
+    ("mmio", HIGH_PCIE_MMIO_SIZE),
 )
 """In the order of their addresses above the RAM; each is aligned to its own size."""

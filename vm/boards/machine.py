@@ -82,19 +82,27 @@ class Board:
 ON_OFF_AUTO = ("auto", "on", "off")
 
 
-def switch(name: str, description: str | None = None, *, auto: bool = True) -> Property:
+def switch(
+    name: str,
+    description: str | None = None,
+    *,
+    auto: bool = True,
+    since: str | None = None,
+    until: str | None = None,
+) -> Property:
     """A machine option that is on or off, or automatic; kept in the machine's `switches`."""
 
     def setter(machine: Machine, value: object) -> None:
         if auto:
-            machine.switches[name] = take_enum(name, value, ON_OFF_AUTO)
+            machine.switches[name] = take_enum(name, value, ON_OFF_AUTO, machine.qemu)
         else:
             machine.switches[name] = "on" if take_bool(name, value) else "off"
 
     def getter(machine: Machine) -> object:
         return machine.switches[name] if auto else machine.switches[name] == "on"
 
-    return Property(name, "OnOffAuto" if auto else "bool", getter, setter, description)
+    type_name = "OnOffAuto" if auto else "bool"
+    return Property(name, type_name, getter, setter, description, since=since, until=until)
 
 
 HMAT = switch("hmat", "Set on/off to enable/disable ACPI Heterogeneous Memory Attribute Table (HMAT)", auto=False)
@@ -124,10 +132,14 @@ class Machine(QOMObject):
     """Whether memory-backend-file and -memfd name their RAMBlocks by path; a setting of the version."""
     topology_levels: tuple[str, ...] = ()
     """Levels of the CPU topology besides sockets, cores and threads."""
+    lists_default_cpu = True
+    """Whether `query-machines` tells the CPU model that there is without `-cpu`."""
     default_cpus = 1
     """How many CPUs there are without `-smp`."""
     prefers_sockets = False
     """Whether CPUs that `-smp` does not place are sockets rather than cores; a setting of the version."""
+    lays_out_asked_size = False
+    """Whether a backend's size does not count for what the board looks at, only what `-m` or the machine type says."""
     default_firmware = ""
     """What is read back as the firmware's name where none was given."""
     implicit_node_with_slots = False
@@ -142,8 +154,11 @@ class Machine(QOMObject):
         for name, value in machine_type.settings.items():
             setattr(self, name, value)
         self.board = board
+        self.qemu = board.release
         self.topology = board.topology
         self.ram_size = 0
+        self.asked_ram_size = 0
+        """What `-m` or the machine type says, whatever the size of a backend is."""
         self.max_ram_size = 0
         self.ram_slots = 0
         self.ram: MemoryRegion | None = None
@@ -166,10 +181,14 @@ class Machine(QOMObject):
         self.unattached = self.add_child("unattached", Container())
         self.system = self.unattached.own_region(self.topology.container("system"))
         self.io = self.unattached.own_region(self.topology.io("io", IO_SPACE_SIZE))
-        self.io.unassigned = True
         self.unattached.add_child("sysbus", Device("System"))
         self.memory_space = self.topology.add_space("memory", self.system)
         self.topology.add_space("I/O", self.io)
+
+    @property
+    def board_ram_size(self) -> int:
+        """The size that the RAM is taken to have where the board is laid out."""
+        return self.asked_ram_size if self.lays_out_asked_size else self.ram_size
 
     def fit_ram_size(self, size: int) -> int:
         """The RAM that the machine has if it is asked for `size` bytes."""
@@ -190,7 +209,7 @@ class Machine(QOMObject):
 
     def has_implicit_node(self) -> bool:
         """Whether there is a NUMA node although none was named."""
-        more = self.max_ram_size > self.ram_size
+        more = self.max_ram_size > self.board_ram_size
         return more and (self.implicit_node_with_max_ram or (self.implicit_node_with_slots and self.ram_slots > 0))
 
     def default_node(self, cpu: int, nodes: int) -> int:
@@ -232,7 +251,8 @@ class Machine(QOMObject):
 
     def slot_device(self, number: int) -> QOMObject | None:
         """What is in a slot; None if it is free."""
-        return self.cpus[number] if number < len(self.cpus) else None
+        first = number * self.cpus_per_slot
+        return self.cpus[first] if first < len(self.cpus) else None
 
     def cpu_place(self, index: int) -> dict[str, int]:
         """Where the CPU is in the topology."""
@@ -264,6 +284,13 @@ class Machine(QOMObject):
             region.set_enabled(False)
         container.add_subregion(address, region, priority)
         return region
+
+    def add_device_memory(self, address: int, size: int) -> None:
+        """Room for memory devices; where a listener follows it, an address space of its own."""
+        device_memory = self.topology.container("device-memory", size)
+        if self.board.release.settings("device memory").get("own space", True):
+            self.add_space("device-memory", device_memory)
+        self.place(self.system, address, device_memory, self)
 
     def make_rom_block(self, name: str, size: int, max_size: int | None = None) -> RAMBlock:
         """Memory of the board's own, named `name` in the migration stream; raises `VMError` if the host has none."""
@@ -341,6 +368,10 @@ class Machine(QOMObject):
             raise VMError("ram-partition cannot be changed once the machine has its RAM")
         self.ram_partition = text
 
+    def _known_smp(self) -> dict[str, int]:
+        unknown = self.board.release.settings("smp").get("unknown", ())
+        return {level: count for level, count in self.smp.items() if level not in unknown}
+
     def _memory(self) -> dict[str, Any]:
         memory = {"size": self.ram_size}
         if self.ram_slots:
@@ -355,8 +386,8 @@ class Machine(QOMObject):
         "confidential-guest-support", "memory-encryption", "memory-backend", "memory",
     )  # fmt: skip
     properties: tuple[Property, ...] = (
-        Property("memory", "MemorySizeConfiguration", _memory, None, "Memory size configuration"),
-        Property("smp", "SMPConfiguration", lambda machine: dict(machine.smp), None, "CPU topology"),
+        Property("memory", "MemorySizeConfiguration", _memory, None, "Memory size configuration", since="7.2"),
+        Property("smp", "SMPConfiguration", _known_smp, None, "CPU topology", since="7.2"),
         Property(
             "dump-guest-core",
             "bool",
@@ -370,6 +401,15 @@ class Machine(QOMObject):
             _memory_backend_path,
             _set_memory_backend,
             "Set RAM backendValid value is ID of hostmem based backend",
+            since="7.2",
+        ),
+        Property(
+            "memory-backend",
+            "string",
+            _memory_backend_path,
+            _set_memory_backend,
+            "Set RAM backendValid value is ID of hostmem based backend",
+            until="5.2",
         ),
         Property(
             "mem-merge",

@@ -1,4 +1,4 @@
-"""Machine types as they are listed, and their versions as differences from one to the next."""
+"""Machine types as they are listed."""
 
 from __future__ import annotations
 
@@ -59,22 +59,8 @@ class MachineType:
         self.is_default = is_default
         self.deprecated = deprecated
         self.settings = settings if settings is not None else {}
-        """What this version has different from the class: attributes of `machine` by name."""
+        """What this type of this release has different from the class: attributes of `machine` by name."""
 
     def setting(self, name: str) -> Any:
         """What a machine of this type has for an attribute that versions may set."""
         return self.settings.get(name, getattr(self.machine, name))
-
-
-def version_settings(newest: str, deltas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The settings of each version of a family, newest first.
-
-    `deltas` says of each older version what it has different from its successor; a version has all that its successors
-    say, too. `newest` is as the class is.
-    """
-    versions: dict[str, dict[str, Any]] = {newest: {}}
-    settings: dict[str, Any] = {}
-    for version, delta in deltas.items():
-        settings = {**settings, **delta}
-        versions[version] = settings
-    return versions

@@ -22,18 +22,21 @@ PCI_ECAM = 0xE0000000, 256 * MIB
 def _virtio_devices() -> tuple[DeviceRow, ...]:
     rows = []
     for number in range(ALL_VIRTIO_DEVICES):
-        key, option = f"virtio{number}", None if number < VIRTIO_DEVICES else "ioapic2"
+        key, option, since = f"virtio{number}", None, None
+        if number >= VIRTIO_DEVICES:
+            option, since = "ioapic2", "7.2"
         rows += [
-            DeviceRow(key, "virtio-mmio", option=option),
-            bus(key, "virtio-mmio-bus", f"virtio-mmio-bus.{number}", option),
+            DeviceRow(key, "virtio-mmio", option=option, since=since),
+            bus(key, "virtio-mmio-bus", f"virtio-mmio-bus.{number}", option, since),
         ]
     return tuple(rows)
 
 
-def _usb_ports() -> tuple[RegisterRow, ...]:
-    names = [f"usb{kind} port #{number}" for kind in (2, 3) for number in range(1, 9)]
+def _usb_ports(*kinds: int, since: str | None = None, until: str | None = None) -> tuple[RegisterRow, ...]:
+    names = [f"usb{kind} port #{number}" for kind in kinds for number in range(1, 9)]
     return tuple(
-        RegisterRow("xhci", name, 0x440 + 0x10 * number, 0x10, inside="xhci") for number, name in enumerate(names)
+        RegisterRow("xhci", name, 0x440 + 0x10 * number, 0x10, inside="xhci", since=since, until=until)
+        for number, name in enumerate(names)
     )
 
 
@@ -44,11 +47,15 @@ class MicroVM(X86Machine):
     switch_defaults = {"rtc": "auto", "ioapic2": "auto", "pcie": "auto"}
     kept_defaults = {"auto-kernel-cmdline": True, "isa-serial": True, "x-option-roms": True}
     kernel_devices = False
-    firmware_size = 64 * KIB
+    catches_pci = True
+    """Whether PCI accesses that no device answers are caught."""
+    firmware_size = 128 * KIB
+    plain_firmware_size = 64 * KIB
+    """Of the firmware that knows no ACPI."""
     firmware_is_rom = False
     acpi_blobs = (
         ("/rom@etc/acpi/tables", 0x1000, 2 * MIB),
-        ("/rom@etc/table-loader", 0x1000, 64 * KIB),
+        ("/rom@etc/table-loader", 0x1000, None),
         ("/rom@etc/acpi/rsdp", 0x1000, 0x1000),
     )
     devices = (
@@ -56,10 +63,11 @@ class MicroVM(X86Machine):
         DeviceRow("isa-bridge", "isabus-bridge"),
         bus("isa-bridge", "ISA", "isa.0"),
         DeviceRow("ioapic", "ioapic", parent="machine", name="ioapic"),
-        DeviceRow("ioapic2", "ioapic", option="ioapic2"),
+        DeviceRow("ioapic2", "ioapic", option="ioapic2", since="7.2"),
         KVM_CLOCK,
         *_virtio_devices(),
-        DeviceRow("ged", "acpi-ged-x86", option="acpi"),
+        DeviceRow("ged", "acpi-ged", option="acpi", since="10.0"),
+        DeviceRow("ged", "acpi-ged-x86", option="acpi", until="7.2"),
         DeviceRow("usb", "sysbus-xhci", option="usb"),
         DeviceRow("xhci", "base-xhci", parent="usb", name="xhci-core", option="usb"),
         bus("usb", "usb-bus", "usb-bus.0", "usb"),
@@ -94,12 +102,15 @@ class MicroVM(X86Machine):
         RegisterRow("xhci", "xhci", XHCI_BASE, 0x4000, inside="system", container=True),
         RegisterRow("xhci", "capabilities", 0, 0x40, inside="xhci"),
         RegisterRow("xhci", "operational", 0x40, 0x400, inside="xhci"),
-        *_usb_ports(),
+        *_usb_ports(3, 2, since="10.0"),
+        *_usb_ports(2, 3, until="7.2"),
         RegisterRow("xhci", "runtime", 0x1000, 0x220, inside="xhci"),
         RegisterRow("xhci", "doorbell", 0x2000, 0x820, inside="xhci"),
-        RegisterRow("pcie", "pcie-mmcfg-mmio", 0, PCI_ECAM[1], inside=""),
-        RegisterRow("pcie", "gpex_ioport_window", 0, 0x10000, inside=""),
-        RegisterRow("pcie", "gpex_ioport", 0, 0x10000, inside="gpex_ioport_window"),
+        RegisterRow("pcie", "pcie-mmcfg-mmio", 0, PCI_ECAM[1], inside="", since="7.2"),
+        RegisterRow("pcie", "pcie-mmcfg-mmio", 0, 2 * PCI_ECAM[1], inside="", until="5.2"),
+        RegisterRow("pcie", "gpex_ioport", 0, 0x10000, inside="", until="5.2"),
+        RegisterRow("pcie", "gpex_ioport_window", 0, 0x10000, inside="", since="7.2"),
+        RegisterRow("pcie", "gpex_ioport", 0, 0x10000, inside="gpex_ioport_window", since="7.2"),
     )
     bus_masters = ("pcie-root",)
 
@@ -116,9 +127,11 @@ class MicroVM(X86Machine):
     def build(self) -> None:
         """Put everything in place, the RAM first as with QEMU, so that slots get the same numbers."""
         self.check_cpus()
+        if not self.is_on("acpi"):
+            self.firmware_size = self.plain_firmware_size
         with self.topology.transaction():
             self.add_cpus()
-            self.place_ram_parts(min(self.ram_size, 3 * GIB), 4 * GIB)
+            self.place_ram_parts(min(self.board_ram_size, 3 * GIB), 4 * GIB)
         with self.topology.transaction():
             self.add_devices()
             if self.ram_slots and "ged" in self.parts:
@@ -134,8 +147,11 @@ class MicroVM(X86Machine):
 
     def _add_pci_windows(self) -> None:
         host = self.parts["pcie"]
-        window = host.own_region(self.topology.io("gpex_mmio_window", self.system.size))
-        self.place(window, 0, self.topology.container("gpex_mmio"), host)
+        bus_memory = host.own_region(self.topology.container("gpex_mmio"))
+        window = bus_memory
+        if self.catches_pci:
+            window = host.own_region(self.topology.io("gpex_mmio_window", self.system.size))
+            window.add_subregion(0, bus_memory)
         for name, target, offset, (start, size) in (
             ("pcie-mmio32", window, PCI_WINDOW[0], PCI_WINDOW),
             ("pcie-mmio64", window, PCI_HIGH_WINDOW[0], PCI_HIGH_WINDOW),
@@ -145,7 +161,9 @@ class MicroVM(X86Machine):
 
     registered_names: tuple[str, ...] = ("pcie", "rtc", "ioapic2", "isa-serial", "x-option-roms", "auto-kernel-cmdline")
     properties: tuple[Property, ...] = (
-        switch("ioapic2", "Enable second IO-APIC"),
+        switch("pit", "Enable i8254 PIT", until="5.2"),
+        switch("pic", "Enable i8259 PIC", until="5.2"),
+        switch("ioapic2", "Enable second IO-APIC", since="7.2"),
         kept(
             "auto-kernel-cmdline",
             "bool",

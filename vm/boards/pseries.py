@@ -7,11 +7,13 @@ import os
 from ..errors import VMError
 from ..qom import MemoryRegionObject, Property, take_bool, take_str
 from .machine import HMAT, Machine
-from .machine_type import MachineType, version_settings
+from .machine_type import MachineType
+from .versions import Version, family_versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ..qom import QOMObject
     from ..releases import Release
@@ -46,17 +48,23 @@ CPU_ALIASES = {
     "power8": "power8_v2.0",
     "power8e": "power8e_v2.1",
     "power8nvl": "power8nvl_v1.0",
-    "power9": "power9_v2.0",
+    "power9": "power9_v2.2",
     "power10": "power10_v2.0",
+    "power11": "power11_v2.0",
 }
 """What the short names of CPU models stand for; the board has a core for each of these, and for each version of
 those."""
 
-XIVE_CPUS = ("power9", "power10")
+XIVE_CPUS = ("power9", "power10", "power11")
 TRANSACTIONAL_CPUS = ("power8", *XIVE_CPUS)
 
 CACHE_MODES = ("broken", "workaround", "fixed")
 BRANCH_MODES = ("broken", "workaround", "fixed-ibs", "fixed-ccd", "fixed-na")
+
+
+def _cpu_aliases(release: Release) -> dict[str, str]:
+    changed = CPU_ALIASES | release.settings("POWER CPUs")
+    return {name: model for name, model in changed.items() if model}
 
 
 class IOMMURegionObject(MemoryRegionObject):
@@ -100,7 +108,8 @@ class PseriesMachine(Machine):
     starts_without_ram = True
     own_cpu_models = ("max",)
     numa_supported = True
-    default_cpu_type = "power9_v2.0-powerpc64-cpu"
+    max_cpus = 4096
+    default_cpu = "power11"
     ic_mode = "dual"
     """Interrupt controllers: xics, xive, or both (dual) with the guest's choice; legacy has no choice."""
     cap_ccf_assist = True
@@ -115,6 +124,9 @@ class PseriesMachine(Machine):
     cap_sbbc = "workaround"
     cap_vsx = True
     max_real_mode_area = TIB
+    watchdogs = 4
+    most_threads = 8
+    """How many threads of a core TCG emulates."""
     plugs_cpus = True
     plugs_blocks = True
     """Whether logical memory blocks can be plugged."""
@@ -136,36 +148,36 @@ class PseriesMachine(Machine):
 
     def check_ram(self) -> None:
         """The firmware needs some RAM in real mode; all of it must come in whole blocks where these can be plugged."""
-        first_node = self.numa_nodes[0].size if self.numa_nodes else self.ram_size
-        if min(self.ram_size, first_node or self.ram_size, self.max_real_mode_area) < MIN_REAL_MODE_AREA:
+        first_node = self.numa_nodes[0].size if self.numa_nodes else self.board_ram_size
+        if min(self.board_ram_size, first_node or self.board_ram_size, self.max_real_mode_area) < MIN_REAL_MODE_AREA:
             # The odd number is QEMU's.
             raise VMError("pSeries SLOF firmware requires >= 80ldMiB guest RMA (Real Mode Area memory)")
         if self.plugs_blocks:
             self._check_blocks()
 
     def _check_blocks(self) -> None:
-        if self.ram_size % BLOCK_SIZE:
-            raise VMError(f"Memory size {self.ram_size:#x} is not aligned to 256 MiB")
+        if self.board_ram_size % BLOCK_SIZE:
+            raise VMError(f"Memory size {self.board_ram_size:#x} is not aligned to 256 MiB")
         if self.max_ram_size % BLOCK_SIZE:
             # The size shown is QEMU's.
-            raise VMError(f"Maximum memory size {self.ram_size:#x} is not aligned to 256 MiB")
+            raise VMError(f"Maximum memory size {self.board_ram_size:#x} is not aligned to 256 MiB")
         for node in self.numa_nodes:
             if node.size % BLOCK_SIZE:
                 raise VMError(f"Node {node.node_id} memory size {node.size:#x} is not aligned to 256 MiB")
-        if self.max_ram_size < self.ram_size:
+        if self.max_ram_size < self.board_ram_size:
             # QEMU never comes to an end here.
             raise VMError(
-                f"Maximum memory size {self.max_ram_size:#x} is less than the memory size {self.ram_size:#x}",
-                hint=f"the memory backend decides on the size; add -m {self.ram_size // MIB}M",
+                f"Maximum memory size {self.max_ram_size:#x} is less than the memory size {self.board_ram_size:#x}",
+                hint=f"the memory backend decides on the size; add -m {self.board_ram_size // MIB}M",
             )
 
     @property
     def _cpu_model(self) -> str:
         cpu_type = self.board.cpu_type
-        if cpu_type == "max-powerpc64-cpu":
+        if cpu_type == "max-powerpc64-cpu" and "max" in self.own_cpu_models:
             cpu_type = self.machine_type.default_cpu_type or ""
         model = cpu_type.removesuffix("-powerpc64-cpu").lower()
-        return CPU_ALIASES.get(model, model)
+        return _cpu_aliases(self.board.release).get(model, model)
 
     @property
     def cpus_per_slot(self) -> int:
@@ -186,7 +198,7 @@ class PseriesMachine(Machine):
         model = self._cpu_model
         self.board.cpu_type = f"{model}-powerpc64-cpu"
         family = model.partition("_")[0]
-        if family not in CPU_ALIASES:
+        if family not in _cpu_aliases(self.board.release):
             raise VMError("Unable to find sPAPR CPU Core definition")
         has_xive = family in XIVE_CPUS
         if self.ic_mode == "xive" and not has_xive:
@@ -196,8 +208,19 @@ class PseriesMachine(Machine):
         self.cap_htm = self.cap_htm and family.startswith(TRANSACTIONAL_CPUS)
         if not self.plugs_cpus and self.smp["maxcpus"] != self.smp["cpus"]:
             raise VMError("This machine version does not support CPU hotplug")
-        if self.smp["threads"] > 1:
-            raise VMError("TCG cannot support more than 1 thread/core on a pseries machine")
+        self._check_threads(family)
+
+    def _check_threads(self, family: str) -> None:
+        threads, most = self.smp["threads"], self.most_threads
+        if threads > most:
+            many = f"{most} thread" if most == 1 else f"{most} threads"
+            raise VMError(f"TCG cannot support more than {many}/core on a pseries machine")
+        if threads & threads - 1:
+            raise VMError(f"Cannot support {threads} threads/core on a pseries machine because it must be a power of 2")
+        if threads > 1 and not family.startswith(TRANSACTIONAL_CPUS):
+            raise VMError("TCG only supports SMT on POWER8 or newer CPUs")
+        if self.smp["cpus"] % threads:
+            raise VMError(f"smp_cpus ({self.smp['cpus']}) must be multiple of threads ({threads})")
 
     def build(self) -> None:
         """Put everything in place."""
@@ -210,7 +233,7 @@ class PseriesMachine(Machine):
             self._add_cpus()
             if self.ram is not None:
                 self.system.add_subregion(0, self.ram)
-            if self.max_ram_size > self.ram_size:
+            if self.max_ram_size > self.board_ram_size:
                 self._add_device_memory()
             self._check_firmware()
             self.add_device("spapr-rtc", self, "rtc")
@@ -218,15 +241,15 @@ class PseriesMachine(Machine):
             self.add_device("spapr-vio-bus", bridge, "spapr-vio")
             self.add_device("spapr-nvram")
             self._add_host_bridge()
-            for number in range(1, 5):
+            for number in range(1, 1 + self.watchdogs):
                 self.add_device("spapr-wdt", self, f"wdt{number}")
 
     def _add_device_memory(self) -> None:
         if self.ram_slots > MAX_RAM_SLOTS:
             raise VMError(f"Specified number of memory slots {self.ram_slots} exceeds max supported {MAX_RAM_SLOTS}")
-        address = -(-self.ram_size // GIB) * GIB
-        size = self.max_ram_size - self.ram_size
-        self.place(self.system, address, self.topology.container("device-memory", size), self)
+        address = -(-self.board_ram_size // GIB) * GIB
+        size = self.max_ram_size - self.board_ram_size
+        self.add_device_memory(address, size)
 
     def _check_firmware(self) -> None:
         path = self.board.firmware
@@ -246,9 +269,11 @@ class PseriesMachine(Machine):
         self.place(self.system, XIVE_THREADS, threads, controller)
 
     def _add_cpus(self) -> None:
+        threads = self.smp["threads"]
         for number in range(self.board.cpus):
-            core = self.add_device(self.slot_type)
-            cpu = self.add_device(self.board.cpu_type, core, "thread[0]")
+            if number % threads == 0:
+                core = self.add_device(self.slot_type)
+            cpu = self.add_device(self.board.cpu_type, core, f"thread[{number % threads}]")
             if self.has_xics:
                 self.add_device("icp", cpu, "icp")
             if self.has_xive:
@@ -320,65 +345,57 @@ _OLDEST_PCI_WINDOWS = (
     ("mmio32-alias", "mmio", 0x100A0000000, 0x80000000, 512 * MIB),
 )
 
-VERSIONS = version_settings(
-    "7.2",
-    {
-        "7.1": {},
-        "7.0": {},
-        "6.2": {},
-        "6.1": {"prefers_sockets": True},
-        "6.0": {},
-        "5.2": {},
-        "5.1": {},
-        "5.0": {"numa_mem_supported": True},
-        "4.2": {"max_real_mode_area": 16 * GIB, "cap_ccf_assist": False, "cap_fwnmi": False},
-        "4.1": {},
-        "4.0": {"ic_mode": "xics"},
-        "3.1": {
-            "default_cpu_type": "power8_v2.0-powerpc64-cpu",
-            "canonical_ram_block_names": True,
-            "cap_cfpc": "broken",
-            "cap_ibs": "broken",
-            "cap_large_decr": False,
-            "cap_sbbc": "broken",
-        },
-        "3.0": {"ic_mode": "legacy"},
-        "2.12": {},
-        "2.11": {"cap_htm": True},
-        "2.10": {},
-        "2.9": {},
-        "2.8": {},
-        "2.7": {"default_cpu_type": "power7_v2.3-powerpc64-cpu", "pci_windows": _OLD_PCI_WINDOWS},
-        "2.6": {"dma_windows": 1, "plugs_cpus": False},
-        "2.5": {},
-        "2.4": {"plugs_blocks": False},
-        "2.3": {},
-        "2.2": {"pci_windows": _OLDEST_PCI_WINDOWS},
-        "2.1": {},
+CHANGES: dict[str, dict[str, Any]] = {
+    "11.0": {"default_cpu": "power10"},
+    "8.2": {"default_cpu": "power9"},
+    "6.1": {"prefers_sockets": True},
+    "5.0": {"numa_mem_supported": True},
+    "4.2": {"max_real_mode_area": 16 * GIB, "cap_ccf_assist": False, "cap_fwnmi": False},
+    "4.0": {"ic_mode": "xics"},
+    "3.1": {
+        "default_cpu": "power8",
+        "canonical_ram_block_names": True,
+        "cap_cfpc": "broken",
+        "cap_ibs": "broken",
+        "cap_large_decr": False,
+        "cap_sbbc": "broken",
     },
-)
-VERSIONS["2.12-sxxm"] = {
-    **VERSIONS["2.12"],
-    "cap_cfpc": "workaround",
-    "cap_ibs": "fixed-ccd",
-    "cap_sbbc": "workaround",
+    "3.0": {"ic_mode": "legacy"},
+    "2.11": {"cap_htm": True},
+    "2.7": {"default_cpu": "power7", "pci_windows": _OLD_PCI_WINDOWS},
+    "2.6": {"dma_windows": 1, "plugs_cpus": False},
+    "2.4": {"plugs_blocks": False},
+    "2.2": {"pci_windows": _OLDEST_PCI_WINDOWS},
 }
-"""A sibling of 2.12 with mitigations against side channels; no older version follows from it."""
+"""What a version has different from its successor."""
+SIBLINGS: dict[str, dict[str, Any]] = {
+    "2.12": {"cap_cfpc": "workaround", "cap_ibs": "fixed-ccd", "cap_sbbc": "workaround"},
+}
+"""Versions that are there once more, as `-sxxm`, with mitigations against side channels."""
 
 
-def machine_types(_target: Target, _release: Release) -> Iterator[MachineType]:
+def machine_types(_target: Target, release: Release) -> Iterator[MachineType]:
     """The machine types of this family."""
-    for version, settings in VERSIONS.items():
-        yield MachineType(
-            f"pseries-{version}",
-            PseriesMachine,
-            "pSeries Logical Partition (PAPR compliant)",
-            alias="pseries" if version == "7.2" else None,
-            default_ram_id="ppc_spapr.ram",
-            default_ram_size=512 * MIB,
-            default_cpu_type=settings.get("default_cpu_type", PseriesMachine.default_cpu_type),
-            max_cpus=4096,
-            hotpluggable_cpus=settings.get("plugs_cpus", PseriesMachine.plugs_cpus),
-            is_default=version == "7.2",
-            settings=settings,
-        )
+    for version in family_versions("pseries", PseriesMachine, release, CHANGES):
+        yield _machine_type(version, version.name, release, {})
+        if version.name in SIBLINGS:
+            yield _machine_type(version, f"{version.name}-sxxm", release, SIBLINGS[version.name])
+
+
+def _machine_type(version: Version, name: str, release: Release, changes: dict[str, Any]) -> MachineType:
+    settings = version.settings | changes
+    cpu = _cpu_aliases(release)[settings.get("default_cpu", PseriesMachine.default_cpu)]
+    return MachineType(
+        f"pseries-{name}",
+        PseriesMachine,
+        "pSeries Logical Partition (PAPR compliant)",
+        alias="pseries" if version.is_newest else None,
+        default_ram_id="ppc_spapr.ram",
+        default_ram_size=512 * MIB,
+        default_cpu_type=f"{cpu}-powerpc64-cpu",
+        max_cpus=settings.get("max_cpus", PseriesMachine.max_cpus),
+        hotpluggable_cpus=settings.get("plugs_cpus", PseriesMachine.plugs_cpus),
+        is_default=version.is_newest,
+        deprecated=version.deprecated,
+        settings=settings,
+    )

@@ -7,17 +7,20 @@ import os
 from ..errors import VMError
 from ..qom import Property, take_bool
 from .machine import Board, Machine
-from .machine_type import MachineType, version_settings
+from .machine_type import MachineType
+from .versions import family_versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ..qom import QOMObject
     from ..releases import Release
     from .targets import Target
 
 MIB = 1 << 20
+GIB = 1 << 30
 LEGACY_BLOCK = (8 << 40) - MIB
 """Bytes in a RAMBlock where more RAM is several: these machines had one for each memslot, and a slot had to be smaller
 than 8 TiB."""
@@ -31,6 +34,7 @@ DEVICES = (
     ("s390-sclp-events-bus", "s390-sclp-event-facility", "s390-sclp-events-bus.0"),
     ("sclpquiesce", "s390-sclp-event-facility", "sclpquiesce"),
     ("sclp-cpu-hotplug", "s390-sclp-event-facility", "sclp-cpu-hotplug"),
+    ("sclpcpi", "s390-sclp-event-facility", "sclpcpi"),
     ("s390-flic-qemu", "", "s390-flic-qemu"),
     ("s390-ipl", "", "s390-ipl"),
     ("s390-pcihost", "", "s390-pcihost"),
@@ -58,6 +62,13 @@ class S390Machine(Machine):
     """RAM is one region from 0 on, whatever its size."""
 
     type_name = "s390-ccw-machine"
+    topology_levels: tuple[str, ...] = ("drawers", "books")
+    tells_of_control_program = True
+    """Whether the guest can say what it is."""
+    least_ram = 3 * MIB
+    """Bytes of RAM that the firmware needs."""
+    plugs_memory = True
+    """Whether there is room for memory devices; they are virtio-mem only."""
     rounds_ram_down = False
     """Whether RAM is made to fit the storage increments, instead of refused."""
 
@@ -80,23 +91,37 @@ class S390Machine(Machine):
             )
         return fitting
 
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """The core, counted over all sockets, and where there are such levels its socket, book and drawer."""
+        place = {"core-id": index}
+        if self.topology_levels:
+            number = index // (self.smp["threads"] * self.smp["cores"])
+            for level in ("sockets", "books", "drawers"):
+                number, place[f"{level[:-1]}-id"] = divmod(number, self.smp[level])
+        return place
+
     def check_ram(self) -> None:
         """RAM is handed to the guest in storage increments of at least 1 MiB."""
-        if self.ram_size % MIB or self.ram_size == 0:
+        if self.board_ram_size % MIB or self.board_ram_size == 0:
             raise VMError("ram size must be multiples of 1 MiB")
 
     def build(self) -> None:
         """Map the RAM; the devices have no registers in memory."""
         if self.board.firmware is not None and not os.path.exists(self.board.firmware):
             raise VMError("could not find stage1 bootloader")
+        if self.board_ram_size < self.least_ram:
+            raise VMError("not enough RAM to load the BIOS file")
         if self.ram is not None:
             self.system.add_subregion(0, self.ram)
+        if self.plugs_memory and self.max_ram_size > self.board_ram_size:
+            self.add_device_memory(-(-self.board_ram_size // GIB) * GIB, self.max_ram_size - self.board_ram_size)
         for number in range(self.board.cpus):
             self.cpus.append(self.add_device(self.board.cpu_type))
             self.add_space(f"cpu-memory-{number}", self.system)
         made: dict[str, QOMObject] = {"": self}
         for type_name, parent, name in DEVICES:
-            made[name] = self.add_device(type_name, made[parent], name)
+            if type_name != "sclpcpi" or self.tells_of_control_program:
+                made[name] = self.add_device(type_name, made[parent], name)
 
     properties: tuple[Property, ...] = (
         _key_wrap("aes-key-wrap", "enable/disable AES key wrapping using the CPACF wrapping key"),
@@ -104,47 +129,29 @@ class S390Machine(Machine):
     )
 
 
-VERSIONS = version_settings(
-    "7.2",
-    {
-        "7.1": {},
-        "7.0": {},
-        "6.2": {},
-        "6.1": {"prefers_sockets": True},
-        "6.0": {},
-        "5.2": {},
-        "5.1": {},
-        "5.0": {},
-        "4.2": {"rounds_ram_down": True},
-        "4.1": {"max_ram_block": LEGACY_BLOCK},
-        "4.0": {},
-        "3.1": {"canonical_ram_block_names": True},
-        "3.0": {},
-        "2.12": {},
-        "2.11": {},
-        "2.10": {},
-        "2.9": {},
-        "2.8": {},
-        "2.7": {},
-        "2.6": {},
-        "2.5": {},
-        "2.4": {},
-    },
-)
+CHANGES: dict[str, dict[str, Any]] = {
+    "10.0": {"tells_of_control_program": False},
+    "6.1": {"prefers_sockets": True},
+    "4.2": {"rounds_ram_down": True},
+    "4.1": {"max_ram_block": LEGACY_BLOCK},
+    "3.1": {"canonical_ram_block_names": True},
+}
+"""What a version has different from its successor."""
 
 
-def machine_types(_target: Target, _release: Release) -> Iterator[MachineType]:
+def machine_types(_target: Target, release: Release) -> Iterator[MachineType]:
     """The machine types of this family."""
-    for version, settings in VERSIONS.items():
+    for version in family_versions("s390-ccw-virtio", S390Machine, release, CHANGES):
         yield MachineType(
-            f"s390-ccw-virtio-{version}",
+            f"s390-ccw-virtio-{version.name}",
             S390Machine,
-            f"Virtual s390x machine (version {version})",
-            alias="s390-ccw-virtio" if version == "7.2" else None,
+            f"Virtual s390x machine (version {version.name})",
+            alias="s390-ccw-virtio" if version.is_newest else None,
             default_ram_id="s390.ram",
             default_cpu_type="qemu-s390x-cpu",
             max_cpus=248,
             hotpluggable_cpus=True,
-            is_default=version == "7.2",
-            settings=settings,
+            is_default=version.is_newest,
+            deprecated=version.deprecated,
+            settings=version.settings,
         )

@@ -5,10 +5,14 @@ The rows are in the modules beside this one, by architecture; here is the one ma
 
 from __future__ import annotations
 
+from copy import copy
+
 from ..loading import load
+from ..releases.simple_boards import changes_of
 from .machine import Board, Machine
 from .machine_type import MachineType
 from .simple_parts import RAM, SYSTEM
+from .versions import deprecation, release_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +74,7 @@ class Row:
         "cpu",
         "cpu_64",
         "default_of",
+        "deprecated",
         "description",
         "machine",
         "max_cpus",
@@ -78,8 +83,11 @@ class Row:
         "ram_id",
         "ram_size",
         "settings",
+        "since",
         "sizes",
         "targets",
+        "until",
+        "version",
     )
 
     def __init__(
@@ -99,8 +107,18 @@ class Row:
         targets: tuple[str, ...] = (),
         machine: type[SimpleMachine] | None = None,
         settings: dict[str, object] | None = None,
+        deprecated: str | None = None,
+        version: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
     ) -> None:
         self.name = name
+        self.deprecated = deprecated
+        self.version = version
+        """Which version of a board that has several it is; the alias is that of the newest."""
+        self.since = since if version is None else version
+        self.until = until
+        """The first and the last release that has the board."""
         self.description = description
         self.ram_id = ram_id
         self.ram_size = ram_size
@@ -122,7 +140,20 @@ class Row:
             return None
         return f"{model}-{CPU_SUFFIXES.get(target.name, target.name)}-cpu".removeprefix("-")
 
-    def machine_type(self, target: Target) -> MachineType:
+    def in_release(self, release: Release) -> Row:
+        """The row as a release has it."""
+        changes = changes_of(self.name, release)
+        if not changes and self.version is None:
+            return self
+        row = copy(self)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        if self.version is not None:
+            row.deprecated = deprecation(self.version, release)
+            row.alias = self.alias if self.version == release.name else None
+        return row
+
+    def machine_type(self, target: Target, release: Release) -> MachineType:
         """The row as a machine type of `target`."""
         return MachineType(
             self.name,
@@ -134,7 +165,8 @@ class Row:
             default_cpu_type=self.cpu_type(target),
             max_cpus=self.max_cpus,
             is_default=target.name in self.default_of,
-            settings={"row": self, **(self.settings or {})},
+            deprecated=self.deprecated,
+            settings=release_settings(self.machine or SimpleMachine, release) | {"row": self, **(self.settings or {})},
         )
 
 
@@ -180,9 +212,9 @@ class SimpleMachine(Machine):
             self.place(container, address, region, priority=priority)
 
 
-def machine_types(target: Target, _release: Release) -> Iterator[MachineType]:
+def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
     """The machine types of all rows of a target."""
     for module in MODULES.get(target.name, ()):
         for row in load(f"{__package__}.{module}").ROWS:
-            if not row.targets or target.name in row.targets:
-                yield row.machine_type(target)
+            if release.covers(row.since, row.until) and (not row.targets or target.name in row.targets):
+                yield row.in_release(release).machine_type(target, release)

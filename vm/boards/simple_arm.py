@@ -11,10 +11,12 @@ from .simple_parts import (
     MIB,
     RAM,
     Alias,
+    Between,
     Block,
     Flash,
     MachineRam,
     Registers,
+    Rom,
     SizeRule,
     Within,
 )
@@ -90,14 +92,14 @@ SECURED_SSRAM = (Block("ssram-0", 4 * MIB), Block("ssram-1", 2 * MIB), Block("ss
 SSE200_SRAM = tuple(Block(f"armsse.sram{bank}", 32 * KIB) for bank in range(4))
 AN505 = (MachineRam(0x80000000), Block("armsse.sram0", 32 * KIB), *SECURED_SSRAM)
 AN521 = (MachineRam(0x80000000), *SSE200_SRAM, *SECURED_SSRAM)
-AN524 = (*SSE200_SRAM, Block("bram", 512 * KIB), Block("QSPI", 8 * MIB))
+AN524 = (*SSE200_SRAM, Block("bram", 512 * KIB), Rom("QSPI", 8 * MIB))
 AN547 = (
     Block("armsse.sram0", 2 * MIB),
     Block("armsse.sram1", 2 * MIB),
     Block("sse300-itcm", 512 * KIB),
     Block("sse300-dtcm", 512 * KIB),
     Block("sram", 2 * MIB),
-    Block("QSPI", 8 * MIB),
+    Rom("QSPI", 8 * MIB),
     Block("sram 2", 4 * MIB, 0x21000000),
 )
 
@@ -138,8 +140,18 @@ SBSA = (
     Flash("sbsa.flash1", 256 * MIB, 0x10000000),
     MachineRam(0x10000000000),
     Block("sbsa-ref.secure-ram", 512 * MIB),
-    Block("0000:00:01.0/vga.vram", 16 * MIB, region="vga.vram"),
-    Block("0000:00:01.0/vga.rom", 64 * KIB, region="vga.rom"),
+    Between(
+        "10.0",
+        None,
+        Block("0000:00:01.0/bochs-display-vram", 16 * MIB, region="bochs-display-vram"),
+        Rom("0000:00:01.0/bochs-display.rom", 32 * KIB, region="bochs-display.rom"),
+    ),
+    Between(
+        None,
+        "7.2",
+        Block("0000:00:01.0/vga.vram", 16 * MIB, region="vga.vram"),
+        Block("0000:00:01.0/vga.rom", 64 * KIB, region="vga.rom"),
+    ),
 )
 
 # Devices
@@ -275,6 +287,7 @@ ROWS = (
         (FIXED,),
         cpu="cortex-m33",
         max_cpus=2,
+        since="7.2",
     ),
     Row(
         "mps3-an547",
@@ -284,9 +297,28 @@ ROWS = (
         AN547,
         (FIXED,),
         cpu="cortex-m55",
+        since="7.2",
     ),
-    Row("highbank", "Calxeda Highbank (ECX-1000)", "highbank.dram", 128 * MIB, HIGHBANK, max_cpus=4),
-    Row("midway", "Calxeda Midway (ECX-2000)", "highbank.dram", 128 * MIB, MIDWAY, max_cpus=4),
+    Row(
+        "highbank",
+        "Calxeda Highbank (ECX-1000)",
+        "highbank.dram",
+        128 * MIB,
+        HIGHBANK,
+        max_cpus=4,
+        until="10.0",
+        cpu="cortex-a9",
+    ),
+    Row(
+        "midway",
+        "Calxeda Midway (ECX-2000)",
+        "highbank.dram",
+        128 * MIB,
+        MIDWAY,
+        max_cpus=4,
+        until="10.0",
+        cpu="cortex-a15",
+    ),
     Row(
         "sbsa-ref",
         "QEMU 'SBSA Reference' ARM Virtual Machine",
@@ -294,7 +326,7 @@ ROWS = (
         GIB,
         SBSA,
         (SizeRule("sbsa-ref: cannot model more than 8192GB RAM", maximum=8192 * GIB),),
-        cpu="cortex-a57",
+        cpu="neoverse-n2",
         max_cpus=512,
         targets=("aarch64",),
         machine=SBSAMachine,

@@ -10,6 +10,7 @@ from .simple_parts import (
     MIB,
     RAM,
     Alias,
+    Between,
     Block,
     Flash,
     MachineRam,
@@ -56,7 +57,19 @@ IMX6UL = (
     Alias("imx6ul.ocram_alias", 0x920000, "imx6ul.ocram", 0, 0x60000),
     MachineRam(0x80000000),
 )
-IMX7D = (MachineRam(0x80000000),)
+IMX7D = (
+    MachineRam(0x80000000),
+    Between(
+        "10.0",
+        None,
+        Block("imx7.ocram", 128 * KIB, 0x900000),
+        Block("imx7.ocram_epdc", 128 * KIB, 0x920000),
+        Block("imx7.ocram_pxp", 32 * KIB, 0x940000),
+        Block("imx7.ocram_s", 32 * KIB, 0x180000),
+        Rom("imx7.rom", 96 * KIB, 0),
+        Rom("imx7.caam", 32 * KIB, 0x100000),
+    ),
+)
 
 # Texas Instruments OMAP
 
@@ -88,16 +101,26 @@ PERIPHERALS = (
     Registers("pl011", 0x201000, 0x1000),
     Registers("bcm2835-sdhost", 0x202000, 0x1000),
     Registers("bcm2835-i2s", 0x203000, 0x100, -1000),
-    Registers("bcm2835-spi0", 0x204000, 0x20, -1000),
-    Registers("bcm2835-i2c0", 0x205000, 0x20, -1000),
+    Between("10.0", None, Registers("bcm2835-spi", 0x204000, 0x18), Registers("bcm2835-i2c", 0x205000, 0x24)),
+    Between(
+        None,
+        "7.2",
+        Registers("bcm2835-spi0", 0x204000, 0x20, -1000),
+        Registers("bcm2835-i2c0", 0x205000, 0x20, -1000),
+    ),
     Registers("bcm2835-otp", 0x20F000, 0x80, -1000),
     Registers("bcm2835-thermal", 0x212000, 8),
     Registers("bcm2835-spis", 0x214000, 0x100, -1000),
     Registers("bcm2835-aux", 0x215000, 0x100),
     Registers("sdhci", 0x300000, 0x100),
     Registers("bcm2835-smi", 0x600000, 0x100, -1000),
-    Registers("bcm2835-i2c1", 0x804000, 0x20, -1000),
-    Registers("bcm2835-i2c2", 0x805000, 0x20, -1000),
+    Between("10.0", None, *(Registers("bcm2835-i2c", address, 0x24) for address in (0x804000, 0x805000))),
+    Between(
+        None,
+        "7.2",
+        Registers("bcm2835-i2c1", 0x804000, 0x20, -1000),
+        Registers("bcm2835-i2c2", 0x805000, 0x20, -1000),
+    ),
     Registers("bcm2835-dbus", 0x900000, 0x8000, -1000),
     Registers("bcm2835-ave0", 0x910000, 0x8000, -1000),
     Registers("dwc2-io", 0x980000, 0x1000),
@@ -144,7 +167,15 @@ ALLWINNER_H3 = (
 )
 
 ROWS = (
-    Row("imx25-pdk", "ARM i.MX25 PDK board (ARM926)", "imx25.ram", 128 * MIB, IMX25, UP_TO_512M),
+    Row(
+        "imx25-pdk",
+        "ARM i.MX25 PDK board (ARM926)",
+        "imx25.ram",
+        128 * MIB,
+        IMX25,
+        UP_TO_512M,
+        since="7.2",
+    ),
     Row("kzm", "ARM KZM Emulation Baseboard (ARM1136)", "kzm.ram", 128 * MIB, IMX31, UP_TO_512M),
     Row(
         "sabrelite",
@@ -180,6 +211,7 @@ ROWS = (
         (*OMAP1, Rom("palmte.flash", 8 * MIB, 0)),
         (FIXED,),
         cpu="ti925t",
+        until="7.2",
     ),
     Row(
         "sx1",
@@ -207,6 +239,7 @@ ROWS = (
         OMAP2,
         (FIXED,),
         cpu="arm1136-r2",
+        until="7.2",
     ),
     Row(
         "n810",
@@ -216,10 +249,20 @@ ROWS = (
         OMAP2,
         (FIXED,),
         cpu="arm1136-r2",
+        until="7.2",
     ),
     Row("raspi0", "Raspberry Pi Zero (revision 1.2)", "ram", 512 * MIB, BCM2835, (FIXED,)),
     Row("raspi1ap", "Raspberry Pi A+ (revision 1.1)", "ram", 512 * MIB, BCM2835, (FIXED,)),
-    Row("raspi2b", "Raspberry Pi 2B (revision 1.1)", "ram", GIB, BCM2836, (FIXED,), max_cpus=4),
+    Row(
+        "raspi2b",
+        "Raspberry Pi 2B (revision 1.1)",
+        "ram",
+        GIB,
+        BCM2836,
+        (FIXED,),
+        max_cpus=4,
+        since="7.2",
+    ),
     Row(
         "raspi3ap",
         "Raspberry Pi 3A+ (revision 1.0)",
@@ -239,15 +282,17 @@ ROWS = (
         (FIXED,),
         max_cpus=4,
         targets=ONLY_AARCH64,
+        since="7.2",
     ),
     Row(
         "xilinx-zynq-a9",
-        "Xilinx Zynq Platform Baseboard for Cortex-A9",
+        "Xilinx Zynq 7000 Platform Baseboard for Cortex-A9",
         "zynq.ext_ram",
         128 * MIB,
         ZYNQ,
         (SizeRule("RAM size more than 2 GiB is not supported", maximum=2 * GIB),),
         cpu="cortex-a9",
+        max_cpus=2,
     ),
     Row(
         "xlnx-zcu102",
@@ -267,6 +312,8 @@ ROWS = (
         VERSAL,
         max_cpus=4,
         targets=ONLY_AARCH64,
+        until="10.0",
+        since="7.2",
     ),
     Row(
         "cubieboard",

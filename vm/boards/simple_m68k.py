@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .simple import Row
-from .simple_parts import GIB, KIB, MIB, SYSTEM, Alias, Block, MachineRam, Registers, Rom, SizeRule
+from .simple_parts import GIB, KIB, MIB, SYSTEM, Alias, Between, Block, MachineRam, Registers, Rom, SizeRule
+from .versions import VERSIONS
 
 AN5206 = (
     MachineRam(0),
@@ -20,6 +21,7 @@ MCF5208 = (
     Registers("uart", 0xFC068000, 0x40),
     Registers("m5208-timer", 0xFC080000, 0x4000),
     Registers("m5208-timer", 0xFC084000, 0x4000),
+    Between("10.0", None, Registers("m5208-rcm", 0xFC0A0000, 0x80)),
     Registers("m5208-sys", 0xFC0A8000, 0x4000),
 )
 NEXT_CUBE = (
@@ -45,7 +47,15 @@ M68K_VIRT = (MachineRam(0),)
 ROWS = (
     Row("an5206", "Arnewsh 5206", "an5206.ram", 128 * MIB, AN5206, cpu="m5206"),
     Row("mcf5208evb", "MCF5208EVB", "mcf5208.ram", 128 * MIB, MCF5208, cpu="m5208", default_of=("m68k",)),
-    Row("next-cube", "NeXT Cube", "next.ram", 64 * MIB, NEXT_CUBE, cpu="m68040"),
+    Row(
+        "next-cube",
+        "NeXT Cube",
+        "next.ram",
+        64 * MIB,
+        NEXT_CUBE,
+        cpu="m68040",
+        until="7.2",
+    ),
     Row(
         "q800",
         "Macintosh Quadra 800",
@@ -54,6 +64,8 @@ ROWS = (
         Q800,
         (SizeRule("Too much memory for this machine: {mib} MiB, maximum 1024 MiB", maximum=GIB),),
         cpu="m68040",
+        since="7.2",
+        until="7.2",
     ),
     *(
         Row(
@@ -64,8 +76,9 @@ ROWS = (
             M68K_VIRT,
             (SizeRule("Too much memory for this machine: {kib} KiB, maximum 3399672 KiB", maximum=3399672 * KIB),),
             cpu="m68040",
-            alias="virt" if version == "7.2" else None,
+            alias="virt",
+            version=version,
         )
-        for version in ("7.2", "7.1", "7.0", "6.2", "6.1", "6.0")
+        for version in VERSIONS[: VERSIONS.index("6.0") + 1]
     ),
 )

@@ -76,6 +76,7 @@ ROWS = (
         max_cpus=16,
         default_of=("hppa",),
         targets=("hppa",),
+        until="7.2",
     ),
     Row(
         "virt",
@@ -88,6 +89,8 @@ ROWS = (
         max_cpus=4,
         default_of=("loongarch64",),
         targets=("loongarch64",),
+        since="7.2",
+        until="7.2",
     ),
     Row(
         "gdbsim-r5f562n7",
@@ -98,6 +101,7 @@ ROWS = (
         RX62N_SIZES,
         cpu="rx62n",
         targets=("rx",),
+        since="7.2",
     ),
     Row(
         "gdbsim-r5f562n8",
@@ -108,5 +112,6 @@ ROWS = (
         RX62N_SIZES,
         cpu="rx62n",
         targets=("rx",),
+        since="7.2",
     ),
 )

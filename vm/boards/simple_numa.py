@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..qom import Property
-from .machine import HMAT
+from .machine import HMAT, switch
 from .simple import SimpleMachine
+from .simple_parts import KIB, MIB, Rom
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .machine import Board
+    from .machine_type import MachineType
+
+ACPI_TABLES = (
+    Rom("/rom@etc/acpi/tables", 128 * KIB, max_size=2 * MIB),
+    Rom("/rom@etc/table-loader", 4 * KIB, max_size=64 * KIB),
+    Rom("/rom@etc/acpi/rsdp", 4 * KIB),
+)
 RAM_ADDRESS = 0x80000000
 """Where RISC-V's boards have their RAM."""
 
@@ -70,3 +81,20 @@ class RISCVMachine(SBSAMachine):
         if nodes and places != sorted(places, key=lambda place: place or 0):
             # QEMU dies of it.
             raise VMError("CPUs of NUMA nodes must be in the order of the nodes")
+
+
+class RISCVVirtMachine(RISCVMachine):
+    """virt, which has ACPI tables since QEMU 10.0."""
+
+    def __init__(self, machine_type: MachineType, board: Board) -> None:
+        super().__init__(machine_type, board)
+        self.switches["acpi"] = "auto"
+
+    def build(self) -> None:
+        """Put all parts in place, the tables last."""
+        super().build()
+        if self.board.release.covers("10.0") and self.switches["acpi"] != "off":
+            for part in ACPI_TABLES:
+                part.put(self, self.system)
+
+    properties: tuple[Property, ...] = (switch("acpi", "Enable ACPI", since="10.0"),)

@@ -41,6 +41,24 @@ class Part:
         raise NotImplementedError(self.name)
 
 
+class Between(Part):
+    """Parts that only the releases from `since` to `until` have; None is no bound."""
+
+    __slots__ = ("parts", "since", "until")
+
+    def __init__(self, since: str | None, until: str | None, *parts: Part) -> None:
+        super().__init__("", None)
+        self.since = since
+        self.until = until
+        self.parts = parts
+
+    def put(self, machine: SimpleMachine, container: MemoryRegion) -> None:
+        """Put them, if the release has them."""
+        if machine.board.release.covers(self.since, self.until):
+            for part in self.parts:
+                part.put(machine, container)
+
+
 class MachineRam(Part):
     """The machine's RAM as it is."""
 

@@ -7,6 +7,7 @@ from .simple_parts import (
     GIB,
     KIB,
     MIB,
+    Between,
     Block,
     Flash,
     MachineRam,
@@ -18,16 +19,17 @@ from .simple_parts import (
 )
 
 
-def powernv(processor: str, revision: str, homer: int, occ: int, alias: str | None = None) -> Row:
+def powernv(processor: str, revision: str, homer: int, occ: int, alias: str | None = None, since: str = "7.2") -> Row:
     """A non-virtualized POWER machine; `homer` and `occ` are where the memory of its service processor is."""
     return Row(
         f"powernv{processor}",
-        f"IBM PowerNV (Non-Virtualized) POWER{processor}",
+        f"IBM PowerNV (Non-Virtualized) {'Power' if processor == '11' else 'POWER'}{processor}",
         "pnv.ram",
         GIB,
         (
             MachineRam(0),
-            Registers("homer-main-memory", homer, 4 * MIB),
+            Between(None, "7.2", Registers("homer-main-memory", homer, 4 * MIB)),
+            Between("10.0", None, Block("homer-chip0-memory", 4 * MIB, homer)),
             Registers("occ-common-area", occ, 0x25800),
         ),
         (SizeRule("Invalid RAM size, should be bigger than {default}", minimum=GIB),),
@@ -35,6 +37,7 @@ def powernv(processor: str, revision: str, homer: int, occ: int, alias: str | No
         max_cpus=2048,
         alias=alias,
         targets=("ppc64", "ppc64le"),
+        since=since,
     )
 
 
@@ -104,8 +107,18 @@ ROWS = (
         (SdramBanks("ppc4xx.sdram", 0, BAMBOO_SDRAM),),
         (BAMBOO_SDRAM,),
         cpu="440epb",
+        since="7.2",
     ),
-    Row("ref405ep", "ref405ep", "ppc405.ram", 128 * MIB, REF405EP, (REF405EP_SDRAM,)),
+    Row(
+        "ref405ep",
+        "ref405ep",
+        "ppc405.ram",
+        128 * MIB,
+        REF405EP,
+        (REF405EP_SDRAM,),
+        until="7.2",
+        since="7.2",
+    ),
     Row(
         "sam460ex",
         "aCube Sam460ex",
@@ -118,10 +131,11 @@ ROWS = (
             SAM460EX_SDRAM,
         ),
         cpu="460exb",
+        since="7.2",
     ),
     Row(
         "g3beige",
-        "Heathrow based PowerMAC",
+        "Heathrow based PowerMac",
         "ppc_heathrow.ram",
         128 * MIB,
         HEATHROW,
@@ -131,13 +145,14 @@ ROWS = (
     ),
     Row(
         "mac99",
-        "Mac99 based PowerMAC",
+        "Mac99 based PowerMac",
         "ppc_core99.ram",
         128 * MIB,
         CORE99,
         (UP_TO_2G,),
         cpu="7400_v2.9",
         cpu_64="970fx_v3.1",
+        since="7.2",
     ),
     Row("virtex-ml507", "Xilinx Virtex ML507 reference design", "ram", 128 * MIB, VIRTEX, cpu="440-xilinx"),
     Row(
@@ -174,9 +189,12 @@ ROWS = (
                 among=tuple(32 * MIB << step for step in range(7)),
             ),
         ),
-        cpu="7400_v2.9",
+        cpu="7457_v1.2",
+        since="7.2",
+        until="10.0",
     ),
     powernv("8", "v2.0", 0x7FFD800000, 0x7FFFD80000),
-    powernv("9", "v2.0", 0x203FFD800000, 0x203FFFD80000, "powernv"),
+    powernv("9", "v2.2", 0x203FFD800000, 0x203FFFD80000),
     powernv("10", "v2.0", 0x300FFD800000, 0x300FFFD80000),
+    powernv("11", "v2.0", 0x300FFD800000, 0x300FFFD80000, "powernv", "11.1"),
 )

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from .simple import Row
-from .simple_numa import RISCVMachine
-from .simple_parts import FIXED, GIB, KIB, MIB, RAM, Alias, Block, Flash, MachineRam, RamLimit, Registers, Rom, SizeRule
+from .simple_numa import RISCVMachine, RISCVVirtMachine
+from .simple_parts import (
+    FIXED,
+    GIB,
+    KIB,
+    MIB,
+    RAM,
+    Alias,
+    Block,
+    Flash,
+    MachineRam,
+    RamLimit,
+    Registers,
+    Rom,
+    SizeRule,
+)
 
 ONLY_32 = ("riscv32",)
 ONLY_64 = ("riscv64",)
@@ -63,6 +77,8 @@ ROWS = (
         (FIXED,),
         cpu="lowrisc-ibex",
         targets=ONLY_32,
+        since="7.2",
+        until="10.0",
     ),
     Row(
         "sifive_e",
@@ -73,6 +89,7 @@ ROWS = (
         (FIXED,),
         cpu="sifive-e31",
         cpu_64="sifive-e51",
+        since="7.2",
     ),
     Row(
         "sifive_u",
@@ -83,6 +100,7 @@ ROWS = (
         cpu="sifive-u34",
         cpu_64="sifive-u54",
         max_cpus=5,
+        since="7.2",
     ),
     Row(
         "spike",
@@ -90,12 +108,11 @@ ROWS = (
         "riscv.spike.ram",
         128 * MIB,
         SPIKE,
-        cpu="rv32",
-        cpu_64="rv64",
+        cpu="max",
         max_cpus=8,
-        default_of=("riscv32", "riscv64"),
         machine=RISCVMachine,
         settings={"max_sockets": 8},
+        since="7.2",
     ),
     Row(
         "virt",
@@ -107,7 +124,8 @@ ROWS = (
         cpu="rv32",
         max_cpus=512,
         targets=ONLY_32,
-        machine=RISCVMachine,
+        machine=RISCVVirtMachine,
+        since="7.2",
     ),
     Row(
         "virt",
@@ -118,7 +136,8 @@ ROWS = (
         cpu="rv64",
         max_cpus=512,
         targets=ONLY_64,
-        machine=RISCVMachine,
+        machine=RISCVVirtMachine,
+        since="7.2",
     ),
     Row(
         "shakti_c",
@@ -128,6 +147,8 @@ ROWS = (
         SHAKTI_C,
         cpu="shakti-c",
         targets=ONLY_64,
+        since="7.2",
+        deprecated="Currently unmaintained with no known users",
     ),
     Row(
         "microchip-icicle-kit",
@@ -138,5 +159,7 @@ ROWS = (
         (SizeRule("Invalid RAM size, should be bigger than {default}", minimum=1537 * MIB),),
         max_cpus=5,
         targets=ONLY_64,
+        since="7.2",
+        until="10.0",
     ),
 )

@@ -109,6 +109,7 @@ ROWS = (
         (SizeRule("Too much memory for this machine: {mib}MB, maximum 1G", maximum=GIB),),
         cpu="LEON3",
         targets=ONLY_32,
+        max_cpus=4,
     ),
     Row(
         "niagara",

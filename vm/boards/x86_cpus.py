@@ -10,7 +10,10 @@ from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..host import Host
+    from ..releases import Release
 
 AMD = "AuthenticAMD"
 VENDORS = {
@@ -21,18 +24,24 @@ VENDORS = {
 }
 """By the first word of the model's name."""
 INTEL = "GenuineIntel"
-WITHOUT_PAE_ADDRESSES = ("486", "base", "coreduo", "n270", "pentium", "qemu32")
-WITHOUT_LONG_MODE = (*WITHOUT_PAE_ADDRESSES, "athlon", "kvm32", "pentium2", "pentium3")
+WITHOUT_36_BITS = ("486", "base", "pentium")
+WITHOUT_LONG_MODE = (*WITHOUT_36_BITS, "athlon", "coreduo", "kvm32", "n270", "pentium2", "pentium3", "qemu32")
 WITHOUT_APIC = ("486", "base")
-MAX_PHYS_BITS = 52
+WITH_X2APIC = (
+    "max", "Broadwell", "Cascadelake", "ClearwaterForest", "Cooperlake", "Denverton", "DiamondRapids", "GraniteRapids",
+    "Haswell", "Icelake", "IvyBridge", "KnightsMill", "SandyBridge", "SapphireRapids", "SierraForest", "Skylake",
+    "Snowridge", "YongFeng",
+)  # fmt: skip
 
 
 class CPUModel:
     """What is known of the CPUs of a machine."""
 
-    __slots__ = ("has_apic", "phys_bits", "threads_refused", "vendor")
+    __slots__ = ("has_apic", "has_x2apic", "long_mode", "phys_bits", "threads_refused", "vendor")
 
-    def __init__(self, name: str, options: dict[str, str], target: str, accelerated: bool, host: Host) -> None:
+    def __init__(
+        self, name: str, options: dict[str, str], target: str, accelerated: bool, host: Host, release: Release
+    ) -> None:
         """Raises `VMError` if the options cannot be.
 
         `host` is what the CPU follows: KVM shows the guest its vendor, and `-cpu host` is the host's whatever keeps
@@ -42,20 +51,17 @@ class CPUModel:
         accelerated = accelerated or family == "host"
         follows_host = accelerated and family in ("host", "max")
         self.vendor = options.get("vendor") or (host.cpu_vendor if accelerated else VENDORS.get(family, INTEL))
-        long_mode = target == "x86_64" and family not in WITHOUT_LONG_MODE
-        self.phys_bits = _phys_bits(family, options, long_mode, host if follows_host else None)
+        self.long_mode = target == "x86_64" and family not in WITHOUT_LONG_MODE
+        rules = release.settings("x86 CPUs")
+        self.phys_bits = _phys_bits(family, options, self.long_mode, host if follows_host else None, rules)
+        self.has_x2apic = accelerated or options.get("x2apic", "on" if family in WITH_X2APIC else "off") == "on"
         self.has_apic = family not in WITHOUT_APIC
         self.threads_refused = self.vendor == AMD and not (accelerated and family == "EPYC")
         """Whether several threads of a core are against the model: it has no `topoext`, which TCG cannot do."""
 
-    @property
-    def has_64bit_hole(self) -> bool:
-        """Whether PCI has a window above RAM, so that both must fit in what can be addressed."""
-        return self.phys_bits > 32
 
-
-def _phys_bits(family: str, options: dict[str, str], long_mode: bool, host: Host | None) -> int:
-    """The width of addresses: the host's, if one is to be followed."""
+def _phys_bits(family: str, options: dict[str, str], long_mode: bool, host: Host | None, rules: dict[str, Any]) -> int:
+    """The width of addresses: the host's, if one is to be followed. `rules` are those of an older release."""
     try:
         wanted = int(options.get("phys-bits", "0"), 0)
     except ValueError:
@@ -63,24 +69,27 @@ def _phys_bits(family: str, options: dict[str, str], long_mode: bool, host: Host
     if not long_mode:
         if wanted:
             raise VMError("phys-bits is not user-configurable in 32 bit")
-        return 32 if family in WITHOUT_PAE_ADDRESSES else 36
+        return 32 if family in (*WITHOUT_36_BITS, *rules.get("more of 32 bits", ())) else 36
     if host is not None and not wanted and options.get("host-phys-bits") != "off":
         return host.phys_bits
-    if wanted and not 32 <= wanted <= MAX_PHYS_BITS:
-        raise VMError(f"phys-bits should be between 32 and {MAX_PHYS_BITS}  (but is {wanted})")
+    most = rules.get("most phys-bits")
+    if most is not None and wanted and not 32 <= wanted <= most:
+        raise VMError(f"phys-bits should be between 32 and {most}  (but is {wanted})")
+    if wanted and wanted < 32:
+        raise VMError(f"phys-bits should be at least 32 (but is {wanted})")
     return wanted or 40
 
 
+def apic_id(cpu: int, smp: dict[str, int]) -> int:
+    """The number of a CPU's APIC: each level of the topology takes whole bits of it."""
+    number = shift = 0
+    for level in ("threads", "cores", "modules", "dies"):
+        cpu, index = divmod(cpu, smp[level])
+        number += index << shift
+        shift += (smp[level] - 1).bit_length()
+    return number + (cpu << shift)
+
+
 def apic_ids_used(smp: dict[str, int]) -> int:
-    """One more than the last APIC id: each level of the topology takes whole bits of it."""
-    threads, cores, dies = (smp[level] for level in ("threads", "cores", "dies"))
-    last = smp["maxcpus"] - 1
-    number = 0
-    for index, count in (
-        (last // (threads * cores * dies), 0),
-        (last // (threads * cores) % dies, dies),
-        (last // threads % cores, cores),
-        (last % threads, threads),
-    ):
-        number = (number << max(count - 1, 0).bit_length()) + index
-    return number + 1
+    """One more than the last APIC id that a CPU can have."""
+    return apic_id(smp["maxcpus"] - 1, smp) + 1

@@ -11,7 +11,7 @@ from ..errors import VMError
 from ..qom import Property, take_int, take_str
 from .machine import HMAT, Board, Machine, switch
 from .machine_type import MachineType
-from .x86_cpus import CPUModel, apic_ids_used
+from .x86_cpus import CPUModel, apic_id, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow
 
 TYPE_CHECKING = False
@@ -27,23 +27,29 @@ MIB = 1 << 20
 GIB = 1 << 30
 FOUR_GIB = 4 * GIB
 MAX_APIC_IDS = 255
-"""How many CPU numbers an APIC has; more need an x2APIC, which only KVM has."""
+"""How many CPU numbers an APIC has; more need an x2APIC."""
+NO_X2APIC = "APIC ID {} requires x2APIC feature in CPU\nTry x2apic=on in -cpu."
 HYPERTHREADING_WARNING = (
-    "This family of AMD CPU doesn't support hyperthreading({})\n"
+    "This family of AMD CPU doesn't support hyperthreading({}). "
     "Please configure -smp options properly or try enabling topoext feature."
 )
 ACPI_TABLES_MAX = 2 * MIB
 
 
 def kept(
-    name: str, type_name: str, take: Callable[[X86Machine, str, object], object], description: str | None = None
+    name: str,
+    type_name: str,
+    take: Callable[[X86Machine, str, object], object],
+    description: str | None = None,
+    *,
+    since: str | None = None,
 ) -> Property:
     """A machine option that decides nothing about memory; it is only read back."""
 
     def setter(machine: X86Machine, value: object) -> None:
         machine.kept_options[name] = take(machine, name, value)
 
-    return Property(name, type_name, lambda machine: machine.kept_options[name], setter, description)
+    return Property(name, type_name, lambda machine: machine.kept_options[name], setter, description, since=since)
 
 
 def _take_identity(longest: int) -> Callable[[X86Machine, str, object], str]:
@@ -74,9 +80,14 @@ class X86Machine(Machine):
     firmware_size = 256 * KIB
     """Size of the firmware where no file is named."""
     firmware_is_rom = True
+    kvmvapic = True
+    """Whether an APIC's priorities may be handled by the guest's own code."""
+    emulates_x2apic = True
+    """Whether there are x2APICs without KVM."""
     fw_cfg_dma = True
-    acpi_blobs: tuple[tuple[str, int, int], ...] = ()
-    """RAMBlocks of the ACPI tables for the firmware: name, used and reserved size."""
+    acpi_blobs: tuple[tuple[str, int, int | None], ...] = ()
+    """RAMBlocks of the ACPI tables for the firmware: name, used and reserved size, None being `table_loader_size`."""
+    table_loader_size = 64 * KIB
 
     def __init__(self, machine_type: MachineType, board: Board) -> None:
         super().__init__(machine_type, board)
@@ -95,29 +106,32 @@ class X86Machine(Machine):
 
     def cpu_place(self, index: int) -> dict[str, int]:
         """Socket, die where there are several, core and thread."""
-        threads, cores, dies = (self.smp[level] for level in ("threads", "cores", "dies"))
-        place = {"core-id": index // threads % cores, "thread-id": index % threads}
-        if dies > 1:
-            place["die-id"] = index // (threads * cores) % dies
-        return {**place, "socket-id": self._socket(index)}
+        place = {}
+        for level in ("threads", "cores", "modules", "dies"):
+            index, number = divmod(index, self.smp[level])
+            if level in ("threads", "cores") or self.smp[level] > 1:
+                place[f"{level[:-1]}-id"] = number
+        return {**place, "socket-id": index}
 
     def default_node(self, cpu: int, nodes: int) -> int:
         """Sockets take turns."""
-        return self._socket(cpu) % nodes
-
-    def _socket(self, cpu: int) -> int:
-        return cpu // (self.smp["threads"] * self.smp["cores"] * self.smp["dies"])
+        return self.cpu_place(cpu)["socket-id"] % nodes
 
     def check_cpus(self) -> None:
         """Find out about the CPU model; raises `VMError` if the board cannot have such CPUs, or so many."""
         board = self.board
         name = board.cpu_type.removesuffix(f"-{board.target.arch}-cpu")
-        self.cpu_model = CPUModel(name, board.cpu_options, board.target.arch, board.accelerated, board.host)
-        if apic_ids_used(self.smp) > MAX_APIC_IDS and not board.accelerated:
+        self.cpu_model = CPUModel(
+            name, board.cpu_options, board.target.arch, board.accelerated, board.host, board.release
+        )
+        if not self.emulates_x2apic and apic_ids_used(self.smp) > MAX_APIC_IDS and not board.accelerated:
             raise VMError("current -smp configuration requires kernel irqchip and X2APIC API support.")
         threads = self.smp["threads"]
         if threads > 1 and self.cpu_model.threads_refused:
-            board.warn(HYPERTHREADING_WARNING.format(threads))
+            board.warn(board.release.text("hyperthreading", HYPERTHREADING_WARNING).format(threads))
+        last = apic_id(board.cpus - 1, self.smp)
+        if last >= MAX_APIC_IDS and not self.cpu_model.has_x2apic:
+            raise VMError(board.release.text("no x2APIC", NO_X2APIC).format(MAX_APIC_IDS))
 
     @property
     def has_apics(self) -> bool:
@@ -129,7 +143,7 @@ class X86Machine(Machine):
         for number in range(self.board.cpus):
             self.cpus.append(self.add_device(self.board.cpu_type))
             self.add_space(f"cpu-memory-{number}", self.system)
-            if number == 0 and self.has_apics and self.ram_size >= MIB:
+            if number == 0 and self.kvmvapic and self.has_apics and self.board_ram_size >= MIB:
                 self.parts["kvmvapic"] = self.add_device("kvmvapic")
 
     def add_smm_spaces(self, smram: MemoryRegion | None) -> None:
@@ -159,6 +173,11 @@ class X86Machine(Machine):
             memory.add_subregion(0, smram, 10)
         self.add_space("KVM-SMRAM", memory).add_listener(listener)
 
+    @property
+    def has_smm(self) -> bool:
+        """Whether CPUs have a system management mode."""
+        return self.switches["smm"] != "off" and (not self.board.accelerated or self.board.smm_listener is not None)
+
     def add_local_apics(self) -> None:
         """The local APICs, whose registers are at one address for all CPUs."""
         if not self.has_apics:
@@ -172,7 +191,7 @@ class X86Machine(Machine):
 
     def place_ram_parts(self, low: int, high_start: int) -> None:
         """Put the RAM's first `low` bytes at 0, and the rest at `high_start`."""
-        high = self.ram_size - low
+        high = self.board_ram_size - low
         self.place(self.system, 0, self.ram_window("ram-below-4g", 0, low))
         if high:
             self.place(self.system, high_start, self.ram_window("ram-above-4g", low, high))
@@ -207,8 +226,9 @@ class X86Machine(Machine):
         """Memory that the firmware reads the ACPI tables from."""
         if self.is_on("acpi"):
             for name, used, reserved in self.acpi_blobs:
-                block = self.make_rom_block(name, self.acpi_tables_size(used) if "tables" in name else used, reserved)
-                self.parts["fw_cfg"].own_region(self.topology.ram(name, block.used_length, block))
+                size = self.acpi_tables_size(used) if "tables" in name else used
+                block = self.make_rom_block(name, size, reserved or self.table_loader_size)
+                self.parts["fw_cfg"].own_region(self.topology.rom(name, block.used_length, block))
 
     def acpi_tables_size(self, size: int) -> int:
         """Size of the tables, in whole pages."""
@@ -227,17 +247,20 @@ class X86Machine(Machine):
     def add_devices(self) -> None:
         """Make the devices of all rows, then place their registers."""
         in_kernel = self.board.accelerated and self.kernel_devices
+        covers = self.board.release.covers
         for row in self.devices:
-            if self.is_on(row.option):
+            if covers(row.since, row.until) and self.is_on(row.option):
                 type_name = row.kvm_type if in_kernel else row.type_name
                 self.parts[row.key] = self.add_device(type_name, self.parts[row.parent], row.name)
         for register in self.registers:
-            if register.key in self.parts and (register.since is None or getattr(self, register.since)):
+            has_it = register.setting is None or getattr(self, register.setting)
+            if has_it and register.key in self.parts and covers(register.since, register.until):
                 self._add_registers(register, register.kvm_name if in_kernel else register.name)
 
     def _add_registers(self, row: RegisterRow, name: str) -> None:
         make = self.topology.container if row.container else self.topology.io
         region = make(name, row.size)
+        region.port_list = row.port_list
         owner = self.parts[row.key]
         if row.inside:
             container = self.regions[row.inside]
@@ -262,14 +285,15 @@ class X86Machine(Machine):
     properties: tuple[Property, ...] = (
         switch("smm", "Enable SMM"),
         switch("acpi", "Enable ACPI"),
-        switch("pit", "Enable i8254 PIT"),
-        switch("pic", "Enable i8259 PIC"),
+        switch("pit", "Enable i8254 PIT", since="7.2"),
+        switch("pic", "Enable i8259 PIC", since="7.2"),
         HMAT,
         kept(
             "x-oem-id",
             "string",
             _take_identity(6),
             "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size",
+            since="7.2",
         ),
         kept(
             "x-oem-table-id",
@@ -277,12 +301,14 @@ class X86Machine(Machine):
             _take_identity(8),
             "Override the default value of field OEM Table ID in ACPI table header."
             "The string may be up to 8 bytes in size",
+            since="7.2",
         ),
         kept(
             "bus-lock-ratelimit",
             "uint64_t",
             lambda _machine, name, value: take_int(name, value, "uint64_t", 64),
             "Set the ratelimit for the bus locks acquired in VMs",
+            since="7.2",
         ),
     )
 

@@ -9,7 +9,7 @@ from .machine import Board, switch
 from .machine_type import MachineType
 from .x86_cpus import AMD, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow
-from .x86_machine import FOUR_GIB, GIB, KIB, MIB, X86Machine, kept, round_up
+from .x86_machine import FOUR_GIB, GIB, KIB, MAX_APIC_IDS, MIB, X86Machine, kept, round_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,20 +26,34 @@ MINIMAL_LACKS = {"hpet": "couldn't create HPET device", "vmport": "unknown type 
 PAGE = 4096
 
 ACPI_TABLES = ("/rom@etc/acpi/tables", 0x20000, 2 * MIB)
-ACPI_LOADER = ("/rom@etc/table-loader", 0x1000, 64 * KIB)
+ACPI_LOADER = ("/rom@etc/table-loader", 0x1000, None)
 ACPI_ROOT = ("/rom@etc/acpi/rsdp", 0x1000, 0x1000)
+MOST_FIRMWARE = 16 * MIB
+TOO_MUCH_FIRMWARE = (
+    "User specified max allowed firmware size {} is greater than 16MiB. If combined firmware size exceeds 16MiB the "
+    "system may not boot, or experience intermittentstability issues."
+)
+SMBIOS_2_CPUS = 254
+"""How many CPUs of one socket the tables of SMBIOS 2 can tell of."""
+TOO_MANY_CPUS = (
+    "SMBIOS 2.0 doesn't support number of processor cores/threads more than 255, use "
+    "-machine smbios-entry-point-type=64 option to enable SMBIOS 3.0 support"
+)
+NO_INTERRUPT_REMAPPING = (
+    "current -smp configuration requires Extended Interrupt Mode enabled. You can add an IOMMU using: "
+    "-device intel-iommu,intremap=on,eim=on"
+)
+LEGACY_APIC_IDS = 256
+"""How many APIC ids the guest could be told of by old machines when CPUs are plugged."""
 LEGACY_TABLES_PER_APIC = 97
 LEGACY_TABLES_PER_CPU = 8
 LEGACY_TABLES_HPET = 60
 
 
-def _take_firmware_size(_machine: X86Machine, name: str, value: object) -> int:
+def _take_firmware_size(machine: X86Machine, name: str, value: object) -> int:
     size = take_int(name, value, "size", 64)
-    if size > 16 * MIB:
-        raise VMError(
-            f"User specified max allowed firmware size {size} is greater than 16MiB. If combined firwmare size exceeds "
-            "16MiB the system may not boot, or experience intermittentstability issues."
-        )
+    if size > MOST_FIRMWARE:
+        raise VMError(machine.board.release.text("too much firmware", TOO_MUCH_FIRMWARE).format(size))
     return size
 
 
@@ -47,13 +61,33 @@ class PCMachine(X86Machine):
     """A PC. What the attributes below say is true of the newest version."""
 
     type_name = "generic-pc-machine"
+    topology_levels = ("dies", "modules")
     abstract = True
+    max_cpus = 255
     switch_defaults = {"hpet": "on", "i8042": "on", "vmport": "auto", "sata": "on", "smbus": "on"}
-    kept_defaults = {"default-bus-bypass-iommu": False, "max-fw-size": 8 * MIB, "smbios-entry-point-type": "32"}
+    kept_defaults = {"default-bus-bypass-iommu": False, "max-fw-size": 8 * MIB}
     default_firmware = "bios-256k.bin"
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
+    smbios = "auto"
+    """`smbios-entry-point-type`."""
+    smbios_types: tuple[str, ...] = ("32", "64", "auto")
+    checks_smbios = True
+    """Whether more CPUs than the tables of SMBIOS 2 can tell of are refused."""
+    vmport_needs_i8042 = True
+    needs_interrupt_remapping = False
+    """Whether APIC ids beyond 8 bits need an IOMMU."""
+    legacy_cpu_hotplug = False
+    """Whether plugged CPUs are told of with one bit for each APIC id."""
+    smram_needs_smm = True
+    """Whether the Q35 has no SMRAM without system management mode."""
     pci_hole64_size = 0
+    hole_for_long_mode_only = True
+    """Whether only CPUs with long mode have a 64-bit PCI hole, not all that can address more than 4 GiB."""
+    checks_addresses = True
+    """Whether the RAM must be within what the CPU can address."""
+    checks_32bit_addresses = True
+    """Whether that is so for CPUs without that hole, too."""
     memory_hotplug_device = ""
     """The device whose registers tell the guest of plugged memory."""
     memory_hotplug = True
@@ -62,7 +96,7 @@ class PCMachine(X86Machine):
     hole64_after_device_memory = True
     """Whether the 64-bit PCI hole begins only after the device memory."""
     amd_hole = True
-    acpi_blobs: tuple[tuple[str, int, int], ...] = (ACPI_TABLES, ACPI_LOADER, ACPI_ROOT)
+    acpi_blobs: tuple[tuple[str, int, int | None], ...] = (ACPI_TABLES, ACPI_LOADER, ACPI_ROOT)
     legacy_tables_size: int | None = None
     """Size of ACPI tables that are not rounded up to 128 KiB, with no CPU; None where they are."""
     kvmvapic_rom = False
@@ -83,6 +117,8 @@ class PCMachine(X86Machine):
         """Put everything in place, with the commits where QEMU has them, so that slots get the same numbers."""
         low = self.low_size = self.low_ram_size()
         self.check_cpus()
+        if self.vmport_needs_i8042 and self.switches["vmport"] == "on" and self.switches["i8042"] == "off":
+            raise VMError("vmport requires the i8042 controller to be enabled")
         if self.board.target.name == MINIMAL_TARGET:
             for name, text in MINIMAL_LACKS.items():
                 if self.switches[name] == "on":
@@ -98,6 +134,9 @@ class PCMachine(X86Machine):
             self.place(container, 0xC0000, option_rom, priority=1)
         with self.topology.transaction():
             self.add_devices()
+            if self.legacy_cpu_hotplug and self.is_on("acpi") and apic_ids_used(self.smp) > LEGACY_APIC_IDS:
+                last = apic_ids_used(self.smp) - 1
+                raise VMError(f"max_cpus is too large. APIC ID of last CPU is {last}")
             self._add_memory_hotplug()
             self.add_local_apics()
             self._add_firmware_files()
@@ -105,47 +144,58 @@ class PCMachine(X86Machine):
             self.add_bus_masters()
             if self.switches["vmport"] == "auto":
                 self.switches["vmport"] = "on"
+        if self.needs_interrupt_remapping and apic_ids_used(self.smp) > MAX_APIC_IDS:
+            raise VMError(NO_INTERRUPT_REMAPPING)
+        threads_of_socket = self.smp["threads"] * self.smp["cores"] * self.smp["modules"] * self.smp["dies"]
+        if self.checks_smbios and self.smbios == "32" and threads_of_socket > SMBIOS_2_CPUS:
+            raise VMError(TOO_MANY_CPUS)
 
     # RAM
 
     def _place_ram(self, low: int) -> None:
         self.pci = self.topology.container("pci")
-        high = self.ram_size - low
-        if self.max_ram_size > self.ram_size and self.ram_slots > MAX_RAM_SLOTS and self.memory_hotplug:
+        high = self.board_ram_size - low
+        if self.max_ram_size > self.board_ram_size and self.ram_slots > MAX_RAM_SLOTS and self.memory_hotplug:
             raise VMError(f"unsupported amount of memory slots: {self.ram_slots}")
         high_start = self._high_ram_start(high)
         self.place_ram_parts(low, high_start)
-        if not self.memory_hotplug and (self.ram_slots or self.max_ram_size > self.ram_size):
+        if not self.memory_hotplug and (self.ram_slots or self.max_ram_size > self.board_ram_size):
             raise VMError(f"\"-memory 'slots|maxmem'\" is not supported by: {self.machine_type.name}")
-        if self.max_ram_size > self.ram_size:
+        if self.max_ram_size > self.board_ram_size:
             if self.max_ram_size % PAGE:
                 raise VMError(f"maximum memory size must by aligned to multiple of {PAGE} bytes")
             size, address = self.device_memory_size(), round_up(high_start + high)
             if (address + size) >> 64:
                 raise VMError(f"unsupported amount of maximum memory: {self.max_ram_size:x}")
-            device_memory = self.topology.container("device-memory", size)
-            self.place(self.system, address, device_memory, self)
+            self.add_device_memory(address, size)
 
     def device_memory_size(self) -> int:
         """Bytes that memory devices may fill."""
-        if not self.memory_hotplug or self.max_ram_size <= self.ram_size:
+        if not self.memory_hotplug or self.max_ram_size <= self.board_ram_size:
             return 0
         spare = self.ram_slots * GIB if self.spare_gib_per_slot else 0
-        return self.max_ram_size - self.ram_size + spare
+        return self.max_ram_size - self.board_ram_size + spare
 
     def _high_ram_start(self, size: int) -> int:
         """Where RAM above 4 GiB begins; raises `VMError` if it ends beyond what the CPU can address."""
         model = self.cpu_model
         start = FOUR_GIB
-        if not model.has_64bit_hole:
+        has_hole = model.long_mode if self.hole_for_long_mode_only else model.phys_bits > 32
+        if not has_hole:
+            if self.checks_32bit_addresses:
+                plugged = self.device_memory_size()
+                self._check_address((round_up(start + size) + plugged if plugged else start + size) - 1)
             return start
         if self.amd_hole and model.vendor == AMD and self._last_address(start, size) >= AMD_HOLE_START:
             start = ONE_TIB
-        last = self._last_address(start, size)
-        if last >> model.phys_bits:
-            limit = (1 << model.phys_bits) - 1
-            raise VMError(f"Address space limit {limit:#x} < {last:#x} phys-bits too low ({model.phys_bits})")
+        self._check_address(self._last_address(start, size))
         return start
+
+    def _check_address(self, last: int) -> None:
+        bits = self.cpu_model.phys_bits
+        limit = (1 << bits % 64) - 1  # 64 bits are none, as in QEMU
+        if last > limit and self.checks_addresses:
+            raise VMError(f"Address space limit {limit:#x} < {last:#x} phys-bits too low ({bits})")
 
     def _last_address(self, high_start: int, high_size: int) -> int:
         """The last address in use, the 64-bit PCI hole included."""
@@ -228,23 +278,32 @@ class PCMachine(X86Machine):
             self.board.warn(f"Only {size} bytes of RAM below the 4GiB boundary,BIOS may not work with less than 1MiB")
         self.max_ram_below_4g = size
 
+    def _set_smbios(self, value: object) -> None:
+        self.smbios = take_enum("smbios-entry-point-type", value, self.smbios_types)
+
     registered_names: tuple[str, ...] = (
         "max-ram-below-4g", "device-memory-region-size", "hpet", "default-bus-bypass-iommu", "sata",
         "smbios-entry-point-type", "vmport", "smbus", "i8042", "max-fw-size",
     )  # fmt: skip
     properties: tuple[Property, ...] = (
-        kept("max-fw-size", "size", _take_firmware_size, "Maximum combined firmware size"),
-        kept("default-bus-bypass-iommu", "bool", lambda _machine, name, value: take_bool(name, value)),
+        kept("max-fw-size", "size", _take_firmware_size, "Maximum combined firmware size", since="7.2"),
+        kept("default-bus-bypass-iommu", "bool", lambda _machine, name, value: take_bool(name, value), since="7.2"),
         Property("device-memory-region-size", "int", lambda machine: machine.device_memory_size()),
-        switch("sata", "Enable/disable Serial ATA bus", auto=False),
+        switch("sata", "Enable/disable Serial ATA bus", auto=False, since="7.2"),
+        switch("sata", auto=False, until="5.2"),
+        switch("pit", auto=False, until="5.2"),
         switch("vmport", "Enable vmport (pc & q35)"),
-        switch("i8042", auto=False),
-        switch("hpet", "Enable/disable high precision event timer emulation", auto=False),
-        kept(
+        switch("i8042", "Enable/disable Intel 8042 PS/2 controller emulation", auto=False, since="10.0"),
+        switch("i8042", auto=False, since="7.2", until="7.2"),
+        switch("hpet", "Enable/disable high precision event timer emulation", auto=False, since="7.2"),
+        switch("hpet", auto=False, until="5.2"),
+        Property(
             "smbios-entry-point-type",
             "str",
-            lambda _machine, name, value: take_enum(name, value, ("32", "64")),
+            lambda machine: machine.smbios,
+            _set_smbios,
             "SMBIOS Entry Point type [32, 64]",
+            since="7.2",
         ),
         Property(
             "max-ram-below-4g",
@@ -253,7 +312,8 @@ class PCMachine(X86Machine):
             _set_max_ram_below_4g,
             "Maximum ram below the 4G boundary (32bit boundary)",
         ),
-        switch("smbus", "Enable/disable system management bus", auto=False),
+        switch("smbus", "Enable/disable system management bus", auto=False, since="7.2"),
+        switch("smbus", auto=False, until="5.2"),
     )
 
 
@@ -265,18 +325,20 @@ class I440FXMachine(PCMachine):
     bus_masters: tuple[str, ...] = layout.I440FX_BUS_MASTERS
     pci_hole64_size = 2 * GIB
     memory_hotplug_device = "pm"
+    pam_owner = "mch"
+    """The device that the windows on RAM under the ROMs belong to."""
     whole_gib_below_4g = True
 
     def low_ram_size(self) -> int:
         """All of it up to 3.5 GiB; a machine with more has 3 GiB there, for the sake of huge pages."""
         self.max_ram_below_4g = limit = self.max_ram_below_4g or 0xE0000000
-        if self.ram_size >= limit and self.whole_gib_below_4g:
+        if self.board_ram_size >= limit and self.whole_gib_below_4g:
             limit = min(limit, 3 * GIB)
             if limit % GIB:
                 self.board.warn(
                     f"Large machine and max_ram_below_4g ({limit}) not a multiple of 1G; possible bad performance."
                 )
-        return min(self.ram_size, limit)
+        return min(self.board_ram_size, limit)
 
     def add_chipset_windows(self) -> None:
         """SMRAM and PAM."""
@@ -284,12 +346,13 @@ class I440FXMachine(PCMachine):
         smram = self._add_smram(chipset)
         smram.set_enabled(False)
         self.place(smram, 0xA0000, self.ram_window("smram-low", 0xA0000, 0x20000), chipset)
-        self._add_pam(self.parts["host"])
+        self._add_pam(self.parts[self.pam_owner])
 
 
 class Q35Machine(PCMachine):
     """q35: the Q35 chipset with an ICH9."""
 
+    max_cpus = 4096
     starts_without_ram = False
     devices = layout.Q35_DEVICES
     registers = (*layout.ISA_REGISTERS, *layout.Q35_REGISTERS)
@@ -300,19 +363,26 @@ class Q35Machine(PCMachine):
 
     def low_ram_size(self) -> int:
         """All of it up to 2.75 GiB; a machine with more has 2 GiB there."""
-        limit = 2 * GIB if self.ram_size >= 0xB0000000 else 0xB0000000
+        size = self.board_ram_size
+        limit = 2 * GIB if size >= 0xB0000000 else 0xB0000000
         self.max_ram_below_4g = self.max_ram_below_4g or FOUR_GIB
         limit = min(limit, self.max_ram_below_4g)
-        if self.ram_size - limit > limit and limit % GIB:
+        if size - limit > limit and limit % GIB:
             self.board.warn(
-                f"There is possibly poor performance as the ram size  ({self.ram_size:#x}) is more then twice the size "
+                f"There is possibly poor performance as the ram size  ({size:#x}) is more then twice the size "
                 f"of max-ram-below-4g ({limit}) and max-ram-below-4g is not a multiple of 1G."
             )
-        return min(self.ram_size, limit)
+        return min(size, limit)
 
     def add_chipset_windows(self) -> None:
         """SMRAM with its high and top segments, and PAM."""
         chipset = self.parts["mch"]
+        if self.smram_needs_smm and not self.has_smm:
+            window = self.topology.alias("smram-region", self.pci, 0xA0000, 0x20000)
+            self.place(self.system, 0xA0000, window, chipset, 1)
+            self.add_smm_spaces(None)
+            self._add_pam(chipset)
+            return
         smram = self._add_smram(chipset)
         low_end = self.low_size
         self._add_ram_window("smram-open-high", self.system, 0xFEDA0000, 0xA0000, 0x20000, chipset, 1)
@@ -326,45 +396,3 @@ class Q35Machine(PCMachine):
 
     def _add_blackhole(self, name: str, address: int, size: int, owner: QOMObject) -> None:
         self.place(self.system, address, self.topology.io(name, size), owner, 1, enabled=False)
-
-
-class ISAMachine(I440FXMachine):
-    """isapc: no PCI, so that its firmware is plain memory."""
-
-    switch_defaults = {**PCMachine.switch_defaults, "hpet": "off"}
-    devices = (
-        layout.KVM_CLOCK,
-        DeviceRow("fw_cfg", "fw_cfg_io", parent="machine", name="fw_cfg"),
-        DeviceRow("isa-bridge", "isabus-bridge"),
-        layout.bus("isa-bridge", "ISA", "isa.0"),
-        *layout.isa_devices(hpet=False),
-        DeviceRow("ide0", "isa-ide"),
-        layout.bus("ide0", "IDE", "ide.0"),
-        DeviceRow("ide1", "isa-ide"),
-        layout.bus("ide1", "IDE", "ide.1"),
-    )
-    registers = (
-        *layout.ISA_REGISTERS,
-        RegisterRow("ide0", "ide", 0x1F0, 8),
-        RegisterRow("ide0", "ide", 0x3F6, 1),
-        RegisterRow("ide1", "ide", 0x170, 8),
-        RegisterRow("ide1", "ide", 0x376, 1),
-        *layout.FLOPPY_REGISTERS,
-    )
-    bus_masters = ()
-    pci_hole64_size = 0
-    default_firmware = ""
-    memory_hotplug = False
-    whole_gib_below_4g = False
-    amd_hole = False
-    firmware_size = 128 * KIB
-    firmware_is_rom = False
-    acpi_blobs = ()
-
-    def rom_container(self) -> MemoryRegion:
-        """There is only the system's memory."""
-        return self.system
-
-    def add_chipset_windows(self) -> None:
-        """There is no chipset."""
-        self.add_smm_spaces(None)

@@ -155,6 +155,7 @@ class MemoryTopology:
 
     def rom(self, name: str, size: int, block: RAMBlock) -> MemoryRegion:
         """Memory whose writes are ignored."""
+        block.readonly = True
         return self._memory(ROM, name, size, block)
 
     def rom_device(self, name: str, size: int, block: RAMBlock) -> MemoryRegion:

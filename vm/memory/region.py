@@ -51,11 +51,11 @@ class MemoryRegion:
         "name",
         "nonvolatile",
         "owner",
+        "port_list",
         "priority",
         "ram_block",
         "spaces",
         "topology",
-        "unassigned",
     )
 
     def __init__(self, topology: MemoryTopology, kind: str, name: str, size: int) -> None:
@@ -77,10 +77,10 @@ class MemoryRegion:
         self.alias: MemoryRegion | None = None
         self._alias_offset = 0
         self.ram_block: RAMBlock | None = None
-        self.unassigned = False
-        """Whether this takes accesses that no device answers."""
         self.owner: object = None
         """The object that the region belongs to, for `info mtree -o`."""
+        self.port_list = False
+        """Whether it is a piece of a list of ports, which newer QEMUs show as an owner in between."""
         self._subregions: dict[MemoryRegion, None] = {}
         self._children = IntervalIndex()
         self._aliases = IntervalIndex()

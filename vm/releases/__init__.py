@@ -71,9 +71,9 @@ class Release:
 
 
 def version_number(text: str) -> tuple[int, int]:
-    """Major and minor number of a version such as `9.1`."""
-    major, _, minor = text.partition(".")
-    return int(major), int(minor or "0")
+    """Major and minor number of a version such as `9.1` or `4.0.1`."""
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
 
 
 _releases: dict[str, Release] = {}

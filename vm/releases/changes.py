@@ -13,20 +13,91 @@ if TYPE_CHECKING:
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "10.0": {
+        "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
+        "POWER CPUs": {"power11": ""},
+        "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
+        "texts": {"GIC versions": "Valid values are 3, 2, host, max."},
+        "ISAMachine": {"most_ram": None, "fitting_cpus": None},
+        "x86 CPUs": {"most phys-bits": 52},
+        "deprecated versions": {"until": "7.0"},
+        "oldest versions": {
+            "pc-i440fx": "2.4",
+            "pc-q35": "2.4",
+            "virt": "2.6",
+            "s390-ccw-virtio": "2.9",
+            "pseries": "3.0",
+        },
         "mtree": {"containers": False},  # what no device answers is i/o
         "objects": {"monitors": False},  # are objects of users since
     },
     "7.2": {
+        "mtree": {"port lists": False},
+        "targets": {"s390x": {"plugged": False}, "ppc": {"plugged": True}, "loongarch64": {"page_size": 16384}},
+        "smp": {"unknown": ("drawers", "books", "modules"), "zero warned": True, "beyond one": ""},
+        "POWER CPUs": {"power9": "power9_v2.0"},
+        "S390Machine": {"topology_levels": (), "plugs_memory": False, "least_ram": 0},
+        "PseriesMachine": {"most_threads": 1},
+        "VirtMachine": {"lists_cpus": False, "gicv3_for_more_cpus": False, "tells_of_redistributors": False},
+        "X86Machine": {"emulates_x2apic": False},
+        "ISAMachine": {"checks_32bit_addresses": False},
+        "PCMachine": {
+            "smbios_types": ("32", "64"),
+            "checks_smbios": False,
+            "vmport_needs_i8042": False,
+            "smram_needs_smm": False,
+            "hole_for_long_mode_only": False,
+        },
+        "I440FXMachine": {"pam_owner": "host"},
+        "device memory": {"own space": False},
+        "x86 CPUs": {"more of 32 bits": ("coreduo", "n270", "qemu32")},
+        "MicroVM": {"firmware_size": 64 << 10},
+        "deprecated versions": {"until": "1.7", "reason": "old and unattended - use a newer version instead"},
+        "oldest versions": {"pc-i440fx": "1.4", "s390-ccw-virtio": "2.4", "pseries": "2.1"},
         "backends": {
             "file too small": "backing store size {file:#x} does not match 'size' option {size:#x}",
         },
         # wire
         "dirty rate": {"whole seconds": True},
         "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
+        "texts": {
+            "behind the limit": "",
+            "no GICv4": "gic-version=4 requires virtualization enabled",
+            "hyperthreading": "This family of AMD CPU doesn't support hyperthreading({})\n"
+            "Please configure -smp options properly or try enabling topoext feature.",
+            "too much firmware": "User specified max allowed firmware size {} is greater than 16MiB. If combined "
+            "firwmare size exceeds 16MiB the system may not boot, or experience intermittentstability issues.",
+        },
     },
     "5.2": {
+        "deprecated versions": {"until": "1.3", "reason": "use a newer machine type instead", "mark": ""},
+        "oldest versions": {"pc-i440fx": "1.0"},
         "events": {"after answers": ("RESET", "SHUTDOWN")},  # told when the command was answered
         "type names": {"memory-region": "qemu:memory-region"},
+        "mtree": {"shared roots": False},  # each address space with a tree of its own
+        "X86Machine": {"emulates_x2apic": True, "table_loader_size": 0x1000},
+        "PCMachine": {"checks_addresses": False, "needs_interrupt_remapping": True},
+        "targets": {
+            "ppc": {"plugged": False},
+            "mips": {"plugged": True},
+            "mipsel": {"arch": "mipsel", "plugged": True},
+            "mips64": {"plugged": True},
+            "mips64el": {"arch": "mips64el", "plugged": True},
+        },
+        "smp": {"old": True, "unknown": ("drawers", "books", "modules", "clusters")},
+        "POWER CPUs": {"power10": "power10_v1.0"},
+        "Arm CPUs": {"max": 48},
+        "VirtMachine": {
+            "has_second_region": False,
+            "places_by_threads": True,
+            "places_by_limit": False,
+            "gic_versions": ("2", "3", "host", "max"),
+            "ecam_region_size": 512 << 20,
+            "table_loader_size": 0x1000,
+            "exact_acpi_tables": 5830,
+        },
+        "Machine": {"prefers_sockets": True, "lays_out_asked_size": True},
+        "PseriesMachine": {"max_cpus": 1024, "watchdogs": 0, "own_cpu_models": ()},
+        "MicroVM": {"catches_pci": False},
         # wire
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
@@ -38,8 +109,15 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
                 "other": "object type '{}' isn't supported by object-add",
             },
         },
+        "options": {"told with mistakes": True},  # which the machine finds
         "texts": {
             "hosts": "KVM",
+            "redistributors": "VGICv3 redist region number(2) not equal to 1",
+            "backend of another size": "Size specified by -m option must match size of explicitly specified "
+            "'memory-backend' property",
+            "no x2APIC": "apic initialization failed. APIC ID {} is invalid",
+            "slots without maxmem": "invalid -m option value: missing 'maxmem' option",
+            "maxmem": "-m option maxmem",
             "bad value": "Invalid parameter '{value}'",
             "unwritable": "Insufficient permission to perform this operation",
             "unreadable": "Insufficient permission to perform this operation",
