@@ -93,7 +93,7 @@ def query_hotpluggable_cpus(context: Context, _arguments: Arguments) -> list[dic
     """The slots for CPUs, the last one first."""
     machine = context.vm.machine
     if not machine.machine_type.hotpluggable_cpus:
-        raise VMError("The feature 'query-hotpluggable-cpus' is not enabled")
+        raise VMError(context.vm.release.text("no CPU hotplug", "machine does not support hot-plugging CPUs"))
     slots = []
     for number, slot in reversed(list(enumerate(machine.cpu_slots))):
         info: dict[str, Any] = {"props": _properties(slot), "vcpus-count": machine.cpus_per_slot}
@@ -138,7 +138,13 @@ def _render_machines(result: list[dict[str, Any]], words: dict[str, Any]) -> str
     raise HMPError(f"There is no machine '{wanted}' for this target\n")
 
 
-def _render_cpus(result: list[dict[str, Any]], _words: dict[str, Any]) -> str:
+def _render_cpus(result: list[dict[str, Any]], words: dict[str, Any]) -> str:
+    lines = _render_old_cpus(result, words).splitlines()
+    models = (cpu["qom-type"].rpartition("-")[0].rpartition("-")[0] for cpu in result)
+    return "".join(f"{line} model={model}\n" for line, model in zip(lines, models, strict=True))
+
+
+def _render_old_cpus(result: list[dict[str, Any]], _words: dict[str, Any]) -> str:
     lines: list[str] = []
     for cpu in result:
         mark = " " if lines else "*"  # the CPU that commands are about
@@ -158,7 +164,8 @@ def _render_hotpluggable_cpus(result: list[dict[str, Any]], _words: dict[str, An
 
 
 HMP = (
-    HMPCommand("info cpus", fixed("query-cpus-fast"), _render_cpus, help="show infos for each CPU"),
+    HMPCommand("info cpus", fixed("query-cpus-fast"), _render_cpus, help="show infos for each CPU", since="11.1"),
+    HMPCommand("info cpus", fixed("query-cpus-fast"), _render_old_cpus, help="show infos for each CPU", until="10.0"),
     HMPCommand(
         "info hotpluggable-cpus",
         fixed("query-hotpluggable-cpus"),

@@ -112,13 +112,19 @@ class _Sides:
         return find_machine_type(name, self._config(release).target, release)
 
     def step(self, name: str) -> Step:
-        """What the user means by A or B: a release with the machine type that the options name, or a machine type."""
+        """What the user means by A or B: a release with the machine type that the options name, or a machine type.
+
+        Without `-qemu` a machine type is that of the newest release with it.
+        """
         from ..commands.version_diff import Step
+        from ..vm.boards import releases_with
 
         if name.replace(".", "").isdigit():
             release = find_release(name)
             return Step(release.name, self._find(self._config(release).machine_type, release)[0].name)
         release = find_release(self._config().qemu)
+        if "-qemu" not in self._options and "--qemu" not in self._options:
+            release = find_release(next(iter(releases_with(name, self._config().target)), release.name))
         return Step(release.name, self._find(name, release)[0].name)
 
     def relatives(self, start: Step, end: Step) -> list[str]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     Observer = Callable[[str, dict[str, Any] | None], None]
 
+ROOT_CONTAINERS = ("chardevs", "backend", "audiodevs")
+"""Below the root of the object tree, besides the machine and the objects."""
 IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
 
 
@@ -89,7 +91,9 @@ class VirtualMachine:
         self.machine = self.machine_type.machine(self.machine_type, board)
         self.machine.type_name = f"{self.machine_type.name}-machine"
         self.tree.root.add_child("machine", self.machine)
-        self.tree.root.add_child("chardevs", Container())
+        for name in ROOT_CONTAINERS:
+            if name not in self.release.settings("QOM").get("unknown containers", ()):
+                self.tree.root.add_child(name, Container())
         self.accelerator = emulator("none", host)
         self._guest: Guest | None = None
         self._dirty_log: DirtyLog | None = None
@@ -329,13 +333,18 @@ class VirtualMachine:
         if not isinstance(found, UserCreatable):
             raise VMError(f"object '{name}' not found", hint=self._pending_hint(name))
         if found.busy or self.numa.uses(found):
-            raise VMError(f"object '{name}' is in use, can not be deleted")
+            raise VMError(self._in_use(name, found))
         try:
             yield from found.release_task()
         except BufferError:  # somebody looks at its memory
-            raise VMError(f"object '{name}' is in use, can not be deleted") from None
+            raise VMError(self._in_use(name, found)) from None
         self.tree.objects.remove_child(name)
         self.option_ids.discard(name)
+
+    def _in_use(self, name: str, found: UserCreatable) -> str:
+        if found.is_mapped and self.release.settings("objects").get("tells mapped", True):
+            return f"Cannot delete host memory backend '{name}' which is mapped"
+        return f"object '{name}' is in use, can not be deleted"
 
     def backends(self) -> list[MemoryBackend]:
         """All memory backends, in QEMU's order."""

@@ -90,6 +90,11 @@ class UserCreatable(QOMObject):
         """Whether something uses it, so that it cannot be deleted."""
         return False
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether that is because the machine shows its memory."""
+        return False
+
     def serve_machine(self) -> None:
         """Be the memory that `-m` asks for; of use to memory backends alone."""
 

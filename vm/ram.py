@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from .steps import Task
 
 OTHER_SIZE = "Machine memory size does not match the size of the memory backend"
-RESERVED_ID = (
-    "object name '{}' is reserved for the default RAM backend, it can't be used for any other purposes. "
-    "Change the object's 'id' to something else"
+RESERVED_ID = "object's id '{}' is reserved for the default RAM backend, it can't be used for any other purposes"
+OTHER_ID = (
+    "Change the object's 'id' to something else or disable automatic creation of the default RAM backend by setting "
+    "'memory-backend={}' with '-machine'."
 )
 
 
@@ -67,7 +68,10 @@ def _make_default_backend(vm: VirtualMachine, size: int) -> Task[MemoryBackend]:
     """The backend that `-m`, `-mem-path` and the like stand for."""
     name = vm.machine_type.default_ram_id
     if name in vm.tree.objects.children:
-        raise VMError(RESERVED_ID.format(name))
+        old = vm.release.settings("texts").get("reserved id")
+        if old is not None:
+            raise VMError(old.format(name))
+        raise VMError(RESERVED_ID.format(name), details=OTHER_ID.format(name))
     arguments: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": name, "size": size}
     if vm.config.mem_path is not None:
         arguments.update({"qom-type": "memory-backend-file", "mem-path": vm.config.mem_path})

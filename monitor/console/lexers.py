@@ -178,8 +178,8 @@ class RAMBlockLexer(RegexLexer):
         "root": [
             (r"^ +Block Name .*$", Label),
             (
-                r"^(.*?)( +[0-9.]+ [KMGT]?i?B)(  )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})$",
-                _groups(Name, Number, Text, Address, Text, Number, Text, Number),
+                r"^(.*?)( +[0-9.]+ [KMGT]?i?B)(  )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})(.*)$",
+                _groups(Name, Number, Text, Address, Text, Number, Text, Number, Text),
             ),
             (r"\n", Text),
             (r".+", Text),

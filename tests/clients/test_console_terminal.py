@@ -125,8 +125,8 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 def test_greets_shows_the_machine_and_quits(terminal: Callable[..., Terminal]) -> None:
     console = terminal("-M", "q35", "-m", "6G")
-    assert "pc-q35-7.2, 6 GiB RAM; 'help' lists the commands" in console.text
-    console.until_shown("pc-q35-7.2 │ running │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients")
+    assert "pc-q35-11.1, 6 GiB RAM; 'help' lists the commands" in console.text
+    console.until_shown("pc-q35-11.1 │ running │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients")
     console.run("info status")
     assert "VM status: running" in console.text
     console.type("quit\r")

@@ -90,7 +90,7 @@ def test_inherited_listening_socket(launch: Launch, tmp_path: Path) -> None:
         )  # fmt: skip
         for _ in range(3):
             client = program.client("inherited.sock")
-            assert client.call("query-version")["qemu"]["major"] == 7
+            assert client.call("query-version")["qemu"]["major"] == 11
             client.close()
 
 
@@ -207,7 +207,7 @@ def test_errors_leave_the_client_and_the_machine_alive(launch: Launch) -> None:
     ):
         with pytest.raises(QMPError):
             client.call(command, **arguments)
-        assert client.call("query-status") == {"status": "prelaunch", "singlestep": False, "running": False}
+        assert client.call("query-status") == {"status": "prelaunch", "running": False}
 
 
 def test_a_server_without_a_terminal_serves_on(tmp_path: Path) -> None:

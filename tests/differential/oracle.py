@@ -27,13 +27,17 @@ from typing import Any
 import pytest
 
 import ramslot
-from ramslot.vm.releases import DEFAULT, VERSIONS
+from ramslot.vm.releases import NEWEST, VERSIONS
 
 RECORDED = Path(__file__).parent / "recorded"
 LONGEST_KEPT = 100
 """Characters of an answer that is recorded as it is; of a longer one the digest is."""
 ORACLES = os.environ.get("RAMSLOT_ORACLES", str(Path(__file__).parent.parent.parent / ".oracles"))
 """Where `.ci/install-qemu VERSION` has put QEMUs: `VERSION/bin/qemu-system-ARCH`."""
+REFERENCE = "7.2"
+"""The release that is compared where a suite does not say which."""
+BOTH = (REFERENCE, NEWEST)
+"""What most suites are compared with."""
 RELEASES = tuple(reversed(VERSIONS))
 """The releases that there is something to compare with, oldest first."""
 QUIET = ("-display", "none", "-nodefaults", "-S", "-qmp", "stdio")
@@ -63,19 +67,19 @@ def without_ours(machine: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in machine.items() if name not in OUR_MACHINE_MEMBERS}
 
 
-def our_command(arch: str, options: Iterable[str], release: str = DEFAULT) -> list[str]:
+def our_command(arch: str, options: Iterable[str], release: str = REFERENCE) -> list[str]:
     return [sys.executable, "-m", "ramslot", "--qemu", release, "--target", arch, *options]
 
 
 @cache
-def qemu(arch: str, release: str = DEFAULT) -> str | None:
-    """The program that is QEMU `release` for `arch`; in CI it must be there, the default's and any that was installed."""
+def qemu(arch: str, release: str = REFERENCE) -> str | None:
+    """The program that is QEMU `release` for `arch`; in CI it must be there, the reference and any that was installed."""
     for program in (f"{ORACLES}/{release}/bin/qemu-system-{arch}", shutil.which(f"qemu-system-{arch}")):
         if program is not None and os.path.exists(program):
             version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
             if version.startswith(f"QEMU emulator version {release}."):
                 return program
-    if os.environ.get("CI") and (release == DEFAULT or os.path.isdir(f"{ORACLES}/{release}")):
+    if os.environ.get("CI") and (release == REFERENCE or os.path.isdir(f"{ORACLES}/{release}")):
         pytest.fail(f"CI must ask a qemu-system-{arch} of version {release} anew")
     return None
 
@@ -184,7 +188,7 @@ def compare(
     questions: Sequence[str],
     folder: Path,
     files: Mapping[str, int] | None = None,
-    release: str = DEFAULT,
+    release: str = REFERENCE,
 ) -> Outcome:
     """Assert that both answer alike; returns our outcome. `files` are made, with these sizes, where each runs.
 
@@ -198,7 +202,7 @@ def compare(
             os.truncate(path, size)
     words = shlex.split(options)
     program = qemu(arch, release)
-    if record and release != "7.2":
+    if record and release != REFERENCE:
         record = f"{record}-{release}"
     theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
     ours = start(our_command(arch, [*words, *QUIET], release), folder / "ours")

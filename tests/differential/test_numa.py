@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .numa_lines import random_line
-from .oracle import compare, qemu
+from .oracle import BOTH, compare, qemu
 
 A = "-object memory-backend-ram,id=a,size=64M"
 B = "-object memory-backend-ram,id=b,size=64M"
@@ -82,8 +82,9 @@ def require_qemu(target: str) -> None:
 
 @pytest.mark.parametrize("machine", ["pc", "q35"])
 @pytest.mark.parametrize("line", NODES.splitlines())
-def test_nodes(machine: str, line: str, tmp_path: Path) -> None:
-    compare("numa", "x86_64", f"-M {machine} {line.format(A=A, B=B)}", QUESTIONS, tmp_path)
+@pytest.mark.parametrize("release", BOTH)
+def test_nodes(release: str, machine: str, line: str, tmp_path: Path) -> None:
+    compare("numa", "x86_64", f"-M {machine} {line.format(A=A, B=B)}", QUESTIONS, tmp_path, release=release)
 
 
 @pytest.mark.parametrize(
@@ -99,17 +100,21 @@ def test_nodes(machine: str, line: str, tmp_path: Path) -> None:
         ("ppc64", f"pseries-5.0,{NO_MITIGATIONS}"),
     ],
 )
-def test_other_families(target: str, machine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", BOTH)
+def test_other_families(release: str, target: str, machine: str, tmp_path: Path) -> None:
     size = "256M" if "pseries" in machine else "64M"
     backends = f"-object memory-backend-ram,id=a,size={size} -object memory-backend-ram,id=b,size={size}"
     total = "512M" if "pseries" in machine else "128M"
     nodes = "-numa node,memdev=a -numa node,memdev=b"
-    compare("numa", target, f"-M {machine} -m {total} {backends} {nodes} -smp 1", QUESTIONS[:-2], tmp_path)
+    compare(
+        "numa", target, f"-M {machine} -m {total} {backends} {nodes} -smp 1", QUESTIONS[:-2], tmp_path, release=release
+    )
 
 
 @pytest.mark.parametrize("line", REFUSED.splitlines())
-def test_refused(line: str, tmp_path: Path) -> None:
-    compare("numa", "x86_64", line.format(A=A, B=B), (), tmp_path)
+@pytest.mark.parametrize("release", BOTH)
+def test_refused(release: str, line: str, tmp_path: Path) -> None:
+    compare("numa", "x86_64", line.format(A=A, B=B), (), tmp_path, release=release)
 
 
 # Slots for CPUs
@@ -171,9 +176,10 @@ TOPOLOGIES_OF = {
 @pytest.mark.parametrize(
     ("machine", "topology"), [(name, each) for name, found in TOPOLOGIES_OF.items() for each in found]
 )
-def test_slots_for_cpus(machine: str, topology: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", BOTH)
+def test_slots_for_cpus(release: str, machine: str, topology: str, tmp_path: Path) -> None:
     target, _, options = machine.partition(" ")
-    compare("numa", target, f"{options} {topology}", CPU_QUESTIONS, tmp_path)
+    compare("numa", target, f"{options} {topology}", CPU_QUESTIONS, tmp_path, release=release)
 
 
 PLACED = """
@@ -213,8 +219,9 @@ PLACED = """
 
 
 @pytest.mark.parametrize("line", PLACED)
-def test_places_and_distances(line: str, tmp_path: Path) -> None:
-    compare("numa", "x86_64", line.format(A=A, B=B), CPU_QUESTIONS, tmp_path)
+@pytest.mark.parametrize("release", BOTH)
+def test_places_and_distances(release: str, line: str, tmp_path: Path) -> None:
+    compare("numa", "x86_64", line.format(A=A, B=B), CPU_QUESTIONS, tmp_path, release=release)
 
 
 # The Heterogeneous Memory Attribute Table
@@ -266,15 +273,17 @@ ATTRIBUTES = [
 
 
 @pytest.mark.parametrize("line", ATTRIBUTES)
-def test_memory_attributes(line: str, tmp_path: Path) -> None:
-    compare("numa", "x86_64", f"{HMAT.format(A=A, B=B)} {line}", CPU_QUESTIONS[-1:], tmp_path)
+@pytest.mark.parametrize("release", BOTH)
+def test_memory_attributes(release: str, line: str, tmp_path: Path) -> None:
+    compare("numa", "x86_64", f"{HMAT.format(A=A, B=B)} {line}", CPU_QUESTIONS[-1:], tmp_path, release=release)
 
 
 @pytest.mark.parametrize(
     "options", ["-M pc,hmat=off {A} {B} " + CACHE, "-M none,hmat=on", "-M pc,hmat=x", "-numa node,initiator=0", LATENCY]
 )
-def test_without_memory_attributes(options: str, tmp_path: Path) -> None:
-    compare("numa", "x86_64", options.format(A=A, B=B), (), tmp_path)
+@pytest.mark.parametrize("release", BOTH)
+def test_without_memory_attributes(release: str, options: str, tmp_path: Path) -> None:
+    compare("numa", "x86_64", options.format(A=A, B=B), (), tmp_path, release=release)
 
 
 # Random lines

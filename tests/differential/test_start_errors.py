@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .oracle import compare
+from .oracle import BOTH, compare
 
 RAM = "-object memory-backend-ram,id=m,size="
 BAD_CONTEXT = "-object thread-context,id=tc,node-affinity=9"
@@ -171,11 +171,13 @@ aarch64 -M none -smp 2
 
 
 @pytest.mark.parametrize("options", X86)
-def test_x86(options: str, tmp_path: Path) -> None:
-    compare("start_errors", "x86_64", options, ["info ramblock"], tmp_path, FILES)
+@pytest.mark.parametrize("release", BOTH)
+def test_x86(release: str, options: str, tmp_path: Path) -> None:
+    compare("start_errors", "x86_64", options, ["info ramblock"], tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("line", OTHERS)
-def test_other_targets(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", BOTH)
+def test_other_targets(release: str, line: str, tmp_path: Path) -> None:
     arch, _, options = line.partition(" ")
-    compare("start_errors", arch, options, ["info ramblock"], tmp_path, FILES)
+    compare("start_errors", arch, options, ["info ramblock"], tmp_path, FILES, release=release)

@@ -176,7 +176,7 @@ def test_a_machine_in_hugetlbfs(huge_pages: None, mount: Mount) -> None:
     folder = mount("hugetlbfs", "pagesize=2M")
     options = ["-M", "pc", "-m", "8M", "-mem-path", str(folder), "-mem-prealloc", "-c", "info ramblock"]
     done = ramslot(*options)
-    assert re.search(r"pc.ram +2 MiB .* 0x0000000000800000$", done.stdout, re.MULTILINE), done
+    assert re.search(r"pc.ram +2 MiB .* 0x0000000000800000 .*$", done.stdout, re.MULTILINE), done
     done = ramslot(*options[:3], "64M", *options[4:])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("ramslot: unable to map backing store for guest RAM: Cannot allocate memory\nhint: ")
@@ -226,8 +226,7 @@ def test_populating_without_huge_pages_is_an_error_and_not_a_signal(
 def test_only_whole_huge_pages_can_be_bound(add: Add, vm: VirtualMachine, huge_pages: None, mount: Mount) -> None:
     folder = mount("hugetlbfs", "pagesize=2M")
     error = refused(add, "file", 3 * MIB, mem_path=str(folder), policy="bind", host_nodes=[0])
-    assert str(error) == "cannot bind memory to host NUMA nodes: Invalid argument"
-    assert error.hint == "only a multiple of the page size, 2 MiB, can be bound"
+    assert str(error) == "backend 'memory-backend-file' memory size must be multiple of 2 MiB"
     assert left(vm) == (0, 0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +18,14 @@ from ramslot.vm.host.linux import LinuxHost
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.ramblock import RAMBlock
 
+from ..differential.oracle import qemu
+
 MIB = 1 << 20
 GIB = 1 << 30
 PAGE = os.sysconf("SC_PAGE_SIZE")
-QEMU = "qemu-system-x86_64"
-TRACE = re.compile(r"kvm_set_user_memory Slot#(\d+) flags=(0x\w+) gpa=(0x\w+) size=(0x\w+) ua=0x\w+ ret=(-?\d+)")
+TRACE = re.compile(
+    r"kvm_set_user_memory (?:AddrSpace#0 )?Slot#(\d+) flags=(0x\w+) gpa=(0x\w+) size=(0x\w+) ua=0x\w+ (?:guest_memfd=\S+ guest_memfd_offset=\S+ )?ret=(-?\d+)"
+)
 
 Slots = dict[int, tuple[int, int, int]]
 """gpa, size and flags by slot number."""
@@ -104,9 +106,12 @@ def table(vm: VirtualMachine) -> Slots:
     }
 
 
-def slots_of_qemu(arguments: list[str]) -> Slots:
+def slots_of_qemu(release: str, arguments: list[str]) -> Slots:
     """Replay the trace of real QEMU."""
-    command = [QEMU, *arguments, "-accel", "kvm", "-display", "none", "-nodefaults", "-S", "-monitor", "stdio"]
+    program = qemu("x86_64", release)
+    if program is None:
+        pytest.skip(f"no QEMU {release} to compare with")
+    command = [program, *arguments, "-accel", "kvm", "-display", "none", "-nodefaults", "-S", "-monitor", "stdio"]
     command += ["-d", "trace:kvm_set_user_memory"]
     done = subprocess.run(command, input="quit\n", capture_output=True, text=True, timeout=60, check=True)
     slots: Slots = {}
@@ -130,20 +135,25 @@ VERSIONS = (
     "pc-q35-4.0",
     "pc-q35-6.0",
 )
+COMMON = ("none", "pc", "q35", "microvm")
+MACHINES = [
+    *(("7.2", machine) for machine in (*COMMON, "isapc", *VERSIONS)),
+    *(("11.1", machine) for machine in (*COMMON, "pc-i440fx-8.1", "pc-q35-5.2")),
+    *(("10.0", machine) for machine in COMMON),
+    *(("5.2", machine) for machine in COMMON),
+]
 
 
-@pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"no {QEMU} to compare with")
 @pytest.mark.parametrize("megabytes", [128, 2048, 3583, 3584, 4096, 6144])
-@pytest.mark.parametrize("machine_type", ["none", "pc", "q35", "microvm", "isapc", *VERSIONS])
+@pytest.mark.parametrize(("release", "machine_type"), MACHINES)
 def test_slots_equal_those_of_real_qemu(
-    machine_type: str, megabytes: int, start: Callable[..., VirtualMachine], spy: Spy
+    release: str, machine_type: str, megabytes: int, start: Callable[..., VirtualMachine], spy: Spy
 ) -> None:
-    vm = start(machine_type, megabytes * MIB)
-    assert table(vm) == slots_of_qemu(["-M", machine_type, "-m", f"{megabytes}M"])
+    vm = start(machine_type, megabytes * MIB, qemu=release)
+    assert table(vm) == slots_of_qemu(release, ["-M", machine_type, "-m", f"{megabytes}M"])
     assert spy.slots == table(vm)
 
 
-@pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"no {QEMU} to compare with")
 @pytest.mark.parametrize("size", [5 * PAGE, 1_000_001])
 @pytest.mark.parametrize("readonly", [False, True])
 def test_slots_of_odd_and_read_only_backends_equal_those_of_real_qemu(
@@ -155,11 +165,12 @@ def test_slots_of_odd_and_read_only_backends_equal_those_of_real_qemu(
     properties = {"id": "m", "size": size, "mem-path": path, "share": True, "readonly": readonly}
     vm = start(
         "none",
+        qemu="7.2",
         machine_options={"memory-backend": "m"},
         objects=[{"qom-type": "memory-backend-file", **properties}],
     )
     text = f"memory-backend-file,id=m,size={size},mem-path={path},share=on,readonly={'on' if readonly else 'off'}"
-    assert table(vm) == slots_of_qemu(["-M", "none,memory-backend=m", "-object", text])
+    assert table(vm) == slots_of_qemu("7.2", ["-M", "none,memory-backend=m", "-object", text])
 
 
 @pytest.mark.parametrize("machine_type", ["none", "pc", "q35"])

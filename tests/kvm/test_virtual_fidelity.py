@@ -145,6 +145,7 @@ def perform(host: Host, steps: list[Step], places: dict[str, str]) -> list[Any]:
     """What each step said, and where all pages were after it."""
     config = Config()
     config.machine_type = "none"
+    config.qemu = "7.2"
     outcomes: list[Any] = []
     with VirtualMachine(config, host) as vm:
         for what, argument in steps:

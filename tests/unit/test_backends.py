@@ -340,6 +340,7 @@ def test_an_odd_size_is_kept_and_its_block_rounded_up(vm: VirtualMachine, tmp_pa
 
 
 def test_a_read_only_file_is_a_rom(vm: VirtualMachine, tmp_path: Path) -> None:
+    (tmp_path / "ram").write_bytes(bytes(1 << 21))
     backend = add(vm, "file", tmp_path, readonly=True, share=True)
     assert backend.region is not None
     assert backend.region.type_text == "rom"

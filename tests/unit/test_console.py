@@ -394,7 +394,7 @@ def bar(program: Program) -> str:
 def test_status_bar_tells_of_the_machine(start: Callable[..., Program], tmp_path: Path) -> None:
     path = f"{tmp_path}/qmp"
     program = start("-M", "q35", "-m", "6G", "-S", "-name", "one", "-qmp", f"unix:{path},server=on,wait=off")
-    assert bar(program) == " one │ pc-q35-7.2 │ prelaunch │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients "
+    assert bar(program) == " one │ pc-q35-11.1 │ prelaunch │ 6 GiB RAM │ sim: 6/32764 memslots │ 0 clients "
     program.worker.wait(program.run_hmp(program.context, "cont"))
     assert "│ running │" in bar(program)
     with socket.socket(socket.AF_UNIX) as client:
@@ -409,8 +409,8 @@ def test_status_bar_without_slots(start: Callable[..., Program]) -> None:
 
 def test_welcome_names_machine_and_help(start: Callable[..., Program]) -> None:
     line = welcome(start("-M", "pc"))
-    assert "pc-i440fx-7.2, 128 MiB RAM" in line
-    assert "QEMU 7.2" in line
+    assert "pc-i440fx-11.1, 128 MiB RAM" in line
+    assert "QEMU 11.1" in line
     assert "help" in line
 
 

@@ -168,7 +168,7 @@ def test_the_picture(make: Callable[..., Context], tmp_path: Path) -> None:
     assert classes.count("ram") == 3 and "rom" in classes and "hole" in classes
     assert classes.count("slot") == len(context.vm.accelerator.slots)
     texts = "".join(tree.itertext())
-    assert "pc.ram @0xc0000000" in texts and "pc-i440fx-7.2, 6 GiB RAM" in texts
+    assert "pc.ram @0xc0000000" in texts and "pc-i440fx-11.1, 6 GiB RAM" in texts
 
 
 def test_many_slots_are_one_box(make: Callable[..., Context], tmp_path: Path) -> None:

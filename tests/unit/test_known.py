@@ -37,8 +37,8 @@ def test_properties_of_machines_that_are_not_modelled(target: str, machine: str,
 
 
 def test_properties_that_there_are_not() -> None:
-    assert refusal("-M", "pc,nonesuch=on") == "ramslot: Property 'pc-i440fx-7.2-machine.nonesuch' not found"
-    assert refusal("-M", "pc,loadparm=1") == "ramslot: Property 'pc-i440fx-7.2-machine.loadparm' not found"
+    assert refusal("-M", "pc,nonesuch=on") == "ramslot: Property 'pc-i440fx-11.1-machine.nonesuch' not found"
+    assert refusal("-M", "pc,loadparm=1") == "ramslot: Property 'pc-i440fx-11.1-machine.loadparm' not found"
 
 
 def test_options() -> None:

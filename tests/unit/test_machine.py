@@ -13,7 +13,7 @@ from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux import LinuxHost
 from ramslot.vm.machine import VirtualMachine, is_identifier
 from ramslot.vm.objects import object_types
-from ramslot.vm.releases import find_release
+from ramslot.vm.releases import NEWEST, find_release
 from ramslot.vm.steps import run_now
 
 KIB = 1 << 10
@@ -58,7 +58,7 @@ def blocks(vm: VirtualMachine) -> list[tuple[str, int, int]]:
 
 def test_with_nothing_given_it_is_qemus_default_machine() -> None:
     vm = VirtualMachine(Config())
-    assert (vm.machine_type.name, vm.target.name) == ("pc-i440fx-7.2", "x86_64")
+    assert (vm.machine_type.name, vm.target.name) == (f"pc-i440fx-{NEWEST}", "x86_64")
     assert vm.machine.ram_size == 128 * MIB
     assert blocks(vm)[0] == ("pc.ram", 0, 128 * MIB)
     assert (vm.accelerator.name, vm.run_state) == ("sim", "running")
@@ -106,7 +106,7 @@ def test_backends_come_before_the_ram() -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"machine_type": "nosuch"}, "unsupported machine type"),
+        ({"machine_type": "nosuch"}, 'unsupported machine type: "nosuch"'),
         ({"machine_options": {"nosuch": "1"}}, "Property 'none-machine.nosuch' not found"),
         ({"machine_options": {"mem-merge": "maybe"}}, "Parameter 'mem-merge' expects 'on' or 'off'"),
         ({"machine_options": {"memory-backend": "m"}}, "Memory backend 'm' not found"),
@@ -120,8 +120,7 @@ def test_backends_come_before_the_ram() -> None:
         ),
         (
             {"objects": [backend("ram", MIB)], "ram_size": MIB},
-            "object name 'ram' is reserved for the default RAM backend, it can't be used for any other purposes. "
-            "Change the object's 'id' to something else",
+            "object's id 'ram' is reserved for the default RAM backend, it can't be used for any other purposes",
         ),
         (
             {"objects": [backend("m", MIB), backend("m", MIB)]},
@@ -198,7 +197,7 @@ def test_objects_that_are_used_stay() -> None:
     config = configured("none", objects=[backend("m", MIB), backend("idle", MIB)])
     config.machine_options = {"memory-backend": "m"}
     vm = VirtualMachine(config)
-    for name, text in (("m", "object 'm' is in use, can not be deleted"), ("x", "object 'x' not found")):
+    for name, text in (("m", "Cannot delete host memory backend 'm' which is mapped"), ("x", "object 'x' not found")):
         with pytest.raises(VMError, match=f"^{text}$"):
             run_now(vm.delete_object(name))
     run_now(vm.delete_object("idle"))

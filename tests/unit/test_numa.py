@@ -214,7 +214,7 @@ def test_a_failing_exit_ends_the_program() -> None:
 
 def test_warnings_come_when_they_are_due() -> None:
     told: list[str] = []
-    config = configured("pc-i440fx-5.0", objects=[], machine_options={}, smp={"cpus": 2})
+    config = configured("pc-i440fx-5.0", qemu="7.2", objects=[], machine_options={}, smp={"cpus": 2})
     with VirtualMachine(config) as vm:
         vm.on_warning = told.append
         described(vm, numa("node", mem=128 * MIB, cpus=[0]))
@@ -225,7 +225,7 @@ def test_warnings_come_when_they_are_due() -> None:
 
 
 def test_warnings_without_anybody_to_tell() -> None:
-    config = configured("pc-i440fx-5.0", objects=[], machine_options={})
+    config = configured("pc-i440fx-5.0", qemu="7.2", objects=[], machine_options={})
     with VirtualMachine(config) as vm:
         described(vm, numa("node", mem=128 * MIB))
         assert len(vm.warnings) == 1

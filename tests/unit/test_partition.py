@@ -29,7 +29,7 @@ from ramslot.vm.memory.stream import stream_pieces
 from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
 
-CONTRACT = contract(find_release(None).number)
+CONTRACT = contract(find_release("7.2").number)
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -58,6 +58,7 @@ def nothing_left() -> Iterator[None]:
 
 def start(machine: str, partition: str | None = None, **fields: Any) -> VirtualMachine:
     config = Config()
+    config.qemu = "7.2"
     config.machine_type = machine
     for name, value in fields.items():
         setattr(config, name, value)
@@ -314,9 +315,9 @@ def test_closing_while_somebody_looks_can_be_done_again() -> None:
 # The memory map stays
 
 
-@pytest.mark.parametrize("target", sorted(targets(find_release(None))))
+@pytest.mark.parametrize("target", sorted(targets(find_release("7.2"))))
 def test_every_board_shows_what_it_shows_without(target: str) -> None:
-    for machine_type in machine_types(targets(find_release(None))[target], find_release(None)):
+    for machine_type in machine_types(targets(find_release("7.2"))[target], find_release("7.2")):
         if not machine_type.default_ram_size:
             continue
         plain = start(machine_type.name, target=target)
@@ -406,7 +407,8 @@ def ask(*options: str) -> tuple[int, str, str]:
 
 
 def test_the_lines_of_info_ramblock() -> None:
-    status, text, errors = ask("-M", "none,ram-partition=a:1M+b", "-m", "3M", "-c", "info ramblock")
+    options = ["-qemu", "7.2", "-M", "none,ram-partition=a:1M+b", "-m", "3M"]
+    status, text, errors = ask(*options, "-c", "info ramblock")
     assert (status, errors) == (0, "")
     assert text.splitlines()[1:] == [
         f"{'':24}    4 KiB  0x0000000000000000 0x0000000000300000 0x0000000000300000",

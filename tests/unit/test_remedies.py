@@ -31,7 +31,7 @@ ASKED = [
         f"-M pc -m 1G -numa node,memdev=m {BACKEND},size=1G",
     ),
     ("--target ppc64 -M pseries -m 300M", "the nearest: 256M or 512M", "--target ppc64 -M pseries -m 256M"),
-    ("--target s390x -m 1025k", "the nearest: -m 1M or -m 2M", "--target s390x -m 2M"),
+    ("--target s390x -m 4097k", "the nearest: -m 4M or -m 5M", "--target s390x -m 5M"),
     (
         "-m 4G,maxmem=2G",
         "maxmem is all of the memory: what -m gives, and what may be plugged",
@@ -166,7 +166,7 @@ def test_memory_that_nothing_uses_is_told_of() -> None:
 )
 def test_names_of_distributions(name: str, upstream: str) -> None:
     said = run(f"-M {name}", "info status").stderr.splitlines()
-    assert said[0].endswith("unsupported machine type")
+    assert said[0].endswith(f'unsupported machine type: "{name}"')
     assert said[-1] == f"hint: {name} is a machine type of {upstream}"
     for other in ("pc-q35-rhel6.6.0", "pc-nonesuch", "zzz"):
         assert "hint" not in run(f"-M {other}", "info status").stderr

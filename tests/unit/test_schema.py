@@ -19,7 +19,7 @@ from ramslot.schema.types import Array, Builtin, Enum, Object
 from ramslot.schema.visiting import first_left, first_unexpected
 from ramslot.vm.releases import find_release
 
-CONTRACT = contract(find_release(None).number)
+CONTRACT = contract(find_release("7.2").number)
 
 Flavour = Literal["cli", "hmp"]
 

@@ -26,6 +26,7 @@ GIB = 1 << 30
 
 def start(target: str, machine: str, ram_size: int | None = None) -> VirtualMachine:
     config = Config()
+    config.qemu = "7.2"
     config.target, config.machine_type, config.ram_size = target, machine, ram_size
     return VirtualMachine(config)
 
@@ -43,7 +44,7 @@ def simple_types() -> list[tuple[str, MachineType]]:
     return [
         (target, found)
         for target in MODULES
-        for found in machine_types(targets(find_release(None))[target], find_release(None))
+        for found in machine_types(targets(find_release("7.2"))[target], find_release("7.2"))
     ]
 
 
@@ -71,7 +72,7 @@ def test_every_board_starts_with_its_default_size() -> None:
 
 @pytest.mark.parametrize("target", MODULES)
 def test_a_name_is_listed_once_and_at_most_one_machine_is_the_default(target: str) -> None:
-    listed = list(all_machine_types(targets(find_release(None))[target], find_release(None)))
+    listed = list(all_machine_types(targets(find_release("7.2"))[target], find_release("7.2")))
     names = [machine_type.name for machine_type in listed]
     assert len(set(names)) == len(names)
     assert sum(machine_type.is_default for machine_type in listed) <= 1
@@ -212,6 +213,7 @@ def test_a_board_without_ram_takes_it_but_shows_it_nowhere() -> None:
 
 def test_more_ram_than_is_counted() -> None:
     config = Config()
+    config.qemu = "7.2"
     config.target, config.machine_type, config.machine_options = "riscv32", "virt", {"memory-backend": "m"}
     config.objects = [{"qom-type": "memory-backend-ram", "id": "m", "size": 11 * GIB, "reserve": False}]
     vm = VirtualMachine(config)
@@ -233,6 +235,7 @@ def test_spd_notice() -> None:
 
 def firmware_warnings(target: str, machine: str, firmware: str) -> list[str]:
     config = Config()
+    config.qemu = "7.2"
     config.target, config.machine_type, config.firmware = target, machine, firmware
     with VirtualMachine(config) as vm:
         return list(vm.warnings)
@@ -256,6 +259,7 @@ def test_words_in_place_of_firmware() -> None:
 
 def test_boards_whose_registers_are_not_modelled_say_so() -> None:
     config = Config()
+    config.qemu = "7.2"
     config.target, config.machine_type = "arm", "versatilepb"
     with VirtualMachine(config) as vm:
         context = Context(vm, None)  # type: ignore[arg-type]  # no program is needed

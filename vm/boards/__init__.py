@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .machine_type import MachineType
     from .targets import Target
 
-UNSUPPORTED = "unsupported machine type\nUse -machine help to list supported machines"
+UNSUPPORTED = 'unsupported machine type: "{}"\nUse -machine help to list supported machines'
 
 
 def machine_types(target: Target, release: Release) -> Iterator[MachineType]:
@@ -46,7 +46,7 @@ def find_machine_type(name: str | None, target_name: str | None, release: Releas
         if name is None:
             text = "No machine specified, and there is no default\nUse -machine help to list supported machines"
             raise VMError(text)
-    raise VMError(UNSUPPORTED)
+    raise VMError(release.text("unsupported machine", UNSUPPORTED).format(name))
 
 
 def releases_with(name: str, target_name: str | None) -> list[str]:

@@ -63,6 +63,7 @@ class VirtMachine(Machine):
     gic_versions: tuple[str, ...] = ("2", "3", "4", "host", "max")
     tells_of_redistributors = True
     """Whether what is said of too many CPUs names the property that lets more have a redistributor."""
+    expects_whole_clusters = True
     has_second_region = True
     """Whether a GICv3 can have redistributors above the RAM, too."""
     gicv3_for_more_cpus = True

@@ -40,6 +40,7 @@ class ISAMachine(I440FXMachine):
         *layout.FLOPPY_REGISTERS,
     )
     bus_masters = ()
+    shows_roms_early = False
     pci_hole64_size = 0
     default_firmware = ""
     memory_hotplug = False

@@ -124,6 +124,8 @@ class Machine(QOMObject):
     has_registers = True
     """Whether the regions of the board's devices are there; else what is no memory is not known."""
     numa_supported = False
+    expects_whole_clusters = False
+    """Whether people are warned of CPUs of one cluster that belong to different NUMA nodes."""
     numa_mem_supported = False
     """Whether `-numa node,mem=` is understood; a setting of the version."""
     page_size: int | None = None

@@ -41,16 +41,27 @@ class RISCVMachine(SBSAMachine):
 
     numa_mem_supported = True
     default_cpus = 1
-    cpu_level = "core-id"
+    expects_whole_clusters = True
+    counted_cpus = "cpus"
+    tells_whole_place = True
+    """Whether the place of a CPU has all levels; else it is a number alone."""
     max_sockets = 4
+
+    def cpu_place(self, index: int) -> dict[str, int]:
+        """Socket, cluster, core and thread, or the core alone."""
+        if not self.tells_whole_place:
+            return {"core-id": index}
+        place = {}
+        for level in ("threads", "cores", "clusters"):
+            index, place[f"{level[:-1]}-id"] = divmod(index, self.smp[level])
+        return {"socket-id": index, **place}
 
     def default_node(self, cpu: int, nodes: int) -> int:
         """Nodes have equally many CPUs, but for the last one, which has the rest."""
         cpus = self.board.cpus
         if nodes > cpus:
-            raise VMError(
-                f"Number of NUMA nodes ({nodes}) cannot exceed the number of available CPUs ({self.smp['maxcpus']})."
-            )
+            available = self.smp[self.counted_cpus]
+            raise VMError(f"Number of NUMA nodes ({nodes}) cannot exceed the number of available CPUs ({available}).")
         return min(cpu // (cpus // nodes), nodes - 1)
 
     def check_ram(self) -> None:

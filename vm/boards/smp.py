@@ -47,7 +47,7 @@ def resolve_topology(
     default = machine_type.setting("default_cpus")
     if not given and default > 1:
         return {"cpus": default, "maxcpus": default, **dict.fromkeys(reversed(LEVELS), 1)}
-    supported = machine_type.setting("topology_levels")
+    supported = set(machine_type.setting("topology_levels")).difference(rules.get("unknown", ()))
     given = {level: number & UNSIGNED for level, number in given.items()}
     if 0 in given.values():
         if not rules.get("zero warned", False):

@@ -163,8 +163,6 @@ class X86Machine(Machine):
 
     def _add_kvm_smm_space(self, smram: MemoryRegion | None) -> None:
         listener = self.board.smm_listener
-        if listener is None and smram is not None and self.switches["smm"] == "on":
-            raise VMError("System Management Mode not supported by this hypervisor.")
         if listener is None or self.switches["smm"] == "off":
             return
         memory = self.own_region(self.topology.container("mem-container-smram"))
@@ -173,10 +171,12 @@ class X86Machine(Machine):
             memory.add_subregion(0, smram, 10)
         self.add_space("KVM-SMRAM", memory).add_listener(listener)
 
-    @property
-    def has_smm(self) -> bool:
-        """Whether CPUs have a system management mode."""
-        return self.switches["smm"] != "off" and (not self.board.accelerated or self.board.smm_listener is not None)
+    def find_smm(self) -> bool:
+        """Whether CPUs have a system management mode; raises `VMError` where it is asked for and not there."""
+        available = not self.board.accelerated or self.board.smm_listener is not None
+        if not available and self.switches["smm"] == "on":
+            raise VMError("System Management Mode not supported by this hypervisor.")
+        return available and self.switches["smm"] != "off"
 
     def add_local_apics(self) -> None:
         """The local APICs, whose registers are at one address for all CPUs."""

@@ -28,6 +28,7 @@ PAGE = 4096
 ACPI_TABLES = ("/rom@etc/acpi/tables", 0x20000, 2 * MIB)
 ACPI_LOADER = ("/rom@etc/table-loader", 0x1000, None)
 ACPI_ROOT = ("/rom@etc/acpi/rsdp", 0x1000, 0x1000)
+ROMS = (0xC0000, 0x40000)
 MOST_FIRMWARE = 16 * MIB
 TOO_MUCH_FIRMWARE = (
     "User specified max allowed firmware size {} is greater than 16MiB. If combined firmware size exceeds 16MiB the "
@@ -99,6 +100,8 @@ class PCMachine(X86Machine):
     acpi_blobs: tuple[tuple[str, int, int | None], ...] = (ACPI_TABLES, ACPI_LOADER, ACPI_ROOT)
     legacy_tables_size: int | None = None
     """Size of ACPI tables that are not rounded up to 128 KiB, with no CPU; None where they are."""
+    shows_roms_early = False
+    """Whether RAM gives way to ROMs with the firmware, not only with the chipset: it decides on the slots' numbers."""
     kvmvapic_rom = False
     """Whether the image for the APIC's acceleration is a RAMBlock."""
 
@@ -128,11 +131,14 @@ class PCMachine(X86Machine):
         with self.topology.transaction():
             self.add_cpus()
             container = self.rom_container()
+            shown = self._show_roms()
             self.add_firmware(container)
         with self.topology.transaction():
             option_rom = self.rom("pc.rom", 128 * KIB, self.make_rom_block("pc.rom", 128 * KIB))
             self.place(container, 0xC0000, option_rom, priority=1)
         with self.topology.transaction():
+            if shown is not None:
+                self.system.remove_subregion(shown)
             self.add_devices()
             if self.legacy_cpu_hotplug and self.is_on("acpi") and apic_ids_used(self.smp) > LEGACY_APIC_IDS:
                 last = apic_ids_used(self.smp) - 1
@@ -208,6 +214,15 @@ class PCMachine(X86Machine):
 
     # ROMs
 
+    def _show_roms(self) -> MemoryRegion | None:
+        """Let the ROMs be seen in place of RAM before the chipset does, which newer QEMUs make earlier."""
+        if not self.shows_roms_early:
+            return None
+        start, size = ROMS
+        shown = self.topology.alias("pam-pci", self.pci, start, size)
+        self.system.add_subregion(start, shown, 1)
+        return shown
+
     def rom_container(self) -> MemoryRegion:
         """Where ROMs go: what the PCI bus shows is seen where nothing else is."""
         self.place(self.system, 0, self.pci, priority=-1)
@@ -248,10 +263,11 @@ class PCMachine(X86Machine):
         raise NotImplementedError(self.type_name)
 
     def _add_smram(self, owner: QOMObject) -> MemoryRegion:
-        """The container of SMRAM, which each CPU sees in system management mode."""
+        """The container of SMRAM, which each CPU sees in system management mode, if there is one."""
         smram = owner.own_region(self.topology.container("smram", FOUR_GIB))
         window = self.topology.alias("smram-region", self.pci, 0xA0000, 0x20000)
         self.place(self.system, 0xA0000, window, owner, 1)
+        self.find_smm()
         self.add_smm_spaces(smram)
         return smram
 
@@ -325,6 +341,7 @@ class I440FXMachine(PCMachine):
     bus_masters: tuple[str, ...] = layout.I440FX_BUS_MASTERS
     pci_hole64_size = 2 * GIB
     memory_hotplug_device = "pm"
+    shows_roms_early = True
     pam_owner = "mch"
     """The device that the windows on RAM under the ROMs belong to."""
     whole_gib_below_4g = True
@@ -377,7 +394,7 @@ class Q35Machine(PCMachine):
     def add_chipset_windows(self) -> None:
         """SMRAM with its high and top segments, and PAM."""
         chipset = self.parts["mch"]
-        if self.smram_needs_smm and not self.has_smm:
+        if not self.find_smm() and self.smram_needs_smm:
             window = self.topology.alias("smram-region", self.pci, 0xA0000, 0x20000)
             self.place(self.system, 0xA0000, window, chipset, 1)
             self.add_smm_spaces(None)

@@ -10,6 +10,7 @@ from ..errors import VMError
 from ..memory.ramblock import RAMBlock
 from ..objects import UserCreatable
 from ..qom import Property, take_bool, take_enum, take_int, take_numbers, take_str
+from ..sizes import size_to_str
 from ..steps import run_now
 
 TYPE_CHECKING = False
@@ -111,6 +112,11 @@ class MemoryBackend(UserCreatable):
         return self.in_use or self.working > 0
 
     @property
+    def is_mapped(self) -> bool:
+        """Whether the machine has it."""
+        return self.in_use
+
+    @property
     def backing_path(self) -> str | None:
         """The file or folder whose file system has the memory; None without one."""
         return None
@@ -153,6 +159,7 @@ class MemoryBackend(UserCreatable):
             name = f"/objects/{name}"
         memory = self.map_memory(name)
         try:
+            self._check_pages(memory)
             if self.merge:
                 _advise_merge(memory, True)
             if not self.dump:
@@ -171,6 +178,14 @@ class MemoryBackend(UserCreatable):
             memory.close()
             self.release()
             raise
+
+    def _check_pages(self, memory: HostMemory) -> None:
+        """Whole pages of a file, as newer QEMUs want them; what the machine has for `-m` is rounded."""
+        rounds = self.qemu.settings("backends").get("rounds files", False)
+        if self.backing_path is None or rounds or self.serves_machine or not self.size % memory.page_size:
+            return
+        unit = size_to_str(memory.page_size)
+        raise VMError(f"backend '{self.type_name}' memory size must be multiple of {unit}")
 
     def _publish(self, name: str, memory: HostMemory) -> None:
         length = self.length

@@ -59,7 +59,8 @@ class FileBackend(MemoryBackend):
         path = self.mem_path.replace("\0", QEMU_NUL)
         self._resolve_rom()
         try:
-            file, created = open_backing_store(self.host, path, name, readonly=self.readonly)
+            creates = self.qemu.settings("backends").get("creates what is only read", False)
+            file, created = open_backing_store(self.host, path, name, readonly=self.readonly, creates=creates)
         except OSError as error:
             from .hints import of_opening
 
@@ -168,14 +169,17 @@ class FileBackend(MemoryBackend):
     )
 
 
-def open_backing_store(host: Host, path: str, name: str, *, readonly: bool) -> tuple[HostFile, bool]:
+def open_backing_store(host: Host, path: str, name: str, *, readonly: bool, creates: bool) -> tuple[HostFile, bool]:
     """The file at `path`, and whether it was created for this; raises `OSError`.
 
-    As QEMU: a directory gets an unlinked temporary file, an absent file is created even when it is to be read only.
+    As QEMU: a directory gets an unlinked temporary file, an absent file is created, and by older QEMUs (`creates`) even
+    when it is to be read only.
     """
     try:
         return host.open_file(path, readonly), False
     except FileNotFoundError:
+        if readonly and not creates:
+            raise
         return host.create_file(path), True
     except IsADirectoryError:
         return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_NODES = 128
 MEM_REFUSED = "Parameter -numa node,mem is not supported by this machine type"
 MEM_DEPRECATED = "Parameter -numa node,mem is deprecated, use -numa node,memdev instead"
-LEVELS = ("thread-id", "core-id", "cluster-id", "die-id", "socket-id")
+LEVELS = ("thread-id", "core-id", "module-id", "cluster-id", "die-id", "socket-id", "book-id", "drawer-id")
 """Where a CPU may be said to be, in the order in which QEMU looks."""
 PARTIAL = (
     "All CPU(s) up to maxcpus should be described in NUMA config, ability to start up with partial NUMA mappings is "
@@ -248,3 +248,17 @@ class NumaConfiguration:
             unnamed = ", ".join(f"CPU {index} [{slot}]" for index, slot in remaining)
             self._warnings.append(f"warning: CPU(s) not present in any NUMA nodes: {unnamed}")
             self._warnings.append(f"warning: {PARTIAL}")
+        if self._machine.expects_whole_clusters and len(nodes) > 1:
+            self._warn_of_divided_clusters(slots)
+
+    def _warn_of_divided_clusters(self, slots: list[CPUSlot]) -> None:
+        for number, slot in enumerate(slots):
+            cluster = slot.place.get("socket-id"), slot.place.get("cluster-id")
+            for other in range(number + 1, len(slots)):
+                place, node_id = slots[other].place, slots[other].node_id
+                if node_id != slot.node_id and (place.get("socket-id"), place.get("cluster-id")) == cluster:
+                    self._warnings.append(
+                        f"warning: CPU-{number} and CPU-{other} in socket-{cluster[0]}-cluster-{cluster[1]} have been "
+                        f"associated with node-{slot.node_id} and node-{node_id} respectively. "
+                        "It can cause OSes like Linux to misbehave"
+                    )

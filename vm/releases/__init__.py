@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSIONS = {"11.1": (11, 1, 3), "10.0": (10, 0, 13), "7.2": (7, 2, 22), "5.2": (5, 2, 0)}
 """The releases, newest first, each with the whole version that it says it is."""
 NEWEST = "11.1"
-DEFAULT = "7.2"
+DEFAULT = NEWEST
 """What ramslot is when nobody says what to be."""
 
 

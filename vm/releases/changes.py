@@ -16,6 +16,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
         "POWER CPUs": {"power11": ""},
         "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
+        "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
         "texts": {"GIC versions": "Valid values are 3, 2, host, max."},
         "ISAMachine": {"most_ram": None, "fitting_cpus": None},
         "x86 CPUs": {"most phys-bits": 52},
@@ -28,7 +29,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "pseries": "3.0",
         },
         "mtree": {"containers": False},  # what no device answers is i/o
-        "objects": {"monitors": False},  # are objects of users since
+        "objects": {"monitors": False, "tells mapped": False},  # monitors are objects of users since
+        "QOM": {"unknown containers": ("audiodevs",)},
     },
     "7.2": {
         "mtree": {"port lists": False},
@@ -37,7 +39,13 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "POWER CPUs": {"power9": "power9_v2.0"},
         "S390Machine": {"topology_levels": (), "plugs_memory": False, "least_ram": 0},
         "PseriesMachine": {"most_threads": 1},
-        "VirtMachine": {"lists_cpus": False, "gicv3_for_more_cpus": False, "tells_of_redistributors": False},
+        "RISCVMachine": {"counted_cpus": "maxcpus"},
+        "VirtMachine": {
+            "expects_whole_clusters": False,
+            "lists_cpus": False,
+            "gicv3_for_more_cpus": False,
+            "tells_of_redistributors": False,
+        },
         "X86Machine": {"emulates_x2apic": False},
         "ISAMachine": {"checks_32bit_addresses": False},
         "PCMachine": {
@@ -47,20 +55,27 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "smram_needs_smm": False,
             "hole_for_long_mode_only": False,
         },
-        "I440FXMachine": {"pam_owner": "host"},
+        "I440FXMachine": {"pam_owner": "host", "shows_roms_early": False},
         "device memory": {"own space": False},
+        "QOM": {"unknown containers": ("backend", "audiodevs")},
         "x86 CPUs": {"more of 32 bits": ("coreduo", "n270", "qemu32")},
         "MicroVM": {"firmware_size": 64 << 10},
         "deprecated versions": {"until": "1.7", "reason": "old and unattended - use a newer version instead"},
         "oldest versions": {"pc-i440fx": "1.4", "s390-ccw-virtio": "2.4", "pseries": "2.1"},
         "backends": {
             "file too small": "backing store size {file:#x} does not match 'size' option {size:#x}",
+            "rounds files": True,
+            "creates what is only read": True,
         },
         # wire
         "dirty rate": {"whole seconds": True},
         "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
         "texts": {
             "behind the limit": "",
+            "no CPU hotplug": "The feature 'query-hotpluggable-cpus' is not enabled",
+            "unsupported machine": "unsupported machine type\nUse -machine help to list supported machines",
+            "reserved id": "object name '{}' is reserved for the default RAM backend, it can't be used for any other "
+            "purposes. Change the object's 'id' to something else",
             "no GICv4": "gic-version=4 requires virtualization enabled",
             "hyperthreading": "This family of AMD CPU doesn't support hyperthreading({})\n"
             "Please configure -smp options properly or try enabling topoext feature.",
