@@ -56,10 +56,13 @@ def _blocks(context: Context) -> Iterator[tuple[str, str]]:
 
 
 def _map(context: Context) -> Iterator[tuple[str, str]]:
+    """What devices and memory answer; what is left of the I/O space between them is no fact of its own."""
     for view in query_flatviews(context, {}):
         names = {space["name"] for space in view["address-spaces"]}
         label = next((name for name in ("memory", "I/O") if name in names), None)
         for shown in view["ranges"] if label is not None else ():
+            if shown["name"] == view["root"] and shown["type"] in ("i/o", "container"):
+                continue
             place = f"{shown['start']:016x}-{shown['end']:016x}"
             yield f"{label} {place}", f"{shown['name']} @{shown['offset']:#x} ({shown['type']})"
 

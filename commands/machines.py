@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from ..vm.boards import machine_types
+from ..vm.boards.targets import targets
 from ..vm.errors import VMError
-from .hmp import HMPCommand, HMPError, Word, fixed
+from ..vm.releases import VERSIONS, find_release
+from .hmp import Flag, HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +43,24 @@ def query_machines(context: Context, arguments: Arguments) -> list[dict[str, Any
     """All machine types of the target, as `-M help` orders them."""
     if arguments.get("compat-props"):
         raise VMError("the defaults that devices have in each version of a machine are not known here")
-    return [context.answer("query-machines", info) for info in listed_machines(context.vm.target, context.vm.release)]
+    target = context.vm.target
+    versions = _versions_with(target.name)
+    answers = []
+    for info in listed_machines(target, context.vm.release):
+        info["in-versions"] = versions[info["name"]]
+        answers.append(context.answer("query-machines", info))
+    return answers
+
+
+def _versions_with(target_name: str) -> dict[str, list[str]]:
+    """The releases that have each machine type of a target."""
+    versions: dict[str, list[str]] = {}
+    for name in VERSIONS:
+        release = find_release(name)
+        target = targets(release).get(target_name)
+        for machine_type in machine_types(target, release) if target is not None else ():
+            versions.setdefault(machine_type.name, []).append(name)
+    return versions
 
 
 def listed_machines(target: Target, release: Release) -> list[dict[str, Any]]:
@@ -123,19 +142,28 @@ def machine_lines(machines: list[dict[str, Any]]) -> list[str]:
 
 
 def _render_machines(result: list[dict[str, Any]], words: dict[str, Any]) -> str:
+    wanted = words.get("name")
+    if wanted is None and not words.get("verbose"):
+        return "".join(f"{line}\n" for line in machine_lines(result))
+    shown = [info for info in result if wanted in (None, info["name"], info.get("alias"))]
+    if not shown:
+        raise HMPError(f"There is no machine '{wanted}' for this target\n")
+    return "".join(f"{line}\n" for info in shown for line in _machine_details(info))
+
+
+def _machine_details(info: dict[str, Any]) -> list[str]:
+    """The line of a machine type, and what there is to say of it."""
     from ..vm.sizes import size_to_str
 
-    wanted = words.get("name")
-    if wanted is None:
-        return "".join(f"{line}\n" for line in machine_lines(result))
-    for info in result:
-        if wanted in (info["name"], info.get("alias")):
-            lines = machine_lines([info])[-1:]
-            lines.append(f"  default RAM: {size_to_str(info['default-ram-size'])}, {info['default-ram-id']}")
-            lines.append(f"  CPUs: {info.get('default-cpu-type', 'none')}, at most {info['cpu-max']}")
-            lines += [f"  deprecated: {info['deprecation']}"] if "deprecation" in info else []
-            return "".join(f"{line}\n" for line in lines)
-    raise HMPError(f"There is no machine '{wanted}' for this target\n")
+    lines = machine_lines([info])[-1:]
+    if "alias" in info:
+        lines.append(f"  alias: {info['alias']}")
+    lines.append(f"  default RAM: {size_to_str(info['default-ram-size'])}, {info['default-ram-id']}")
+    plugged = ", can be plugged" if info["hotpluggable-cpus"] else ""
+    lines.append(f"  CPUs: {info.get('default-cpu-type', 'none')}, at most {info['cpu-max']}{plugged}")
+    lines += ["  NUMA: -numa node,mem= is understood"] if info["numa-mem-supported"] else []
+    lines += [f"  deprecated: {info['deprecation']}"] if "deprecation" in info else []
+    return [*lines, f"  in QEMU {', '.join(info['in-versions'])}"]
 
 
 def _render_cpus(result: list[dict[str, Any]], words: dict[str, Any]) -> str:
@@ -177,8 +205,8 @@ HMP = (
         "info machines",
         fixed("query-machines"),
         _render_machines,
-        help="list the machine types, or tell of one",
-        syntax="[name]",
-        parameters=(Word("name", "machine-name", optional=True),),
+        help="list the machine types, or tell of one (-v: of all), and of the versions of QEMU that have it",
+        syntax="[-v] [name]",
+        parameters=(Flag("v", "verbose"), Word("name", "machine-name", optional=True)),
     ),
 )

@@ -47,7 +47,7 @@ MACHINES = ("none", "pc-i440fx-7.2", "pc-q35-7.2", "s390-ccw-virtio-7.2")
 
 NEWER = ("offset", "rom", "memory-backend-shm")
 """Properties of objects, and types, that QEMU 7.2 does not have yet."""
-OUR_MACHINE_MEMBERS = ("description", "deprecation", "default-ram-size")
+OUR_MACHINE_MEMBERS = ("description", "deprecation", "default-ram-size", "in-versions")
 
 recording: dict[str, dict[str, list[str]]] = {}
 """What real QEMU answered in this session: by file, then by case."""

@@ -389,7 +389,7 @@ def test_real_answers_fulfil_the_contract(target: str, machine: str, release: st
         known.check_result(command, answer["return"])
 
 
-OUR_MEMBERS = {"type", "description", "deprecation", "default-ram-size"}
+OUR_MEMBERS = {"type", "description", "deprecation", "default-ram-size", "in-versions"}
 """Members of QEMU's own answers that QEMU has not: of query-cpus-fast and query-machines."""
 OUR_VALUES = {"sim"}
 """Values of QEMU's own enumerations that QEMU has not."""

@@ -91,3 +91,18 @@ def test_the_hosts_cpu_wants_kvm_or_a_described_host() -> None:
     )
     command = [sys.executable, "-m", "ramslot", *described, "-m", "60G", "-c", "info status"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "VM status: running\n"
+
+
+def test_all_of_a_machine_type_and_the_versions_with_it() -> None:
+    questions = ("info machines pc-q35-8.0", "info machines -v", "info machines zzz")
+    command = [sys.executable, "-m", "ramslot", "-M", "none", *(word for line in questions for word in ("-c", line))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith(
+        "pc-q35-8.0           Standard PC (Q35 + ICH9, 2009) (deprecated)\n"
+        "  default RAM: 128 MiB, pc.ram\n"
+        "  CPUs: qemu64-x86_64-cpu, at most 288, can be plugged\n"
+        "  deprecated: machines more than 3 years old are subject to deletion after 6 years\n"
+        "  in QEMU 11.1, 10.0\n"
+    )
+    assert done.stdout.count("\n  in QEMU 11.1") == 40
+    assert "There is no machine 'zzz' for this target" in done.stderr

@@ -129,3 +129,15 @@ def test_mistakes(words: list[str], text: str | None, capsys: pytest.CaptureFixt
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_versions_command("ramslot", ["list"]) == 0
     assert "7.2    QEMU 7.2." in capsys.readouterr().out
+
+
+def test_the_newest_version_with_a_machine_type_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_versions_command("ramslot", ["diff", "pc-i440fx-2.2", "pc-i440fx-5.2", "-m", "1G"]) == 1
+    assert capsys.readouterr().out.startswith("QEMU 7.2, pc-i440fx-2.2  ->  QEMU 11.1, pc-i440fx-5.2")
+
+
+def test_gaps_between_devices_are_no_change(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_versions_command("ramslot", ["diff", "7.2", "11.1", "-M", "pc-i440fx-7.2", "-m", "1G"]) == 1
+    told = capsys.readouterr().out
+    assert "piix3-reset-control @0x0 (i/o) -> piix-reset-control @0x0 (i/o)" in told
+    assert "(container)" not in told

@@ -1,8 +1,9 @@
 """What each release of QEMU has different from the one after it, newest first; the newest is as the code is.
 
-Subjects are the families of machine types, whose entries are attributes of their machine classes (they yield to what a
-version of the machine says), and what the modules name that ask `Release.settings` for them. Values are plain data.
-Rows of larger tables (devices, schemas, options) say themselves with `since` and `until` which releases have them.
+Subjects are the names of machine classes, whose entries are attributes (they yield to what a version of the machine
+says), and what the modules name that ask `Release.settings` for them. Values are plain data. Rows of larger tables
+(devices, schemas, options) say themselves with `since` and `until` which releases have them; what simple boards have
+different is in `simple_boards`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,7 @@ if TYPE_CHECKING:
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "10.0": {
-        "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
-        "POWER CPUs": {"power11": ""},
-        "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
-        "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
-        "texts": {"GIC versions": "Valid values are 3, 2, host, max."},
-        "ISAMachine": {"most_ram": None, "fitting_cpus": None},
-        "x86 CPUs": {"most phys-bits": 52},
-        "deprecated versions": {"until": "7.0"},
+        # which machine types there are
         "oldest versions": {
             "pc-i440fx": "2.4",
             "pc-q35": "2.4",
@@ -28,26 +22,28 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "s390-ccw-virtio": "2.9",
             "pseries": "3.0",
         },
-        "mtree": {"containers": False},  # what no device answers is i/o
+        "deprecated versions": {"until": "7.0"},
+        # machines
+        "ISAMachine": {"most_ram": None, "fitting_cpus": None},
+        "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
+        "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
+        # targets and CPUs
+        "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
+        "x86 CPUs": {"most phys-bits": 52},
+        "POWER CPUs": {"power11": ""},
+        # objects
         "objects": {"monitors": False, "tells mapped": False},  # monitors are objects of users since
         "QOM": {"unknown containers": ("audiodevs",)},
+        # what is shown and said
+        "mtree": {"containers": False},  # a region that nothing contains is i/o, too
+        "texts": {"GIC versions": "Valid values are 3, 2, host, max."},
     },
     "7.2": {
-        "mtree": {"port lists": False},
-        "targets": {"s390x": {"plugged": False}, "ppc": {"plugged": True}, "loongarch64": {"page_size": 16384}},
-        "smp": {"unknown": ("drawers", "books", "modules"), "zero warned": True, "beyond one": ""},
-        "POWER CPUs": {"power9": "power9_v2.0"},
-        "S390Machine": {"topology_levels": (), "plugs_memory": False, "least_ram": 0},
-        "PseriesMachine": {"most_threads": 1},
-        "RISCVMachine": {"counted_cpus": "maxcpus"},
-        "VirtMachine": {
-            "expects_whole_clusters": False,
-            "lists_cpus": False,
-            "gicv3_for_more_cpus": False,
-            "tells_of_redistributors": False,
-        },
+        # which machine types there are
+        "oldest versions": {"pc-i440fx": "1.4", "s390-ccw-virtio": "2.4", "pseries": "2.1"},
+        "deprecated versions": {"until": "1.7", "reason": "old and unattended - use a newer version instead"},
+        # machines
         "X86Machine": {"emulates_x2apic": False},
-        "ISAMachine": {"checks_32bit_addresses": False},
         "PCMachine": {
             "smbios_types": ("32", "64"),
             "checks_smbios": False,
@@ -56,18 +52,32 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "hole_for_long_mode_only": False,
         },
         "I440FXMachine": {"pam_owner": "host", "shows_roms_early": False},
-        "device memory": {"own space": False},
-        "QOM": {"unknown containers": ("backend", "audiodevs")},
-        "x86 CPUs": {"more of 32 bits": ("coreduo", "n270", "qemu32")},
+        "ISAMachine": {"checks_32bit_addresses": False},
         "MicroVM": {"firmware_size": 64 << 10},
-        "deprecated versions": {"until": "1.7", "reason": "old and unattended - use a newer version instead"},
-        "oldest versions": {"pc-i440fx": "1.4", "s390-ccw-virtio": "2.4", "pseries": "2.1"},
+        "VirtMachine": {
+            "expects_whole_clusters": False,
+            "lists_cpus": False,
+            "gicv3_for_more_cpus": False,
+            "tells_of_redistributors": False,
+        },
+        "PseriesMachine": {"most_threads": 1},
+        "S390Machine": {"topology_levels": (), "plugs_memory": False, "least_ram": 0},
+        "RISCVMachine": {"counted_cpus": "maxcpus"},
+        "device memory": {"own space": False},
+        # targets and CPUs
+        "targets": {"s390x": {"plugged": False}, "ppc": {"plugged": True}, "loongarch64": {"page_size": 16384}},
+        "smp": {"unknown": ("drawers", "books", "modules"), "zero warned": True, "beyond one": ""},
+        "x86 CPUs": {"more of 32 bits": ("coreduo", "n270", "qemu32")},
+        "POWER CPUs": {"power9": "power9_v2.0"},
+        # objects
         "backends": {
             "file too small": "backing store size {file:#x} does not match 'size' option {size:#x}",
             "rounds files": True,
             "creates what is only read": True,
         },
-        # wire
+        "QOM": {"unknown containers": ("backend", "audiodevs")},
+        # what is shown and said
+        "mtree": {"port lists": False},
         "dirty rate": {"whole seconds": True},
         "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
         "texts": {
@@ -84,23 +94,14 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "5.2": {
-        "deprecated versions": {"until": "1.3", "reason": "use a newer machine type instead", "mark": ""},
+        # which machine types there are
         "oldest versions": {"pc-i440fx": "1.0"},
-        "events": {"after answers": ("RESET", "SHUTDOWN")},  # told when the command was answered
-        "type names": {"memory-region": "qemu:memory-region"},
-        "mtree": {"shared roots": False},  # each address space with a tree of its own
+        "deprecated versions": {"until": "1.3", "reason": "use a newer machine type instead", "mark": ""},
+        # machines
+        "Machine": {"prefers_sockets": True, "lays_out_asked_size": True},
         "X86Machine": {"emulates_x2apic": True, "table_loader_size": 0x1000},
         "PCMachine": {"checks_addresses": False, "needs_interrupt_remapping": True},
-        "targets": {
-            "ppc": {"plugged": False},
-            "mips": {"plugged": True},
-            "mipsel": {"arch": "mipsel", "plugged": True},
-            "mips64": {"plugged": True},
-            "mips64el": {"arch": "mips64el", "plugged": True},
-        },
-        "smp": {"old": True, "unknown": ("drawers", "books", "modules", "clusters")},
-        "POWER CPUs": {"power10": "power10_v1.0"},
-        "Arm CPUs": {"max": 48},
+        "MicroVM": {"catches_pci": False},
         "VirtMachine": {
             "has_second_region": False,
             "places_by_threads": True,
@@ -110,10 +111,19 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "table_loader_size": 0x1000,
             "exact_acpi_tables": 5830,
         },
-        "Machine": {"prefers_sockets": True, "lays_out_asked_size": True},
         "PseriesMachine": {"max_cpus": 1024, "watchdogs": 0, "own_cpu_models": ()},
-        "MicroVM": {"catches_pci": False},
-        # wire
+        # targets and CPUs
+        "targets": {
+            "ppc": {"plugged": False},
+            "mips": {"plugged": True},
+            "mipsel": {"arch": "mipsel", "plugged": True},
+            "mips64": {"plugged": True},
+            "mips64el": {"arch": "mips64el", "plugged": True},
+        },
+        "smp": {"old": True, "unknown": ("drawers", "books", "modules", "clusters")},
+        "Arm CPUs": {"max": 48},
+        "POWER CPUs": {"power10": "power10_v1.0"},
+        # objects
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
             "set as given": True,
@@ -124,6 +134,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
                 "other": "object type '{}' isn't supported by object-add",
             },
         },
+        "type names": {"memory-region": "qemu:memory-region"},
+        # what is shown and said
+        "mtree": {"shared roots": False},  # each address space with a tree of its own
+        "events": {"after answers": ("RESET", "SHUTDOWN")},  # told when the command was answered
         "options": {"told with mistakes": True},  # which the machine finds
         "texts": {
             "hosts": "KVM",
