@@ -91,7 +91,7 @@ def _object_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str,
     known = contract(vm.release.number)
     if text.startswith("{"):
         try:
-            return "object-add", parse_json(text)
+            return "object-add", parse_json(text, vm.release)
         except ValueError as error:
             raise VMError(str(error)) from None
     try:

@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from collections import deque
     from typing import Any
 
+    from ..vm.releases import Release
     from .json_text import JSONReader
 else:
     from _collections import deque  # without the 1 ms that all of `collections` costs
+
+
+PARSE_ERROR = "JSON parse error, "
+
+
+def tells_places(release: Release) -> bool:
+    """Whether a release tells line and column of a mistake."""
+    return bool(release.settings("JSON").get("places", True))
 
 
 class NeedMore:
@@ -81,16 +90,22 @@ _read_plain = reader(
 
 
 class JSONStream:
-    """Cuts a stream of bytes into JSON values, as a client of QEMU 7.2 sees it done.
+    """Cuts a stream of bytes into JSON values, as a client of QEMU sees it done.
+
+    With `places` mistakes are told with line and column, counted from the stream's beginning, as QEMU 11.1 does.
 
     A value is complete at its last character where that can be told (a closing bracket, the end of a string), else at
     the character behind it (numbers, words). Bad input gives one ``JSONError`` and is skipped up to the next structural
     or control character. Bytes that are not taken yet are kept: whoever feeds without taking holds the memory.
     """
 
-    __slots__ = ("_chunks", "_plain", "_position", "_reader", "_text")
+    __slots__ = ("_chunks", "_column", "_line", "_places", "_plain", "_position", "_reader", "_text")
 
-    def __init__(self) -> None:
+    def __init__(self, places: bool = False) -> None:
+        self._places = places
+        self._line = 1
+        self._column = 1
+        """Where the text at hand begins."""
         self._chunks: deque[str] = deque()
         # Latin-1: a character is a byte, so that positions in text are positions in the input.
         self._text = ""
@@ -117,6 +132,8 @@ class JSONStream:
         return self._reader is None or self._reader.idle
 
     def _next_chunk(self) -> bool:
+        if self._places:
+            self._line, self._column = self._place(len(self._text))
         self._position = 0
         if not self._chunks:
             self._text = ""
@@ -153,22 +170,39 @@ class JSONStream:
         if self._reader is None:
             from .json_text import JSONReader
 
-            self._reader = JSONReader()
-        result, self._position = self._reader.read(self._text, self._position)
+            self._reader = JSONReader(self._places)
+        result, self._position = self._reader.read(self._text, self._position, self._place)
         return result
 
+    def _place(self, position: int) -> tuple[int, int]:
+        """Line and column of a position in the text at hand."""
+        newline = self._text.rfind("\n", 0, position)
+        if newline < 0:
+            return self._line, self._column + position
+        return self._line + self._text.count("\n", 0, position), position - newline
 
-def parse_json(text: str) -> Any:
-    """Return the one JSON value that a text is; raises `ValueError` with QEMU's text."""
-    stream = JSONStream()
+    def end_of_input(self) -> tuple[int, int]:
+        """The place where what is begun would have to go on, once `take` has said ``NEED_MORE``."""
+        if self._reader is None:
+            return self._line, self._column
+        return self._reader.end_of_input(0)
+
+
+def parse_json(text: str, release: Release) -> Any:
+    """Return the one JSON value that a text is; raises `ValueError` with the text of a release of QEMU."""
+    places = tells_places(release)
+    stream = JSONStream(places)
     stream.feed(text.encode("utf-8", "surrogateescape"))
     value = stream.take()
+    end = stream.end_of_input()
     if value is NEED_MORE:
         # A line's end ends what the end of the text ends.
         stream.feed(b"\n")
         value = stream.take()
     if value is NEED_MORE:
-        raise ValueError("JSON parse error, premature EOI")
+        raise ValueError(
+            f"{end[0]}:{end[1]}: {PARSE_ERROR}premature end of input" if places else f"{PARSE_ERROR}premature EOI"
+        )
     if isinstance(value, JSONError):
         raise ValueError(value.text.replace("\n'", "'"))
     # If nothing followed, not even the beginning of something, then a second object is the very next value.

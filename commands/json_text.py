@@ -1,4 +1,4 @@
-"""QEMU 7.2's reading of JSON text, to the letter: every liberty, every limit and every error text.
+"""QEMU's reading of JSON text, to the letter: every liberty, every limit and every error text.
 
 What belongs here: the tokens, the grammar and the strings of whatever is not plainly good JSON, or comes in pieces, or
 is large. What does not: buffering (``json_stream``, which loads this module when it is first needed). All of it was
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-from .json_stream import NEED_MORE, JSONError, integer
+from .json_stream import NEED_MORE, PARSE_ERROR, JSONError, integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    Place = Callable[[int], tuple[int, int]]
 
 MAX_TOKEN_TEXT = 64 << 20
 """Bytes of token text one value may have; longer input is refused before it fills the memory."""
@@ -81,38 +83,57 @@ for _quote in "\"'":
 class JSONReader:
     """Reads values out of pieces of text; keeps what is begun and not complete."""
 
-    __slots__ = ("_brackets", "_grammar", "_length", "_pieces", "_room", "_state", "_tokens")
+    __slots__ = (
+        "_begun", "_brackets", "_grammar", "_length", "_peeked", "_pieces", "_place", "_places",
+        "_room", "_skipping", "_state", "_tokens",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, places: bool = False) -> None:
+        self._places = places
+        """Whether mistakes are told with their line and column, in the words of QEMU 11.1."""
+        self._place: Place = lambda _position: (0, 0)
+        self._begun = (0, 0)
+        """Where the token at hand begins."""
+        self._peeked = False
+        """Whether the next character was looked at already, as the end of the token before it."""
         self._state = _start
         self._pieces: list[str] = []  # of the token that is begun
         self._room = MAX_TOKEN_TEXT  # for the rest of it
         self._begin_value()
 
     def _begin_value(self) -> None:
-        self._grammar = Grammar()
+        self._grammar = Grammar(places=self._places)
         self._brackets = {"{": 0, "[": 0}
         self._tokens = 0
         self._length = 0
+        self._skipping = False
+        """Whether the rest of a bad value is passed over: QEMU 11.1 tells a mistake at once, 10.0 at the end."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing is begun: the next byte starts a value."""
         return self._state is _start and not self._tokens
 
-    def read(self, text: str, position: int) -> tuple[Any, int]:
-        """Read on in `text` at `position`; return a value, ``JSONError`` or ``NEED_MORE``, and where it ends."""
+    def read(self, text: str, position: int, place: Place | None = None) -> tuple[Any, int]:
+        """Read on in `text` at `position`; return a value, ``JSONError`` or ``NEED_MORE``, and where it ends.
+
+        `place` gives line and column of a position in `text`.
+        """
+        if place is not None:
+            self._place = place
         while True:
             kind, token, position = self._next_token(text, position)
             if not kind:
                 return NEED_MORE, position
             result = self._accept(kind, token)
             if result is not NEED_MORE:
-                self._begin_value()
+                if not self._skipping:
+                    self._begin_value()
                 return result, position
 
     def _next_token(self, text: str, position: int) -> tuple[str, str, int]:
         state, begin = self._state, position
+        peeked = position if self._peeked else -1
         while True:
             run = state.run(text, position)
             assert run is not None
@@ -127,6 +148,7 @@ class JSONReader:
             if position == len(text):
                 self._state = state
                 if position > begin:
+                    self._begin_token(begin, peeked)
                     self._pieces.append(text[begin:])
                     self._room -= position - begin
                 return "", "", position
@@ -136,14 +158,28 @@ class JSONReader:
                 position += 1
             elif state is _recovery:
                 state = _start
+                peeked = position
             else:
                 break
-        if move is None and state.ends_as:
+        self._begin_token(begin, peeked)
+        self._peeked = move is None and bool(state.ends_as)
+        if self._peeked:
             kind = state.ends_as  # the character belongs to what follows
         else:
             kind = move or BAD
             position += 1
         return kind, self._end_token(_recovery if kind is BAD else _start, text[begin:position]), position
+
+    def _begin_token(self, begin: int, peeked: int) -> None:
+        """Note where the token at hand begins; QEMU counts a character twice that ended the token before."""
+        if self._places and not self._pieces:
+            line, column = self._place(begin)
+            self._begun = line, column + (begin == peeked)
+
+    def end_of_input(self, position: int) -> tuple[int, int]:
+        """The place of the end, at `position`; also after a number or word, which it ends."""
+        line, column = self._place(position)
+        return line, column + (self._state is not _start)
 
     def _end_token(self, state: _State, text: str) -> str:
         """Return the whole token that ends with `text`, and go on in `state`."""
@@ -156,8 +192,11 @@ class JSONReader:
 
     def _accept(self, kind: str, token: str) -> Any:
         if kind is BAD:
+            if self._skipping:
+                self._begin_value()
+                return NEED_MORE
             # The text is a C string to QEMU.
-            return JSONError(f"JSON parse error, stray '{replace_invalid(token.partition(chr(0))[0])}'")
+            return self._error(f"stray '{replace_invalid(token.partition(chr(0))[0])}'")
         self._tokens += 1
         self._length += len(token)
         brackets = self._brackets
@@ -165,27 +204,46 @@ class JSONReader:
             brackets[kind] += 1
         elif kind in "}]":
             brackets["{" if kind == "}" else "["] -= 1
-        if self._length >= MAX_TOKEN_TEXT or kind is LONG:
-            return JSONError("JSON token size limit exceeded")
-        if self._tokens > MAX_TOKENS:
-            return JSONError("JSON token count limit exceeded")
-        if brackets["{"] + brackets["["] > MAX_NESTING:
-            return JSONError("JSON nesting depth limit exceeded")
+        if self._skipping:
+            if not self._open:
+                self._begin_value()
+            return NEED_MORE
+        if limit := self._broken_limit(kind):
+            self._skipping = self._places and self._open
+            return JSONError(f"JSON {limit} limit exceeded")
         grammar = self._grammar
         if not grammar.error:
             grammar.accept(kind, token)
-        # QEMU counts each kind of bracket by itself: "[}" ends here, "{[}" goes on until "]".
-        if (brackets["{"] > 0 or brackets["["] > 0) and brackets["{"] >= 0 and brackets["["] >= 0:
+        if self._open and not (self._places and grammar.error):
             return NEED_MORE
-        return JSONError("JSON parse error, " + grammar.error) if grammar.error else grammar.value
+        self._skipping = self._open
+        return self._error(grammar.error) if grammar.error else grammar.value
+
+    @property
+    def _open(self) -> bool:
+        """QEMU counts each kind of bracket by itself: "[}" ends a value, "{[}" goes on until "]"."""
+        braces, brackets = self._brackets.values()
+        return (braces > 0 or brackets > 0) and braces >= 0 and brackets >= 0
+
+    def _broken_limit(self, kind: str) -> str:
+        if self._length >= MAX_TOKEN_TEXT or kind is LONG:
+            return "token size"
+        if self._tokens > MAX_TOKENS:
+            return "token count"
+        return "nesting depth" if sum(self._brackets.values()) > MAX_NESTING else ""
+
+    def _error(self, text: str) -> JSONError:
+        line, column = self._begun
+        return JSONError(f"{line}:{column}: {PARSE_ERROR}{text}" if self._places else PARSE_ERROR + text)
 
 
 class Grammar:
     """Builds one value out of its tokens, up to the first mistake."""
 
-    __slots__ = ("_containers", "_expected", "_keys", "error", "value")
+    __slots__ = ("_containers", "_expected", "_keys", "_places", "error", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, *, places: bool = False) -> None:
+        self._places = places
         self.value: Any = None
         self.error = ""
         self._containers: list[Any] = []
@@ -198,15 +256,17 @@ class Grammar:
         """Take the next token; a mistake is left in ``error``."""
         if self._expected == "colon":
             if kind != ":":
-                self._fail("missing : in object pair")
+                self._fail("expecting ':'" if self._places else "missing : in object pair")
             self._expected = "value"
         elif self._expected == "separator":
             self._accept_separator(kind)
+        elif self._places and self._awaits_key() and kind is not STRING and not self._may_close(kind):
+            self._fail("expecting key")
         elif kind in "{[":
             self._containers.append({} if kind == "{" else [])
             self._keys.append(None)
             self._expected = "first"
-        elif self._expected == "first" and kind == self._closing_bracket():
+        elif self._may_close(kind):
             self._close()
         elif kind in "}],:":
             self._fail("expecting value")
@@ -218,6 +278,12 @@ class Grammar:
         self._containers.clear()
         self._keys.clear()
 
+    def _awaits_key(self) -> bool:
+        return bool(self._containers) and type(self._containers[-1]) is dict and self._keys[-1] is None
+
+    def _may_close(self, kind: str) -> bool:
+        return self._expected == "first" and kind == self._closing_bracket()
+
     def _closing_bracket(self) -> str:
         return "}" if type(self._containers[-1]) is dict else "]"
 
@@ -227,6 +293,8 @@ class Grammar:
             self._expected = "value"
         elif kind == bracket:
             self._close()
+        elif self._places:
+            self._fail(f"expected ',' or '{bracket}'")
         else:
             self._fail("expected separator in " + ("dict" if bracket == "}" else "list"))
 

@@ -128,7 +128,7 @@ def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
     path, name, text = words["path"], words["property"], words["value"]
     value: Any
     if words.get("json"):
-        value = _json_value(text)
+        value = _json_value(text, vm.release)
     else:
         node = vm.tree.resolve(path)
         value = (
@@ -139,11 +139,11 @@ def _qom_set_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
     return "qom-set", {"path": path, "property": name, "value": value}
 
 
-def _json_value(text: str) -> Any:
+def _json_value(text: str, release: Release) -> Any:
     from .json_stream import parse_json
 
     try:
-        return parse_json(text)
+        return parse_json(text, release)
     except ValueError as error:
         raise VMError(str(error)) from None
 

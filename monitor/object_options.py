@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..vm.releases import Release
+
 
 class ObjectOptions:
     """Reads these options; what they mean goes to the configuration in the order in which they come."""
@@ -34,7 +36,7 @@ class ObjectOptions:
             if takes_pairs(release):
                 arguments = from_options(self._pairs(value), release, read_size)
             elif value.startswith("{"):
-                arguments = _json_object(value)
+                arguments = _json_object(value, release)
                 known.check("object-add", arguments)
             else:
                 pairs = self._pairs(value)
@@ -75,12 +77,12 @@ class ObjectOptions:
         self._config.numa.append((self._context.where, arguments))
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def _json_object(text: str, release: Release) -> dict[str, Any]:
     """Return the one JSON object that an option's value is."""
     from ..commands.json_stream import parse_json
 
     try:
-        value = parse_json(text)
+        value = parse_json(text, release)
     except ValueError as error:
         raise OptionError(str(error)) from None
     assert isinstance(value, dict)

@@ -85,21 +85,26 @@ class _ProtocolError(Exception):
 class QMPSession:
     """The server's side of QMP with one client, from its connection to its end.
 
-    `version` is (major, minor, micro). In-band requests are handed out one at a time and answered in the order in which
-    they came, errors of bad input among them; only ``exec-oob`` requests overtake.
+    `version` is (major, minor, micro); with `places` bad JSON is told with line and column. In-band requests are handed
+    out one at a time and answered in the order in which they came, errors of bad input among them; only ``exec-oob``
+    requests overtake.
     """
 
     __slots__ = ("_open", "_package", "_pretty", "_stream", "_version", "_waiting", "negotiated", "oob_enabled")
 
     def __init__(
-        self, version: tuple[int, int, int] = (7, 2, 22), package: str = "ramslot 0.1.0", pretty: bool = False
+        self,
+        version: tuple[int, int, int] = (7, 2, 22),
+        package: str = "ramslot 0.1.0",
+        pretty: bool = False,
+        places: bool = False,
     ) -> None:
         self.negotiated = False
         self.oob_enabled = False
         self._version = version
         self._package = package
         self._pretty = pretty
-        self._stream = JSONStream()
+        self._stream = JSONStream(places)
         self._open: Request | None = None
         self._waiting: deque[Any] = deque()
 

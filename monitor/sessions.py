@@ -39,9 +39,11 @@ class QMPMonitor(FrontEnd):
         self._cancellation: Cancellation | None = None
 
     def _new_session(self) -> QMPSession:
+        from ..commands.json_stream import tells_places
         from ..commands.status import PACKAGE
 
-        return QMPSession(self._program.release.version, PACKAGE, self._pretty)
+        release = self._program.release
+        return QMPSession(release.version, PACKAGE, self._pretty, tells_places(release))
 
     @property
     def connected(self) -> bool:

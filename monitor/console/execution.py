@@ -9,6 +9,7 @@ import asyncio
 import re
 
 from ...commands import hmp_commands
+from ...commands.json_stream import tells_places
 from ...commands.status import PACKAGE
 from ...schema import contract
 from ...vm.errors import VMError
@@ -88,7 +89,8 @@ class Executor:
         return Answer(text, output_lexer(line))
 
     async def _run_qmp(self, text: str) -> AsyncIterator[Answer]:
-        session = QMPSession(self._program.release.version, PACKAGE, pretty=True)
+        release = self._program.release
+        session = QMPSession(release.version, PACKAGE, pretty=True, places=tells_places(release))
         session.negotiated = True
         session.receive(to_bytes(text))
         answered = False

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from ramslot.commands.json_stream import tells_places
 from ramslot.monitor.qmp import NEED_DATA, Answer, QMPSession, Request
 from ramslot.schema.visiting import first_unexpected
+from ramslot.vm.releases import find_release
 
-QEMU = "qemu-system-x86_64"
-pytestmark = pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"{QEMU} is not installed")
+from .oracle import qemu
+
+VERSIONS = [release for release in ("7.2", "11.1") if qemu("x86_64", release)]
+"""The two between which the parser's words changed."""
+pytestmark = pytest.mark.skipif(not VERSIONS, reason="no qemu-system-x86_64 is installed")
 
 HELLO = b'{"execute":"qmp_capabilities"}'
 HELLO_OOB = b'{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}'
@@ -26,9 +30,13 @@ MARK = b'\xff{"execute":"query-name","id":"mark %d"}'
 class RealQEMU:
     """A QEMU on a pair of pipes."""
 
-    def __init__(self, device: str = "stdio") -> None:
+    def __init__(self, release: str, device: str = "-qmp") -> None:
+        program = qemu("x86_64", release)
+        assert program
         arguments = ["-M", "none", "-display", "none", "-nodefaults", "-S", device, "stdio"]
-        self._process = subprocess.Popen([QEMU, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self._process = subprocess.Popen(
+            [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
         self._output = b""
         self._marks = 0
 
@@ -54,8 +62,8 @@ class RealQEMU:
 class Ours:
     """A session, and as much of a VM as the questions need."""
 
-    def __init__(self, pretty: bool = False) -> None:
-        self._session = QMPSession(pretty=pretty)
+    def __init__(self, release: str, pretty: bool = False) -> None:
+        self._session = QMPSession(pretty=pretty, places=tells_places(find_release(release)))
         self._marks = 0
 
     def ask(self, data: bytes) -> list[bytes]:
@@ -81,22 +89,27 @@ class Ours:
         return session.reply(request, {})
 
 
-def pair_after(hello: bytes) -> Iterator[tuple[RealQEMU, Ours]]:
-    real, ours = RealQEMU("-qmp"), Ours()
+def pair_after(release: str, hello: bytes) -> Iterator[tuple[RealQEMU, Ours]]:
+    real, ours = RealQEMU(release), Ours(release)
     real.ask(hello)
     ours.ask(hello)
     yield real, ours
     real.close()
 
 
-@pytest.fixture(scope="module")
-def in_band() -> Iterator[tuple[RealQEMU, Ours]]:
-    yield from pair_after(HELLO)
+@pytest.fixture(scope="module", params=VERSIONS)
+def in_band(request: pytest.FixtureRequest) -> Iterator[tuple[RealQEMU, Ours]]:
+    yield from pair_after(request.param, HELLO)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def release(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module", params=[HELLO, HELLO_OOB], ids=["in-band", "oob"])
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[RealQEMU, Ours]]:
-    yield from pair_after(request.param)
+def pair(release: str, request: pytest.FixtureRequest) -> Iterator[tuple[RealQEMU, Ours]]:
+    yield from pair_after(release, request.param)
 
 
 def parsed(lines: list[bytes]) -> list[Any]:
@@ -180,7 +193,8 @@ BAD_BYTES = [
     b"\x80", b"\xc3\xa9 ", b'"\xff" ', b'"\xfe"', b'{"a":"\xff"}', b"A\n2 ", b"A\t2\n3 ", b"A\x002 ",
     b"A\xfe2 ", b"A\xfd2\n", b"-\n1 ", b'"\\\n" ', b'"\\\x80" ', b'"\\\xff" ', b'"\\u\xc3\xa9" ',
     b'"\\u12\x80" ', b'"a\\x\x80" ', b'"a\x80\\x" ', b"\xef\xbb\xbf{}", b"{}\x0c{}", b"[" * 1024,
-    b"[" * 1024 + b"]" * 1024, b"[" * 1025 + b"]" * 3, b'{"a":' * 1025 + b"1}",
+    b"[" * 1024 + b"]" * 1024, b"[" * 1025 + b"]" * 3, b"[" * 1025 + b"]" * 1026 + b"1 ", b"[1 1" + b"[" * 1025 + b"]",
+    b"[" * 1024 + b"{" + b"]" * 1024 + b"2 ", b"[" * 1025 + b"}}", b"[" * 1025 + b"\x01", b'{"a":' * 1025 + b"1}",
     b'{"id":' + b"[" * 1023 + b"]" * 1023 + b"}",
 ]  # fmt: skip
 
@@ -235,7 +249,7 @@ def test_random_input(in_band: tuple[RealQEMU, Ours], seed: int) -> None:
 
 
 @pytest.mark.parametrize("device", ["-qmp", "-qmp-pretty"])
-def test_negotiation(device: str) -> None:
+def test_negotiation(device: str, release: str) -> None:
     arguments = [
         '{"enable":["x"]}', '{"enable":["oob","x"]}', '{"enable":"oob"}', '{"enable":[1]}', '{"enable":{}}',
         '{"enable":null}', '{"enable":["oob",1]}', '{"foo":1}', '{"enable":["oob"],"foo":1}',
@@ -247,7 +261,7 @@ def test_negotiation(device: str) -> None:
         + [b'{"execute":"qmp_capabilities","id":7,"arguments":%s}' % argument.encode() for argument in arguments]
         + [HELLO, b'{"execute":"query-name","id":[{},[],[1],{"a":{"b":[null,1.5]}}]}']
     )
-    real, ours = RealQEMU(device), Ours(pretty=device == "-qmp-pretty")
+    real, ours = RealQEMU(release, device), Ours(release, pretty=device == "-qmp-pretty")
     try:
         expected = b"".join(real.ask(data))
     finally:

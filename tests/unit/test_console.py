@@ -474,7 +474,7 @@ def test_unfinished_json_continues(start: Callable[..., Program]) -> None:
         ('{"execute": "nonsense"}\r', "The command nonsense has not been found"),
         ('{"execute": "object-del", "arguments": {"id": "x"}}\r', "object 'x' not found"),
         ('{"execute": "sto\r', "JSON parse error, stray"),
-        ("{]\r", "JSON parse error, expecting value"),
+        ("{]\r", "1:2: JSON parse error, expecting key"),
         ('{"execute":' + ESCAPE + "\r", "JSON parse error, premature EOI"),
         ("{}\r", "QMP input lacks member 'execute'"),
         ("nonsense\r", "unknown command: 'nonsense'\n"),

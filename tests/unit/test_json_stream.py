@@ -118,6 +118,19 @@ def test_value_is_complete_at_its_closing_brace() -> None:
     assert stream.take() == {"execute": "x"}
 
 
+def test_with_places_a_mistake_is_told_at_once_and_the_rest_is_passed_over() -> None:
+    stream = JSONStream(places=True)
+    stream.feed(b'{"a": 1}\n{"a" 1 ')
+    assert stream.take() == {"a": 1}
+    assert repr(stream.take()) == repr(JSONError("2:6: JSON parse error, expecting ':'"))
+    assert stream.take() is NEED_MORE
+    assert not stream.idle
+    stream.feed(b'[nul, ] } {"b": 2}')
+    assert stream.take() == {"b": 2}
+    assert stream.take() is NEED_MORE
+    assert stream.idle
+
+
 def test_plain_input_needs_no_more_than_the_standard_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> NoReturn:
         raise AssertionError("not plain")
