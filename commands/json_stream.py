@@ -99,13 +99,14 @@ class JSONStream:
     or control character. Bytes that are not taken yet are kept: whoever feeds without taking holds the memory.
     """
 
-    __slots__ = ("_chunks", "_column", "_line", "_places", "_plain", "_position", "_reader", "_text")
+    __slots__ = ("_chunks", "_column", "_line", "_placed", "_places", "_plain", "_position", "_reader", "_text")
 
     def __init__(self, places: bool = False) -> None:
         self._places = places
         self._line = 1
         self._column = 1
-        """Where the text at hand begins."""
+        self._placed = 0
+        """The position in the text at hand that line and column are of."""
         self._chunks: deque[str] = deque()
         # Latin-1: a character is a byte, so that positions in text are positions in the input.
         self._text = ""
@@ -133,7 +134,8 @@ class JSONStream:
 
     def _next_chunk(self) -> bool:
         if self._places:
-            self._line, self._column = self._place(len(self._text))
+            self._place(len(self._text))
+            self._placed = 0
         self._position = 0
         if not self._chunks:
             self._text = ""
@@ -170,22 +172,25 @@ class JSONStream:
         if self._reader is None:
             from .json_text import JSONReader
 
-            self._reader = JSONReader(self._places)
-        result, self._position = self._reader.read(self._text, self._position, self._place)
+            self._reader = JSONReader(self._place if self._places else None)
+        result, self._position = self._reader.read(self._text, self._position)
         return result
 
     def _place(self, position: int) -> tuple[int, int]:
-        """Line and column of a position in the text at hand."""
-        newline = self._text.rfind("\n", 0, position)
+        """Line and column of a position in the text at hand, which is not before the one asked for last."""
+        newline = self._text.rfind("\n", self._placed, position)
         if newline < 0:
-            return self._line, self._column + position
-        return self._line + self._text.count("\n", 0, position), position - newline
+            self._column += position - self._placed
+        else:
+            self._line += self._text.count("\n", self._placed, position)
+            self._column = position - newline
+        self._placed = position
+        return self._line, self._column
 
     def end_of_input(self) -> tuple[int, int]:
         """The place where what is begun would have to go on, once `take` has said ``NEED_MORE``."""
-        if self._reader is None:
-            return self._line, self._column
-        return self._reader.end_of_input(0)
+        # The end would have ended a number or a word, which counts as a character.
+        return self._line, self._column + (self._reader is not None and self._reader.in_token)
 
 
 def parse_json(text: str, release: Release) -> Any:

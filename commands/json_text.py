@@ -84,14 +84,14 @@ class JSONReader:
     """Reads values out of pieces of text; keeps what is begun and not complete."""
 
     __slots__ = (
-        "_begun", "_brackets", "_grammar", "_length", "_peeked", "_pieces", "_place", "_places",
-        "_room", "_skipping", "_state", "_tokens",
+        "_begun", "_brackets", "_grammar", "_length", "_peeked", "_pieces", "_place", "_room", "_skipping", "_state",
+        "_tokens",
     )  # fmt: skip
 
-    def __init__(self, places: bool = False) -> None:
-        self._places = places
-        """Whether mistakes are told with their line and column, in the words of QEMU 11.1."""
-        self._place: Place = lambda _position: (0, 0)
+    def __init__(self, place: Place | None = None) -> None:
+        self._place = place
+        """Line and column of a position in the text at hand, asked for in order; with it mistakes are told as QEMU 11.1
+        tells them."""
         self._begun = (0, 0)
         """Where the token at hand begins."""
         self._peeked = False
@@ -102,7 +102,7 @@ class JSONReader:
         self._begin_value()
 
     def _begin_value(self) -> None:
-        self._grammar = Grammar(places=self._places)
+        self._grammar = Grammar(places=self._place is not None)
         self._brackets = {"{": 0, "[": 0}
         self._tokens = 0
         self._length = 0
@@ -114,13 +114,13 @@ class JSONReader:
         """Whether nothing is begun: the next byte starts a value."""
         return self._state is _start and not self._tokens
 
-    def read(self, text: str, position: int, place: Place | None = None) -> tuple[Any, int]:
-        """Read on in `text` at `position`; return a value, ``JSONError`` or ``NEED_MORE``, and where it ends.
+    @property
+    def in_token(self) -> bool:
+        """Whether a token is begun that the next byte may go on with."""
+        return self._state is not _start
 
-        `place` gives line and column of a position in `text`.
-        """
-        if place is not None:
-            self._place = place
+    def read(self, text: str, position: int) -> tuple[Any, int]:
+        """Read on in `text` at `position`; return a value, ``JSONError`` or ``NEED_MORE``, and where it ends."""
         while True:
             kind, token, position = self._next_token(text, position)
             if not kind:
@@ -172,14 +172,9 @@ class JSONReader:
 
     def _begin_token(self, begin: int, peeked: int) -> None:
         """Note where the token at hand begins; QEMU counts a character twice that ended the token before."""
-        if self._places and not self._pieces:
+        if self._place is not None and not self._pieces:
             line, column = self._place(begin)
             self._begun = line, column + (begin == peeked)
-
-    def end_of_input(self, position: int) -> tuple[int, int]:
-        """The place of the end, at `position`; also after a number or word, which it ends."""
-        line, column = self._place(position)
-        return line, column + (self._state is not _start)
 
     def _end_token(self, state: _State, text: str) -> str:
         """Return the whole token that ends with `text`, and go on in `state`."""
@@ -209,12 +204,12 @@ class JSONReader:
                 self._begin_value()
             return NEED_MORE
         if limit := self._broken_limit(kind):
-            self._skipping = self._places and self._open
+            self._skipping = self._place is not None and self._open
             return JSONError(f"JSON {limit} limit exceeded")
         grammar = self._grammar
         if not grammar.error:
             grammar.accept(kind, token)
-        if self._open and not (self._places and grammar.error):
+        if self._open and not (self._place is not None and grammar.error):
             return NEED_MORE
         self._skipping = self._open
         return self._error(grammar.error) if grammar.error else grammar.value
@@ -234,7 +229,7 @@ class JSONReader:
 
     def _error(self, text: str) -> JSONError:
         line, column = self._begun
-        return JSONError(f"{line}:{column}: {PARSE_ERROR}{text}" if self._places else PARSE_ERROR + text)
+        return JSONError(f"{line}:{column}: {PARSE_ERROR}{text}" if self._place is not None else PARSE_ERROR + text)
 
 
 class Grammar:

@@ -38,8 +38,8 @@ def plainly(result: Any) -> str:
     return f"error: {result.text}" if type(result) is JSONError else repr(result)
 
 
-def taken(*chunks: bytes) -> list[str]:
-    stream = JSONStream()
+def taken(*chunks: bytes, places: bool = False) -> list[str]:
+    stream = JSONStream(places)
     results: list[str] = []
     for chunk in chunks:
         stream.feed(chunk)
@@ -72,11 +72,11 @@ def test_the_quick_way_and_the_exact_one_agree(data: bytes) -> None:
     assert taken(data) == read_exactly(data)
 
 
-@given(inputs, st.data())
-def test_it_does_not_matter_how_the_bytes_are_cut(data: bytes, draw: st.DataObject) -> None:
+@given(inputs, st.booleans(), st.data())
+def test_it_does_not_matter_how_the_bytes_are_cut(data: bytes, places: bool, draw: st.DataObject) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=8)))
     pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-    assert taken(*pieces) == taken(data)
+    assert taken(*pieces, places=places) == taken(data, places=places)
 
 
 @given(inputs)
