@@ -5,10 +5,8 @@ The rows are in the modules beside this one, by architecture; here is the one ma
 
 from __future__ import annotations
 
-from copy import copy
-
 from ..loading import load
-from ..releases.simple_boards import changes_of
+from ..releases.simple_boards import CHANGES
 from .machine import Board, Machine
 from .machine_type import MachineType
 from .simple_parts import RAM, SYSTEM
@@ -142,12 +140,12 @@ class Row:
 
     def in_release(self, release: Release) -> Row:
         """The row as a release has it."""
-        changes = changes_of(self.name, release)
+        changes = release.gather(CHANGES, self.name)
         if not changes and self.version is None:
             return self
-        row = copy(self)
-        for name, value in changes.items():
-            setattr(row, name, value)
+        row = object.__new__(Row)  # the module `copy` costs a tenth of the start
+        for name in Row.__slots__:
+            setattr(row, name, changes.get(name, getattr(self, name)))
         if self.version is not None:
             row.deprecated = deprecation(self.version, release)
             row.alias = self.alias if self.version == release.name else None

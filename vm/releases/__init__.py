@@ -56,15 +56,16 @@ class Release:
             return {}
         found = self._settings.get(subject)
         if found is None:
-            found = self._settings[subject] = self._gather(subject)
+            from .changes import CHANGES
+
+            found = self._settings[subject] = self.gather(CHANGES, subject)
         return found
 
-    def _gather(self, subject: str) -> dict[str, Any]:
-        from .changes import CHANGES
-
+    def gather(self, changes: dict[str, dict[str, dict[str, Any]]], subject: str) -> dict[str, Any]:
+        """What `changes` say of `subject` in the releases from the newest to this one."""
         gathered: dict[str, Any] = {}
         for name in VERSIONS:
-            gathered |= CHANGES.get(name, {}).get(subject, {})
+            gathered |= changes.get(name, {}).get(subject, {})
             if name == self.name:
                 break
         return gathered

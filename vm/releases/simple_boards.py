@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from . import VERSIONS
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from . import Release
 
 _WITHOUT_CPU = (
     "ast1030-evb", "ast2500-evb", "ast2600-evb", "bletchley-bmc", "fby35-bmc", "fp5280g2-bmc", "fuji-bmc", "g220a-bmc",
@@ -59,12 +55,3 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "xlnx-versal-virt": {"max_cpus": 2},
     },
 }
-
-
-def changes_of(board: str, release: Release) -> dict[str, Any]:
-    """What a release has different in a board from the newest."""
-    found: dict[str, Any] = {}
-    names = list(VERSIONS)
-    for name in names[: names.index(release.name) + 1]:
-        found |= CHANGES.get(name, {}).get(board, {})
-    return found
