@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .oracle import OUR_ENVIRONMENT, QUIET, compare, finish, our_command, qemu, start
+from .oracle import BOTH, OUR_ENVIRONMENT, QUIET, compare, finish, our_command, qemu, start
 from .test_objects import as_options
 
 FILES = {"small.img": 65536, "large.img": 16 << 20}
@@ -223,7 +223,8 @@ def furnish(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", BOTH)
+def test_what_may_be_at_a_path(release: str, path: str, tmp_path: Path) -> None:
     for side in SIDES:
         furnish(tmp_path / side)
     questions = [
@@ -231,9 +232,9 @@ def test_what_may_be_at_a_path(path: str, tmp_path: Path) -> None:
         for demand in DEMANDS
         if path != "fifo" or not demand.get("readonly")  # QEMU waits for a writer
     ]
-    compare("", "x86_64", "-M none", removed(questions), tmp_path, FILES)
+    compare("", "x86_64", "-M none", removed(questions), tmp_path, FILES, release=release)
     left = [sorted(str(found.relative_to(tmp_path / side)) for found in (tmp_path / side).rglob("*")) for side in SIDES]
-    assert left[0] == left[1] or qemu("x86_64") is None
+    assert left[0] == left[1] or qemu("x86_64", release) is None
 
 
 MACHINES = ("-M pc", "-M pc -m 1G,slots=3,maxmem=4G", "-M pc,memory.size=300M", "-M pc -m 64M -mem-path . -mem-prealloc",

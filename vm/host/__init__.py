@@ -159,6 +159,11 @@ class HostFile(ABC):
 
     @property
     @abstractmethod
+    def is_directory(self) -> bool:
+        """Whether it is a directory, which can be opened for reading alone."""
+
+    @property
+    @abstractmethod
     def size(self) -> int:
         """Bytes in the file, read anew each time."""
 

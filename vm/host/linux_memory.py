@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 # The module weakref costs 0.7 ms of start-up for the same object.
 from _weakref import ref
@@ -205,6 +206,10 @@ class LinuxFile(HostFile):
     @property
     def fd(self) -> int:
         return self._fd
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(os.fstat(self._fd).st_mode)
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -59,8 +60,8 @@ class FileBackend(MemoryBackend):
         path = self.mem_path.replace("\0", QEMU_NUL)
         self._resolve_rom()
         try:
-            creates = self.qemu.settings("backends").get("creates what is only read", False)
-            file, created = open_backing_store(self.host, path, name, readonly=self.readonly, creates=creates)
+            lenient = self.qemu.settings("backends").get("lenient reading", False)
+            file, created = open_backing_store(self.host, path, name, readonly=self.readonly, lenient=lenient)
         except OSError as error:
             from .hints import of_opening
 
@@ -169,20 +170,24 @@ class FileBackend(MemoryBackend):
     )
 
 
-def open_backing_store(host: Host, path: str, name: str, *, readonly: bool, creates: bool) -> tuple[HostFile, bool]:
+def open_backing_store(host: Host, path: str, name: str, *, readonly: bool, lenient: bool) -> tuple[HostFile, bool]:
     """The file at `path`, and whether it was created for this; raises `OSError`.
 
-    As QEMU: a directory gets an unlinked temporary file, an absent file is created, and by older QEMUs (`creates`) even
-    when it is to be read only.
+    As QEMU: a directory gets an unlinked temporary file, an absent file is created. What is to be read only must be a
+    file that is there; older QEMUs (`lenient`) create it, and open a directory, which cannot be mapped.
     """
     try:
-        return host.open_file(path, readonly), False
+        file = host.open_file(path, readonly)
     except FileNotFoundError:
-        if readonly and not creates:
+        if readonly and not lenient:
             raise
         return host.create_file(path), True
     except IsADirectoryError:
         return host.create_unlinked(path, f"qemu_back_mem.{name.replace('/', '_')}."), False
+    if file.is_directory and not lenient:
+        file.close()
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return file, False
 
 
 def map_backing_store(

@@ -74,7 +74,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "backends": {
             "file too small": "backing store size {file:#x} does not match 'size' option {size:#x}",
             "rounds files": True,
-            "creates what is only read": True,
+            "lenient reading": True,  # of a file that is absent, or of a directory
         },
         "QOM": {"unknown containers": ("backend", "audiodevs")},
         # what is shown and said

@@ -155,6 +155,10 @@ class VirtualFile(HostFile):
         return -1
 
     @property
+    def is_directory(self) -> bool:
+        return self.inode.directory
+
+    @property
     def size(self) -> int:
         return self.inode.size
 
