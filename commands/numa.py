@@ -112,16 +112,20 @@ def read_options(
     Raises `schema.ArgumentError` with QEMU's text. `warn` is told about deprecated spellings.
     """
     from .. import schema
-    from ..vm.sizes import parse_size
+    from ..vm.sizes import SizeRangeError, parse_size
 
     flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
     contract = schema.contract(release.number)
     arguments = contract.from_keyval("set-numa-node", flat, "cli", lambda text: parse_size(text, warn=warn))
     if "mem" in arguments:
+        text = pairs["mem"][-1]
         try:
-            arguments["mem"] = parse_size(pairs["mem"][-1], "M")  # a number alone counts in MiB
-        except ValueError:
-            return arguments  # unless that were too many
+            arguments["mem"] = parse_size(text, "M")  # a number alone counts in MiB
+        except SizeRangeError:
+            if release.settings("numbers").get("checks node sizes", True):
+                raise schema.ArgumentError(
+                    f"could not parse memory size '{text}': Numerical result out of range"
+                ) from None
     return arguments
 
 

@@ -183,7 +183,7 @@ class MachineOptions:
 
     def _accelerator_properties(self, name: str, pairs: dict[str, list[str]]) -> dict[str, str]:
         return {
-            key: options.accelerator_property(name, key, values[-1])
+            key: options.accelerator_property(name, key, values[-1], self.context.release)
             for key, values in pairs.items()
             if key not in ("accel", "id")
         }

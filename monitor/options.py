@@ -122,13 +122,14 @@ SMP_KEYS = (
 )  # fmt: skip
 """The members of `-smp` in the order in which mistakes are found."""
 
-ACCELERATORS: dict[str, dict[str, str]] = {
+_SLOT_LIMITS = {"max-memslots": ("uint64", None), "max-memslot-size": ("size", None)}
+ACCELERATORS: dict[str, dict[str, tuple[str, str | None]]] = {
     "tcg": {},
-    "kvm": {"max-memslots": "uint64", "max-memslot-size": "size", "dirty-ring-size": "uint32_t"},
-    "sim": {"max-memslots": "uint64", "max-memslot-size": "size"},
+    "kvm": {**_SLOT_LIMITS, "dirty-ring-size": ("uint32_t", "6.1")},
+    "sim": {**_SLOT_LIMITS},
     "qtest": {},
 }
-"""The accelerators and their properties' types."""
+"""The accelerators and their properties, each with its type and the first QEMU that has it."""
 
 CHARACTER_DEVICES = ("stdio", "null", "socket")
 """The kinds of character devices there are."""
@@ -185,13 +186,13 @@ def served_options(device: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in device.items() if key in _SERVED_KEYS}
 
 
-def accelerator_property(accelerator: str, key: str, value: str) -> str:
+def accelerator_property(accelerator: str, key: str, value: str, release: Release) -> str:
     """Return an accelerator's property checked and with its spelling gone: a number of bytes or things in decimal.
 
-    :raise OptionError: there is no such property or its value is wrong.
+    :raise OptionError: the release has no such property, or its value is wrong.
     """
-    kind = ACCELERATORS[accelerator].get(key)
-    if kind is None:
+    kind, since = ACCELERATORS[accelerator].get(key, (None, None))
+    if kind is None or not release.covers(since):
         raise OptionError(f"Property '{accelerator}-accel.{key}' not found")
     try:
         number = parse_size(value) if kind == "size" else parse_integer(value)

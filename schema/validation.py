@@ -106,7 +106,10 @@ def _check(contract: Contract, reference: str, value: Any) -> None:
 
 def _mistakes(error: ValidationError, declared: Object, arguments: dict[str, Any], number: Number) -> Iterator[Mistake]:
     """Yield what an error means to QEMU, each with its place in the order of QEMU's visit."""
-    place = _Place(declared, arguments, error.absolute_path)
+    try:
+        place = _Place(declared, arguments, error.absolute_path)
+    except KeyError:
+        return  # in a case that the version has not; that its tag cannot be so is a mistake of its own
     if error.validator == "required":
         required: Any = error.validator_value
         for index, member in enumerate(place.members()):
@@ -122,7 +125,10 @@ def _mistakes(error: ValidationError, declared: Object, arguments: dict[str, Any
 
 
 class _Place:
-    """A spot in the arguments: its type, its rank in QEMU's visit, and the two names that messages use for it."""
+    """A spot in the arguments: its type, its rank in QEMU's visit, and the two names that messages use for it.
+
+    Raises `KeyError` where the type has no such spot.
+    """
 
     __slots__ = ("full_name", "name", "rank", "type", "value")
 
@@ -139,10 +145,10 @@ class _Place:
     def _enter(self, step: str | int) -> None:
         if isinstance(self.type, Object):
             members = self.members()
+            self.type = members[str(step)].type
             self.rank += (list(members).index(str(step)),)
             self.full_name = self.inner(str(step))
             self.name = str(step)
-            self.type = members[str(step)].type
         else:
             assert isinstance(self.type, Array)
             self.rank += (int(step),)

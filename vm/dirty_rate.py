@@ -1,8 +1,8 @@
-"""How much memory the guest writes per second, measured in the three ways that QEMU 7.2 has."""
+"""How much memory the guest writes per second, measured in the three ways that QEMU has."""
 
 from __future__ import annotations
 
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 
 from .errors import VMError
 from .host import MissingPage
@@ -72,13 +72,15 @@ class DirtyRate:
         if self.status == "measuring":
             raise VMError("the dirty rate is already being measured.")
         milliseconds = calc_time * 1000 if unit == "second" else calc_time
-        if self._vm.release.settings("dirty rate").get("whole seconds"):
+        older = self._vm.release.settings("dirty rate")
+        if older.get("whole seconds"):
             _check_range("calc-time", calc_time, CALC_TIMES)
         elif not SHORTEST <= milliseconds <= LONGEST:
             raise VMError(f"Calculation time is out of range [{SHORTEST}ms, {LONGEST}ms].")
         if sample_pages is not None:
-            if mode == "dirty-ring":
-                raise VMError("either sample-pages or dirty-ring can be specified.")
+            if mode not in older.get("modes with samples", ("page-sampling",)):
+                text = "sample-pages is used only in page-sampling mode"
+                raise VMError(self._vm.release.text("samples without sampling", text))
             _check_range("sample-pages", sample_pages, SAMPLE_PAGES)
         accelerator = self._vm.accelerator
         ring = accelerator.in_kernel and bool(getattr(accelerator.slots, "ring_entries", 0))
@@ -87,7 +89,7 @@ class DirtyRate:
             raise VMError(f"mode {mode} is not enabled, use other method instead.")
         self.status, self.mode, self.milliseconds = "measuring", mode, milliseconds
         self.sample_pages = DEFAULT_SAMPLE_PAGES if sample_pages is None else sample_pages
-        self.start_time = int(monotonic())
+        self.start_time = int(monotonic() if older.get("since the host's start") else time())
         self.vcpus = None
         return self._measure()
 

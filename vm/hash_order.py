@@ -1,7 +1,8 @@
 """The order in which QEMU lists what it keeps in a string hash table: `info memdev`, `qom-list`.
 
-QEMU's lists come in the reverse of its hash table's order. `HashOrder` keeps names in the slots where GLib 2.74 puts
-them: djb2 hash, times 11 modulo a prime, then triangular probing; tombstones on removal; rehashing in place.
+QEMU's lists come in the reverse of its hash table's order. `HashOrder` keeps names in the slots where GLib puts
+them: djb2 hash, times 11 modulo a prime, then triangular probing; tombstones on removal; rehashing in place. Observed
+of QEMU 11.1 with GLib 2.90, and, as `frugal`, of older ones with GLib 2.66 to 2.84.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ _REMOVED = _Removed()
 class HashOrder:
     """A set of names that is listed as QEMU would list it."""
 
-    __slots__ = ("_count", "_occupied", "_shift", "_slots")
+    __slots__ = ("_count", "_frugal", "_occupied", "_shift", "_slots")
 
-    def __init__(self) -> None:
+    def __init__(self, *, frugal: bool = False) -> None:
+        """With `frugal` a table is smaller for some numbers of names, and may shrink when something failed."""
+        self._frugal = frugal
         self._shift = _SMALLEST_SHIFT
         self._slots: list[str | _Removed | None] = [None] * (1 << _SMALLEST_SHIFT)
         self._count = 0
@@ -61,7 +64,8 @@ class HashOrder:
         """Add a name and remove it at once, which leaves its trace in the order of those that follow."""
         self.add(name)
         self.remove(name)
-        self._fit()
+        if self._frugal:
+            self._fit()
 
     def _first_slot(self, name: str) -> int:
         return (_string_hash(name) * 11 & 0xFFFFFFFF) % _PRIMES[self._shift]
@@ -83,7 +87,8 @@ class HashOrder:
         size = len(self._slots)
         too_empty = size > self._count * 4 and size > 1 << _SMALLEST_SHIFT
         if too_empty or size <= self._occupied + self._occupied // 16:
-            self._shift = max(int(self._count * 1.333).bit_length(), _SMALLEST_SHIFT)
+            roomy = int(self._count * 1.333) if self._frugal else self._count * 4 // 3
+            self._shift = max(roomy.bit_length(), _SMALLEST_SHIFT)
             self._rehash(1 << self._shift)
             self._occupied = self._count
 

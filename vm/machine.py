@@ -60,7 +60,7 @@ class VirtualMachine:
         self.machine_type, self.target = find_machine_type(config.machine_type, config.target, self.release)
         page_size = self.machine_type.setting("page_size") or self.target.page_size
         self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
-        self.tree = ObjectTree()
+        self.tree = ObjectTree(self.release)
         self.backend_defaults = ObjectDefaults(self.tree, self.release)
         self.backend_defaults.prealloc = config.mem_prealloc
         self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)

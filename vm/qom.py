@@ -150,7 +150,7 @@ class QOMObject:
         """The names' order; while nothing was ever removed it follows from the names alone."""
         children = self.children
         if self._order is None:
-            self._order = HashOrder()
+            self._order = HashOrder(frugal=self.qemu is not None and "frugal tables" in self.qemu.settings("QOM"))
             for name in children:
                 self._order.add(name)
         return self._order
@@ -244,6 +244,10 @@ class Container(QOMObject):
 
     type_name = "container"
 
+    def __init__(self, release: Release | None = None) -> None:
+        super().__init__()
+        self.qemu = release
+
 
 class Device(QOMObject):
     """A device of a board; only what it shows in the memory map is modelled."""
@@ -274,9 +278,9 @@ class MemoryRegionObject(QOMObject):
 class ObjectTree:
     """The root of all objects, and the ways to find one."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release | None = None) -> None:
         self.root = Container()
-        self.objects = self.root.add_child("objects", Container())
+        self.objects = self.root.add_child("objects", Container(release))
 
     def resolve(self, path: str) -> QOMObject:
         """The object at an absolute path, or the only one whose path ends so.

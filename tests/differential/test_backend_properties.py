@@ -19,16 +19,18 @@ import pytest
 from .oracle import BOTH, OUR_ENVIRONMENT, QUIET, compare, finish, our_command, qemu, start
 from .test_objects import as_options
 
+pytestmark = pytest.mark.parametrize("release", BOTH)
 FILES = {"small.img": 65536, "large.img": 16 << 20}
-KINDS = ("memory-backend-ram", "memory-backend-file", "memory-backend-memfd", "thread-context")
+KINDS = ("memory-backend-ram", "memory-backend-file", "memory-backend-memfd", "memory-backend-shm", "thread-context")
 HUGE_NUMBER = 1 << 64
 
 BOOLEANS = ("merge", "dump", "prealloc", "share", "reserve", "x-use-canonical-path-for-ramblock-id")
 COMMON = (*BOOLEANS, "prealloc-threads", "prealloc-context", "policy", "host-nodes", "size")
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "memory-backend-ram": COMMON,
-    "memory-backend-file": (*COMMON, "align", "discard-data", "mem-path", "pmem", "readonly"),
+    "memory-backend-file": (*COMMON, "align", "discard-data", "mem-path", "offset", "pmem", "readonly", "rom"),
     "memory-backend-memfd": (*COMMON, "hugetlb", "hugetlbsize", "seal"),
+    "memory-backend-shm": COMMON,
     "thread-context": ("cpu-affinity", "node-affinity", "thread-id"),
 }
 VALUES: tuple[Any, ...] = (
@@ -67,7 +69,7 @@ def dies(name: str, value: object) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_setting_later_over_qmp(kind: str, tmp_path: Path) -> None:
+def test_setting_later_over_qmp(release: str, kind: str, tmp_path: Path) -> None:
     questions = [ask("object-add", **made(kind)), ask("qom-list", path="/objects/m")]
     questions += [ask("qom-list-properties", typename=kind), "info qom-tree /objects"]
     for name in (*PROPERTIES[kind], "type", "absent"):
@@ -75,11 +77,11 @@ def test_setting_later_over_qmp(kind: str, tmp_path: Path) -> None:
             questions.append(ask("qom-set", path="/objects/m", property=name, value=value))
             if name != "thread-id":
                 questions.append(ask("qom-get", path="/objects/m", property=name))
-    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_setting_later_over_hmp(kind: str, tmp_path: Path) -> None:
+def test_setting_later_over_hmp(release: str, kind: str, tmp_path: Path) -> None:
     questions = [ask("object-add", **made(kind))]
     for name in (*PROPERTIES[kind], "type", "absent"):
         for text in TEXTS:
@@ -87,7 +89,7 @@ def test_setting_later_over_hmp(kind: str, tmp_path: Path) -> None:
             if name != "thread-id":
                 questions.append(f"qom-get /objects/m {name}")
         questions += [f"qom-set -j /objects/m {name} {text}" for text in ("true", "1", '"off"', "[0]", "null", "x")]
-    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, [*questions, "info memdev"], tmp_path, FILES, release=release)
 
 
 def creations(kind: str) -> list[dict[str, Any]]:
@@ -95,26 +97,32 @@ def creations(kind: str) -> list[dict[str, Any]]:
 
 
 def removed(questions: list[str]) -> list[str]:
-    """The questions, and after each what is left of the object, which then goes."""
-    later = ["qom-list /objects", "info memdev", "object_del m"]
-    return [line for question in questions for line in (question, *later)]
+    """The questions, and after each what is left of the object `m`, which then goes.
+
+    It has another id each time: QEMU keeps the file of a memfd that it refused for the next one of that id.
+    """
+    lines: list[str] = []
+    for number, question in enumerate(questions):
+        question = re.sub(r'(id=|"id": ")m(?=[",])', rf"\g<1>m{number}", question)
+        lines += [question, "qom-list /objects", "info memdev", f"object_del m{number}"]
+    return lines
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_creation_over_qmp(kind: str, tmp_path: Path) -> None:
+def test_creation_over_qmp(release: str, kind: str, tmp_path: Path) -> None:
     questions = [ask("object-add", **arguments) for arguments in creations(kind)]
-    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_creation_over_hmp(kind: str, tmp_path: Path) -> None:
+def test_creation_over_hmp(release: str, kind: str, tmp_path: Path) -> None:
     lines = [
         f"object_add {as_options(made(kind) | {name: text})}"
         for name in PROPERTIES[kind]
         for text in TEXTS
         if " " not in text and not (name == "size" and text in ("18446744073709551615", "-1"))
     ]
-    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES, release=release)
 
 
 COMMAND_LINE = [
@@ -150,9 +158,9 @@ ON_THE_COMMAND_LINE = [
 
 
 @pytest.mark.parametrize("option", ON_THE_COMMAND_LINE)
-def test_creation_on_the_command_line(option: str, tmp_path: Path) -> None:
+def test_creation_on_the_command_line(release: str, option: str, tmp_path: Path) -> None:
     questions = ["info memdev", "qom-list /objects", "info ramblock"]
-    compare("", "x86_64", f"{CONTEXT} -object '{option}'", questions, tmp_path, FILES)
+    compare("", "x86_64", f"{CONTEXT} -object '{option}'", questions, tmp_path, FILES, release=release)
 
 
 def combinations(seed: int) -> list[dict[str, Any]]:
@@ -165,12 +173,17 @@ def combinations(seed: int) -> list[dict[str, Any]]:
         "size": (4096, 65536, 1000001, 1, 0, "4k", 1 << 62, 1 << 20), "align": (0, 4096, 3, 2 << 20, 12288, 1 << 40),
         "mem-path": ("large.img", "small.img", ".", "absent/x", "", "new.img", 3), "hugetlbsize": (0, 12345, 4096, 2 << 20, 3),
         "cpu-affinity": ([0], [0, 1], [], [5000], [65536]), "node-affinity": ([0], [], [1], [0, 9]), "thread-id": (1,),
+        "rom": ("on", "off", "auto", "x", True), "offset": (0, 4096, 65536, 1, 16 << 20, 1 << 64),
     }  # fmt: skip
     found = []
     for _ in range(150):
         kind = rng.choice(KINDS)
         arguments = made(kind, rng.choice(["m", "m", "m", "m", "tc", "1x", "n"]))
         names = rng.sample(PROPERTIES[kind], rng.randrange(1, min(6, len(PROPERTIES[kind]))))
+        if (
+            "rom" in names and "offset" in names
+        ):  # which of two 7.2 does not know is modelled for few names (see `visiting`)
+            names.remove("rom")
         arguments |= {name: rng.choice(values[name]) for name in names}
         if rng.random() < 0.05:
             del arguments[rng.choice(list(arguments))]
@@ -180,23 +193,31 @@ def combinations(seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_several_properties_over_qmp(seed: int, tmp_path: Path) -> None:
+def test_several_properties_over_qmp(release: str, seed: int, tmp_path: Path) -> None:
     questions = [ask("object-add", **arguments) for arguments in combinations(seed)]
-    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(questions), tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_several_properties_over_hmp(seed: int, tmp_path: Path) -> None:
+def test_several_properties_over_hmp(release: str, seed: int, tmp_path: Path) -> None:
     lines = [f"object_add {as_options(arguments)}" for arguments in combinations(seed)]
-    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES)
+    compare("", "x86_64", CONTEXT, removed(lines), tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("position", range(60))
-def test_several_properties_on_the_command_line(position: int, tmp_path: Path) -> None:
+def test_several_properties_on_the_command_line(release: str, position: int, tmp_path: Path) -> None:
     arguments = combinations(9)[position]
     # Here a list is a key that is repeated.
     options = re.sub(r"\.\d+=", "=", as_options(arguments)) if position % 2 else json.dumps(arguments)
-    compare("", "x86_64", f"{CONTEXT} -object '{options}'", ["info memdev", "info ramblock"], tmp_path, FILES)
+    compare(
+        "",
+        "x86_64",
+        f"{CONTEXT} -object '{options}'",
+        ["info memdev", "info ramblock"],
+        tmp_path,
+        FILES,
+        release=release,
+    )
 
 
 PATHS = ("dir", ".", "", "absent/file", "empty", "small.img", "large.img", "loop", "link", "socket", "/dev/null", "/dev/zero",
@@ -223,7 +244,6 @@ def furnish(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-@pytest.mark.parametrize("release", BOTH)
 def test_what_may_be_at_a_path(release: str, path: str, tmp_path: Path) -> None:
     for side in SIDES:
         furnish(tmp_path / side)
@@ -243,14 +263,14 @@ MACHINES = ("-M pc", "-M pc -m 1G,slots=3,maxmem=4G", "-M pc,memory.size=300M", 
 
 
 @pytest.mark.parametrize("options", MACHINES)
-def test_the_machines_memory(options: str, tmp_path: Path) -> None:
+def test_the_machines_memory(release: str, options: str, tmp_path: Path) -> None:
     questions = [ask("qom-get", path="/machine", property=name) for name in ("memory-backend", "memory", "memory.size")]
     for value in ("m", "tc", "", "absent", 3, None, "/objects/m"):
         questions.append(ask("qom-set", path="/machine", property="memory-backend", value=value))
         questions.append(ask("qom-get", path="/machine", property="memory-backend"))
     questions += ["qom-set /machine memory-backend absent", "object_del m", "qom-get /machine memory-backend"]
     objects = "-object memory-backend-ram,id=m,size=1M -object thread-context,id=tc"
-    compare("", "x86_64", f"{options} {objects}", [*questions, "info memdev"], tmp_path)
+    compare("", "x86_64", f"{options} {objects}", [*questions, "info memdev"], tmp_path, release=release)
 
 
 HELP = ("help", "memory-backend-ram,help", "memory-backend-file,?", "memory-backend-memfd,help", "thread-context,help,id=x",
@@ -258,19 +278,18 @@ HELP = ("help", "memory-backend-ram,help", "memory-backend-file,?", "memory-back
 
 
 def of_our_types(text: str) -> list[str]:
-    """Help without the properties of newer QEMUs, and without the types that only one of both has."""
-    ours_alone = re.compile(r"  (offset|rom|memory-backend-shm)\b")
-    theirs_alone = re.compile(r"  (?!memory-backend-(ram|file|memfd)$|thread-context$)[\w-]+$")
-    return [line for line in text.splitlines() if not ours_alone.match(line) and not theirs_alone.match(line)]
+    """Help without the types that we have not."""
+    theirs_alone = re.compile(r"  (?!memory-backend-(ram|file|memfd|shm)$|thread-context$)[\w-]+$")
+    return [line for line in text.splitlines() if not theirs_alone.match(line)]
 
 
 @pytest.mark.parametrize("option", HELP)
-def test_help(option: str, tmp_path: Path) -> None:
-    program = qemu("x86_64")
+def test_help(release: str, option: str, tmp_path: Path) -> None:
+    program = qemu("x86_64", release)
     if program is None:
-        pytest.skip("QEMU 7.2 is not installed")
+        pytest.skip("this QEMU is not installed")
     answers = []
-    for name, command in (("qemu-system-x86_64", [program]), ("ramslot", our_command("x86_64", []))):
+    for name, command in (("qemu-system-x86_64", [program]), ("ramslot", our_command("x86_64", [], release))):
         done = subprocess.run(
             [*command, "-object", option], capture_output=True, text=True, env=OUR_ENVIRONMENT, timeout=60
         )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .oracle import compare
+from .oracle import BOTH, REFERENCE, compare
+
+pytestmark = pytest.mark.parametrize("release", BOTH)
 
 RAM = "-object memory-backend-ram,id=m,size=1M"
 BACKENDS = (
@@ -60,17 +62,17 @@ def ask(command: str, **arguments: object) -> str:
     ("arch", "machine"),
     [("x86_64", "none"), ("x86_64", "none -m 8M"), ("s390x", "s390-ccw-virtio"), ("aarch64", "none"), ("x86_64", "pc")],
 )
-def test_paths(arch: str, machine: str, tmp_path: Path) -> None:
+def test_paths(release: str, arch: str, machine: str, tmp_path: Path) -> None:
     paths = [path for path in PATHS if machine != "pc" or "device" not in path]
     listed = [path for path in paths if machine.startswith("none") or not path.startswith(("/machine/un", "un"))]
     questions = [ask("qom-list", path=path) for path in listed]
     questions += [ask("qom-get", path=path, property="type") for path in paths]
-    compare("qom", arch, f"-M {machine} {BACKENDS}", questions, tmp_path, FILES)
+    compare("qom", arch, f"-M {machine} {BACKENDS}", questions, tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
 @pytest.mark.parametrize("used", [False, True])
-def test_backend_properties_read_and_written(name: str, used: bool, tmp_path: Path) -> None:
+def test_backend_properties_read_and_written(release: str, name: str, used: bool, tmp_path: Path) -> None:
     path = f"/objects/{name}"
     questions = [ask("qom-get", path=path, property=wanted) for wanted in (*PROPERTIES[name], "absent", "")]
     for wanted in (*PROPERTIES[name], "absent"):
@@ -78,13 +80,13 @@ def test_backend_properties_read_and_written(name: str, used: bool, tmp_path: Pa
             questions.append(ask("qom-set", path=path, property=wanted, value=value))
             questions.append(ask("qom-get", path=path, property=wanted))
     machine = f"-M none,memory-backend={name}" if used else "-M none"
-    compare("qom", "x86_64", f"{machine} {BACKENDS}", [*questions, "info memdev"], tmp_path, FILES)
+    compare("qom", "x86_64", f"{machine} {BACKENDS}", [*questions, "info memdev"], tmp_path, FILES, release=release)
 
 
 @pytest.mark.parametrize(
     ("arch", "machine"), [("x86_64", "none"), ("x86_64", "pc"), ("x86_64", "q35"), ("s390x", "s390-ccw-virtio")]
 )
-def test_machine_properties(arch: str, machine: str, tmp_path: Path) -> None:
+def test_machine_properties(release: str, arch: str, machine: str, tmp_path: Path) -> None:
     wanted = (
         "type", "memory-backend", "mem-merge", "dump-guest-core", "memory", "smp", "absent", "max-ram-below-4g", "hpet",
         "vmport", "i8042", "pit", "firmware",
@@ -96,21 +98,24 @@ def test_machine_properties(arch: str, machine: str, tmp_path: Path) -> None:
         ask("qom-get", path="/machine", property="mem-merge"),
     ]
     questions += [ask("qom-list", path="/machine")]
-    compare("qom", arch, f"-M {machine}", questions, tmp_path)
+    compare("qom", arch, f"-M {machine}", questions, tmp_path, release=release)
 
 
-def test_types(tmp_path: Path) -> None:
+def test_types(release: str, tmp_path: Path) -> None:
     names = ("memory-backend-ram", "memory-backend-file", "memory-backend-memfd", "memory-backend", "container",
              "memory-region", "object", "absent", "")  # fmt: skip
     questions = [ask("qom-list-properties", typename=name) for name in names]
-    questions += [ask("qom-list-types", implements="memory-backend", abstract=flag) for flag in (False, True)]
-    questions += [ask("qom-list-types", implements="absent"), ask("qom-list-types", implements="memory-backend")]
-    compare("qom", "x86_64", "-M none", questions, tmp_path)
+    if (
+        release == REFERENCE
+    ):  # newer QEMUs load all their modules for it, and die of those of another QEMU on the machine
+        questions += [ask("qom-list-types", implements="memory-backend", abstract=flag) for flag in (False, True)]
+        questions += [ask("qom-list-types", implements="absent"), ask("qom-list-types", implements="memory-backend")]
+    compare("qom", "x86_64", "-M none", questions, tmp_path, release=release)
 
 
 @pytest.mark.parametrize(
     ("arch", "machine"), [("x86_64", "none"), ("s390x", "s390-ccw-virtio"), ("x86_64", "none -m 8M")]
 )
-def test_tree(arch: str, machine: str, tmp_path: Path) -> None:
+def test_tree(release: str, arch: str, machine: str, tmp_path: Path) -> None:
     lines = [f"info qom-tree {path}".rstrip() for path in PATHS]
-    compare("qom", arch, f"-M {machine} {BACKENDS}", lines, tmp_path, FILES)
+    compare("qom", arch, f"-M {machine} {BACKENDS}", lines, tmp_path, FILES, release=release)

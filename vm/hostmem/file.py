@@ -200,7 +200,7 @@ def map_backing_store(
     page_size = file.page_size
     length = backend.length & MASK_64  # all of it wraps, as in QEMU
     file_size = _size(file)
-    if file_size is not None and 0 < file_size < offset + length:
+    if file_size is not None and 0 < file_size < (offset + length) & MASK_64:
         text = backend.qemu.settings("backends").get("file too small", FILE_TOO_SMALL)
         raise VMError(text.format(name=name, file=file_size, size=length, offset=offset))
     if align % page_size:

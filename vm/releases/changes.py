@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "POWER CPUs": {"power11": ""},
         # objects
         "objects": {"monitors": False, "tells mapped": False},  # monitors are objects of users since
-        "QOM": {"unknown containers": ("audiodevs",)},
+        "QOM": {"unknown containers": ("audiodevs",), "frugal tables": True},
         # what is shown and said
         "mtree": {"containers": False},  # a region that nothing contains is i/o, too
         "JSON": {"places": False},  # mistakes are told without line and column
@@ -79,14 +79,22 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "QOM": {"unknown containers": ("backend", "audiodevs")},
         # what is shown and said
         "mtree": {"port lists": False},
-        "dirty rate": {"whole seconds": True},
-        "numbers": {"binary": False},  # 0b11 as 3, with the C library that the newer ones are built with
+        "dirty rate": {
+            "whole seconds": True,
+            "modes with samples": ("page-sampling", "dirty-bitmap"),  # where a number of samples makes no mistake
+            "since the host's start": True,  # the time when it began, not since 1970
+        },
+        "numbers": {
+            "binary": False,  # 0b11 as 3, with the C library that the newer ones are built with
+            "checks node sizes": False,  # too many MiB for a node are bytes
+        },
         "texts": {
             "behind the limit": "",
             "no CPU hotplug": "The feature 'query-hotpluggable-cpus' is not enabled",
             "unsupported machine": "unsupported machine type\nUse -machine help to list supported machines",
             "reserved id": "object name '{}' is reserved for the default RAM backend, it can't be used for any other "
             "purposes. Change the object's 'id' to something else",
+            "samples without sampling": "either sample-pages or dirty-ring can be specified.",
             "no GICv4": "gic-version=4 requires virtualization enabled",
             "hyperthreading": "This family of AMD CPU doesn't support hyperthreading({})\n"
             "Please configure -smp options properly or try enabling topoext feature.",
