@@ -43,7 +43,8 @@ def _with_value(node: QOMObject, name: str, type_name: str) -> dict[str, Any]:
 
 def qom_get(context: Context, arguments: Arguments) -> Any:
     """Value of a property."""
-    return _device(context, arguments["path"]).get(arguments["property"])
+    value = _device(context, arguments["path"]).get(arguments["property"])
+    return _type_text(value, context.vm.release) if arguments["property"] == "type" else value
 
 
 def _device(context: Context, path: str) -> QOMObject:

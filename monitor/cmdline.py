@@ -156,7 +156,10 @@ class _Parser:
                 raise OptionError("Parameters 'type.*' are unexpected")
             self.config.machine_type = machine_type
             if check_machine is not None:
+                if self.context.release.settings("options").get("told with mistakes", False):
+                    self.context.where = self.machine.where
                 check_machine(machine_type, self.config.target, self.context.release)
+                self.context.where = ""
         self.devices.finish_devices()
         if self.disk_image is not None:
             raise OptionError(f"{self.disk_image}: there are no disks here, only the memory of a machine")

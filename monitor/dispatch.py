@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 QMP_TWIN = " --qmp"
 """At the end of an HMP line: show the QMP command that it stands for, and do not run it."""
+TOO_EARLY = "The command '{}' is permitted only after machine initialization has completed"
+TOO_EARLY_FOR_PEOPLE = "Command '{}' not available until machine initialization has completed.\n"
 LEAVE_PRECONFIG = "'exit_preconfig' makes the machine; until then set_numa_node and object_add tell of its memory"
 
 
@@ -35,7 +37,7 @@ def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     if command is None:
         raise VMError(f"The command {name} has not been found", "CommandNotFound")
     if not context.vm.initialized and not command.allow_preconfig:
-        text = f"The command '{name}' is permitted only after machine initialization has completed"
+        text = context.vm.release.text("too early", TOO_EARLY).format(name)
         raise VMError(text, hint=LEAVE_PRECONFIG)
     try:
         context.contract.check(name, arguments)
@@ -65,7 +67,7 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
     if command is None:
         raise HMPLineError(f"unknown command: '{name}'\n")
     if not context.vm.initialized and not command.preconfig:
-        text = f"Command '{name}' not available until machine initialization has completed.\n"
+        text = context.vm.release.text("too early for people", TOO_EARLY_FOR_PEOPLE).format(name)
         raise HMPLineError(text, LEAVE_PRECONFIG)
     try:
         words = command.parse(rest, name)

@@ -26,19 +26,28 @@ _MEMORY_TYPES = {
 class MachineOptions:
     """What has been said about the machine so far."""
 
-    __slots__ = ("accelerators", "config", "context", "memory", "memory_where", "properties")
+    __slots__ = ("accelerators", "config", "context", "memory", "memory_where", "properties", "where")
 
     def __init__(self, context: options.Context) -> None:
         self.context = context
         self.config = context.settings.config
         self.properties: dict[str, Any] = {}
         """The tree of -machine, where -smp and -enable-kvm write too."""
+        self.where = ""
+        """The first -machine as it was spelled."""
         self.memory: dict[str, str] = {}
         self.memory_where = ""
         self.accelerators: list[tuple[str, dict[str, list[str]]]] = []
 
     def take_machine(self, value: str) -> None:
         """Take `-machine`."""
+        self.where = self.where or self.context.where
+        if self.context.release.settings("options").get("flat properties", False):
+            pairs = self.context.read(options.OLD_MACHINE, value)
+            if any(options.is_help(word) for word in pairs):
+                raise Answered(Question("machine", pairs.get("type", [self.properties.get("type", "")])[-1]))
+            self.properties.update((key, values[-1]) for key, values in pairs.items())
+            return
         _, wants_help = parse_keyval(value, "type", self.properties)
         if wants_help:
             raise Answered(Question("machine", self.properties.get("type", "")))

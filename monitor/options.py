@@ -69,7 +69,8 @@ class Context:
         if label is not None:
             self.claim(group.name, label)
             pairs["id"] = [label]
-        for key, value in parse_opts(text, group.implied_key, group.types, self.warn):
+        tells = self.release.settings("options").get("short-form warnings", True)
+        for key, value in parse_opts(text, group.implied_key, group.types, self.warn if tells else None):
             if key == "id":
                 continue
             if value is None:
@@ -107,6 +108,8 @@ OLD_SMP = OptionGroup(
     "smp-opts", "cpus", True, dict.fromkeys(("cpus", "sockets", "dies", "cores", "threads", "maxcpus"), "number")
 )
 """`-smp` up to QEMU 5.2."""
+OLD_MACHINE = OptionGroup("machine", "type", False, {})
+"""`-machine` up to QEMU 5.2, where properties have no parts."""
 NAME = OptionGroup("name", "guest", False, {"guest": "string", "process": "string", "debug-threads": "bool"})
 MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "string", "pretty": "bool"})
 CHARACTER_DEVICE = OptionGroup(

@@ -8,7 +8,7 @@ version of QEMU has of them in `releases`.
 from __future__ import annotations
 
 from .plain_json import reader
-from .releases import features
+from .releases import covers, features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Command:
         self.since: str = declaration["since"]
         """The program and version that had it first."""
         self.allow_oob: bool = declaration.get("x-allow-oob", False)
-        self.allow_preconfig: bool = declaration.get("x-allow-preconfig", False)
+        allowed = declaration.get("x-allow-preconfig", False)
+        self.allow_preconfig: bool = covers({"since": allowed}, number) if isinstance(allowed, str) else allowed
         """Whether it can be used before the board is made."""
         self.features = features(declaration, number)
         self.arguments_type: Object | None = None

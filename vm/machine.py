@@ -10,7 +10,7 @@ from .errors import VMError
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
-from .objects import EARLY_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class, object_types
+from .objects import LATE_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class, object_types
 from .qom import Container, Device, ObjectTree
 from .ram import find_backend, prepare_ram
 from .releases import find_release
@@ -76,6 +76,8 @@ class VirtualMachine:
         self.on_warning: Callable[[str], None] = self.warnings.append
         """Told of such things, later on too."""
         self.run_state = "prelaunch"
+        if config.preconfig:
+            self.run_state = self.release.settings("run states").get("before the board", "prelaunch")
         self.initialized = False
         """Whether the board stands."""
         self._begun = False
@@ -134,7 +136,8 @@ class VirtualMachine:
         So does the task; the machine is of no more use then, as QEMU's, which ends.
         """
         if self._begun:
-            raise VMError("The command is permitted only before machine initialization")
+            text = "The command is permitted only before machine initialization"
+            raise VMError(self.release.text("too late to initialize", text))
         return self._leave_preconfig()
 
     def _leave_preconfig(self) -> Task[None]:
@@ -147,7 +150,8 @@ class VirtualMachine:
     def set_numa_node(self, options: dict[str, Any]) -> None:
         """Take the arguments of `set-numa-node`; raises `VMError`, also if it is too late."""
         if self._begun:
-            raise VMError("The command is permitted only before the machine has been created")
+            text = "The command is permitted only before the machine has been created"
+            raise VMError(self.release.text("too late for nodes", text))
         self.warnings.clear()
         self.numa.add(options)
         self._tell_warnings()
@@ -161,7 +165,7 @@ class VirtualMachine:
     def _make_objects(self) -> Task[None]:
         config, machine = self.config, self.machine
         for arguments in config.objects:
-            if arguments["qom-type"] in EARLY_TYPES:
+            if not arguments["qom-type"].startswith(LATE_TYPES):
                 yield from self._add_named_object(arguments)
         for name, value in config.machine_options.items():
             if not isinstance(value, str):
@@ -195,7 +199,7 @@ class VirtualMachine:
         if self.accelerator.slots.has_smm:
             machine.board.smm_listener = self.accelerator.slots.follower(1)
         for arguments in config.objects:
-            if arguments["qom-type"] not in EARLY_TYPES:
+            if arguments["qom-type"].startswith(LATE_TYPES):
                 yield from self._add_named_object(arguments)
         if machine.memory_backend_id is not None:
             find_backend(self.tree, machine.memory_backend_id)
@@ -223,8 +227,7 @@ class VirtualMachine:
         self.machine.check_ram()
         self.machine.build()
         self.initialized = True
-        if not self.config.paused:
-            self.run_state = "running"
+        self.run_state = "prelaunch" if self.config.paused else "running"
         if self.config.lock_memory:
             self._lock_memory()
 

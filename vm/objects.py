@@ -27,8 +27,9 @@ OBJECT_TYPES = {
 }
 """QOM type to the module in `hostmem` and the class that implement it, and the first QEMU that has it."""
 
-EARLY_TYPES = ("thread-context",)
-"""Types whose objects the command line makes before all others, and before it looks at the machine's options."""
+LATE_TYPES = "memory-backend-"
+"""How the names of types begin whose objects the command line makes last, with the machine; the others come before it
+looks at the machine's options."""
 
 SETTING_ORDER = (
     "share", "prealloc-context", "reserve", "prealloc", "cpu-affinity", "offset",

@@ -78,7 +78,8 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
     """All types of a release by name; machine types are those of `target`, without one x86_64's."""
     types = _Types()
     for implementation in (Container, MemoryRegionObject):
-        types.add(implementation.type_name, types.root, implementation)
+        name = implementation.type_name
+        types.add(release.settings("type names").get(name, name), types.root, implementation)
     types.add("device", types.root, Device, abstract=True)
     for name in object_types(release):
         creatable = object_class(name, release)

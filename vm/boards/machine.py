@@ -408,7 +408,7 @@ class Machine(QOMObject):
         Property(
             "memory-backend",
             "string",
-            _memory_backend_path,
+            lambda machine: machine._memory_backend_path().rpartition("/")[2],
             _set_memory_backend,
             "Set RAM backendValid value is ID of hostmem based backend",
             until="5.2",

@@ -66,6 +66,7 @@ class S390Machine(Machine):
     tells_of_control_program = True
     """Whether the guest can say what it is."""
     least_ram = 3 * MIB
+    checks_increments = True
     """Bytes of RAM that the firmware needs."""
     plugs_memory = True
     """Whether there is room for memory devices; they are virtio-mem only."""
@@ -102,7 +103,7 @@ class S390Machine(Machine):
 
     def check_ram(self) -> None:
         """RAM is handed to the guest in storage increments of at least 1 MiB."""
-        if self.board_ram_size % MIB or self.board_ram_size == 0:
+        if self.checks_increments and (self.board_ram_size % MIB or self.board_ram_size == 0):
             raise VMError("ram size must be multiples of 1 MiB")
 
     def build(self) -> None:

@@ -76,7 +76,8 @@ class FileBackend(MemoryBackend):
             file.close()
         if self.pmem and self.share:
             print(PMEM_WARNING.format(os.path.realpath(path)), file=sys.stderr)
-            self.warn("Using non DAX backing file with 'pmem=on' option is deprecated")
+            if self.qemu.settings("backends").get("warns of pmem", True):
+                self.warn("Using non DAX backing file with 'pmem=on' option is deprecated")
         return memory
 
     def _resolve_rom(self) -> None:

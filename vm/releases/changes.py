@@ -120,6 +120,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "table_loader_size": 0x1000,
             "exact_acpi_tables": 5830,
         },
+        "S390Machine": {"checks_increments": False},
         "PseriesMachine": {"max_cpus": 1024, "watchdogs": 0, "own_cpu_models": ()},
         # targets and CPUs
         "targets": {
@@ -133,6 +134,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "Arm CPUs": {"max": 48},
         "POWER CPUs": {"power10": "power10_v1.0"},
         # objects
+        "backends": {"warns of pmem": False},
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
             "set as given": True,
@@ -146,8 +148,13 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "type names": {"memory-region": "qemu:memory-region"},
         # what is shown and said
         "mtree": {"shared roots": False},  # each address space with a tree of its own
+        "run states": {"before the board": "preconfig"},
         "events": {"after answers": ("RESET", "SHUTDOWN")},  # told when the command was answered
-        "options": {"told with mistakes": True},  # which the machine finds
+        "options": {
+            "told with mistakes": True,  # which the machine finds
+            "flat properties": True,  # of machines: memory.size is a name, not a part of memory
+            "short-form warnings": False,
+        },
         "texts": {
             "hosts": "KVM",
             "redistributors": "VGICv3 redist region number(2) not equal to 1",
@@ -157,6 +164,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "slots without maxmem": "invalid -m option value: missing 'maxmem' option",
             "maxmem": "-m option maxmem",
             "bad value": "Invalid parameter '{value}'",
+            "too early": "The command '{}' isn't permitted in 'preconfig' state",
+            "too early for people": "Command '{}' not available with -preconfig until after exit_preconfig.\n",
+            "too late to initialize": "The command is permitted only in 'preconfig' state",
+            "too late for nodes": "The command is permitted only in 'preconfig' state",
             "unwritable": "Insufficient permission to perform this operation",
             "unreadable": "Insufficient permission to perform this operation",
         },
