@@ -1,26 +1,219 @@
-"""Memory devices. None can be plugged, so there are none to tell of."""
+"""Devices that users plug: making them, letting go of them, and the memory devices that there are."""
 
 from __future__ import annotations
 
-from .hmp import HMPCommand, fixed
+import sys
+
+from ..schema.visiting import qdict_order
+from ..vm.devices import device_class, device_types
+from ..vm.errors import VMError
+from .hmp import HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..vm.devices.device import MemoryDevice
+    from ..vm.machine import VirtualMachine
+    from ..vm.releases import Release
     from . import Arguments, Context
 
+CATEGORIES = {"pc-dimm": "Uncategorized devices", "nvdimm": "Storage devices"}
+"""Where `-device help` lists a type."""
+BASE_PROPERTIES = ("type", "parent_bus", "realized", "hotplugged", "hotpluggable", "legacy-memdev")
+"""What every device has, or that nobody sets: `device-list-properties` leaves it out."""
+AS_OPTION = "as-option"
+"""Among the arguments of a request from HMP: all values are texts. No property is called so."""
 
-def query_memory_devices(_context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
-    """The devices that are plugged."""
-    return []
+
+def device_add(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Make a device and plug it."""
+    arguments = dict(arguments)
+    as_option = arguments.pop(AS_OPTION, False)
+    ordered = {name: arguments[name] for name in qdict_order(arguments)}
+    context.vm.plugging.add(ordered, hot=True, as_option=as_option)
+    return {}
 
 
-def _render_devices(_result: list[dict[str, Any]], _words: Any) -> str:
-    return ""
+def device_del(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Ask the guest to let go of a device."""
+    plugging = context.vm.plugging
+    plugging.request_removal(plugging.find(arguments["id"]))
+    return {}
+
+
+def set_guest_policy(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Decide for the guest."""
+    context.vm.plugging.guest_policy = arguments["policy"]
+    return {}
+
+
+def query_guest_policy(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """What was decided."""
+    return {"policy": context.vm.plugging.guest_policy}
+
+
+def device_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """The properties that can be given to a device of a type, and its size."""
+    from ..vm.devices.values import DeviceProperty
+    from ..vm.types import all_types
+
+    name, release = arguments["typename"], context.vm.release
+    known = all_types(release, context.vm.target).get(name)
+    if known is None:
+        raise VMError(f"Device '{name}' not found", "DeviceNotFound")
+    if known.abstract or not known.implements("device"):
+        raise VMError(release.text("no device type", "Parameter 'typename' expects a non-abstract device type"))
+    listed = []
+    for declared in known.implementation.class_properties(release):
+        if declared.name in BASE_PROPERTIES:
+            continue
+        described: dict[str, Any] = {"name": declared.name, "type": declared.type_name}
+        if declared.description is not None:
+            described["description"] = declared.description
+        if isinstance(declared, DeviceProperty) and declared.default is not None:
+            described["default-value"] = declared.default
+        listed.append(described)
+    return listed
+
+
+def query_memory_devices(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The memory devices that there are, by address."""
+    return [_described(device) for device in context.vm.memory_devices]
+
+
+def _described(device: MemoryDevice) -> dict[str, Any]:
+    named = {} if device.device_id is None else {"id": device.device_id}
+    return {"type": device.kind, "data": {**named, **device.describe()}}
+
+
+# HMP
+
+
+def _render_devices(result: list[dict[str, Any]], _words: Any) -> str:
+    return "".join(_device_text(found["type"], found["data"]) for found in result)
+
+
+def _device_text(kind: str, data: dict[str, Any]) -> str:
+    lines = [f'Memory device [{kind}]: "{data.get("id", "")}"\n']
+    for name, value in data.items():
+        if name != "id":
+            text = (
+                f"0x{value:x}"
+                if name in ("addr", "memaddr")
+                else str(value).lower()
+                if value in (True, False) and isinstance(value, bool)
+                else value
+            )
+            lines.append(f"  {name}: {text}\n")
+    return "".join(lines)
+
+
+def read_options(text: str) -> dict[str, str]:
+    """The arguments of `device_add` that the text of an option means; the last value of a key counts, the first id."""
+    from .keyval import parse_opts
+
+    pairs: dict[str, str] = {}
+    for key, value in parse_opts(text, "driver"):
+        if key == "id" and "id" in pairs:
+            continue
+        pairs[key] = "on" if value is None else value
+    return pairs
+
+
+def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    from .keyval import HELP_WORDS
+
+    pairs = read_options(words.get("device", ""))
+    if any(word in pairs for word in HELP_WORDS) or pairs.get("driver") in HELP_WORDS:
+        words["help"] = device_help(pairs.get("driver", ""), vm)
+        return "query-memory-devices", {}
+    told = _id_mistake(vm, pairs["id"]) if "id" in pairs else None
+    if told is not None:
+        print(told, file=sys.stderr)
+        raise HMPError('Try "help device_add" for more information\n')
+    return "device_add", {**pairs, AS_OPTION: True}
+
+
+def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
+    """What the reader of options tells people of an id, older ones also of one that there is."""
+    from .keyval import BAD_IDENTIFIER, is_identifier
+
+    if not is_identifier(device_id):
+        return BAD_IDENTIFIER
+    duplicate = vm.release.text("duplicate device", "")
+    if duplicate and device_id in vm.machine.children["peripheral"].children:
+        return duplicate.format(device_id)
+    return None
+
+
+def device_help(type_name: str, vm: VirtualMachine) -> str:
+    """What `device_add help` and `device_add TYPE,help` print."""
+    return device_text(type_name, device_types(vm.target), vm.release)
+
+
+def device_text(type_name: str, known: list[str], release: Release) -> str:
+    """The types of devices by category, or the properties of one of them."""
+    if type_name in known:
+        from .backends import options_text
+
+        declared = device_class(type_name).class_properties(release)
+        options = [
+            (found.name, found.type_name, _defaulted(found.description, getattr(found, "default", None)))
+            for found in declared
+            if found.name not in BASE_PROPERTIES
+        ]
+        return options_text(type_name, options)
+    lines = []
+    for category in sorted({CATEGORIES[name] for name in known}):
+        lines += [
+            f"{category}:",
+            *(f'name "{name}", desc "DIMM memory module"' for name in sorted(known) if CATEGORIES[name] == category),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _defaulted(description: str | None, default: object) -> str | None:
+    if default is None:
+        return description
+    shown = ("on" if default else "off") if isinstance(default, bool) else default
+    return f"{description or ''} (default: {shown})"
+
+
+def _render_device_add(_result: Any, words: dict[str, Any]) -> str:
+    return f"{words['help']}\n" if "help" in words else ""
 
 
 HMP = (
+    HMPCommand(
+        "device_add",
+        _device_add_request,
+        _render_device_add,
+        help="add device, like -device on the command line",
+        syntax="driver[,prop=value][,...]",
+        parameters=(Word("device", "device", rest=True, optional=True),),
+    ),
+    HMPCommand(
+        "device_del",
+        lambda _vm, words: ("device_del", {"id": words["id"]}),
+        help="remove device",
+        syntax="device",
+        parameters=(Word("id", "device"),),
+    ),
+    HMPCommand(
+        "guest_policy",
+        lambda _vm, words: ("set-guest-policy", {"policy": words["policy"]}),
+        help="what the guest does when it is asked to let go of a device",
+        syntax="none|accept|refuse",
+        parameters=(Word("policy"),),
+    ),
+    HMPCommand(
+        "info guest_policy",
+        fixed("query-guest-policy"),
+        lambda result, _words: f"guest policy: {result['policy']}\n",
+        help="show what the guest does when it is asked to let go of a device",
+    ),
     HMPCommand(
         "info memory-devices",
         fixed("query-memory-devices"),

@@ -25,7 +25,7 @@ def query_memory_size_summary(context: Context, _arguments: Arguments) -> dict[s
     """Size of the RAM the machine was started with, and of what was plugged since."""
     summary = {"base-memory": context.vm.machine.ram_size}
     if context.vm.target.plugged_memory:
-        summary["plugged-memory"] = 0
+        summary["plugged-memory"] = sum(device.plugged_size for device in context.vm.memory_devices)
     return summary
 
 
@@ -154,7 +154,12 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
         in_slots = context.vm.accelerator.in_kernel and context.vm.machine.memory_space in spaces
         slots = context.vm.accelerator.slots if in_slots else None
         owner, release = arguments.get("owner", False), context.vm.release
-        described["ranges"] = [_range(flat_range, slots, owner, release) for flat_range in spaces[0].view.ranges]
+        ranges = [_range(flat_range, slots, owner, release) for flat_range in spaces[0].view.ranges]
+        if root is not None and root.address:  # QEMU counts from where the root is in another region
+            for shown in ranges:
+                shown["start"] += root.address
+                shown["end"] += root.address
+        described["ranges"] = ranges
         views.append(described)
     return views
 

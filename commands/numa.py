@@ -27,8 +27,11 @@ def query_numa(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     numa = context.vm.numa
     nodes = numa.nodes
     described = []
+    plugged = [(device.node, device.plugged_size) for device in context.vm.memory_devices]
     for node in nodes:
-        info: dict[str, Any] = {"node-id": node.node_id, "cpus": numa.cpus_of(node), "size": node.size, "plugged": 0}
+        more = sum(size for node_id, size in plugged if node_id == node.node_id)
+        size = node.size + more
+        info: dict[str, Any] = {"node-id": node.node_id, "cpus": numa.cpus_of(node), "size": size, "plugged": more}
         if node.backend is not None:
             info["memdev"] = node.backend.name
         if any(other.distances for other in nodes):

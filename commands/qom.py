@@ -106,7 +106,7 @@ def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any
     return found
 
 
-def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str, str]]:
+def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """The properties that objects of a type have."""
     from ..vm.types import all_types
 
@@ -115,9 +115,12 @@ def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str
         raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
     listed = []
     for declared in known.implementation.class_properties(context.vm.release):
-        described = {"name": declared.name}
+        described: dict[str, Any] = {"name": declared.name}
         if declared.description is not None:
             described["description"] = declared.description
+        default = getattr(declared, "default", None)
+        if default is not None and context.vm.release.settings("devices").get("lists defaults", True):
+            described["default-value"] = default
         listed.append({**described, "type": declared.type_name})
     return listed
 

@@ -36,6 +36,8 @@ def _text(settings: Settings, question: Question) -> str:
         return machine_text(question.subject, settings.config.target, release)
     if question.kind == "object":
         return object_text(question.subject, release)
+    if question.kind == "device":
+        return device_text(question.subject, settings.config.target, release)
     if question.kind == "cpu":
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
     from .cmdline import usage
@@ -60,6 +62,16 @@ def machine_text(name: str, target_name: str | None, release: Release) -> str:
         return _options_text(f"{machine_type.name}-machine", machine_type.machine, release)
     _default, target = find_machine_type(None if target_name is None else "none", target_name, release)
     return "\n".join(["Supported machines are:", *machine_lines(listed_machines(target, release))])
+
+
+def device_text(type_name: str, target_name: str | None, release: Release) -> str:
+    """The types of devices, or the properties of one."""
+    from ..commands.devices import device_text as text
+    from ..vm.boards import find_machine_type
+    from ..vm.devices import device_types
+
+    _machine_type, target = find_machine_type(None if target_name is None else "none", target_name, release)
+    return text(type_name, device_types(target), release)
 
 
 def object_text(type_name: str, release: Release) -> str:

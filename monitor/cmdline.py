@@ -310,6 +310,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "maxmem: most memory there can ever be, in bytes or with a suffix",
             lambda parser, value: parser.machine.take_memory(value),
         ),
+        Option(
+            "device",
+            "driver[,prop=value][,...]",
+            "plug a memory device ('-device help' lists them, '-device driver,help' what one takes)",
+            lambda parser, value: parser.objects.take_device(value),
+        ),
         Option("mem-path", "FILE", "back the guest's RAM by a file, or by files in a directory", _store("mem_path")),
         Option(
             "overcommit",

@@ -64,6 +64,20 @@ class ObjectOptions:
             raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
         return type_name
 
+    def take_device(self, value: str) -> None:
+        """Take `-device`, as pairs or as JSON."""
+        from ..schema.visiting import qdict_order
+
+        if value.startswith("{") and self._context.release.covers("6.2"):
+            given, texts = _json_object(value, self._context.release), False
+        else:
+            pairs = self._context.read(options.DEVICE, value)
+            if any(options.is_help(word) for word in (*pairs, *pairs.get("driver", ()))):
+                raise Answered(Question("device", pairs.get("driver", [""])[-1]))
+            given, texts = {key: values[-1] for key, values in pairs.items()}, True
+        arguments = {name: given[name] for name in qdict_order(given)}
+        self._config.devices.append((self._context.where, arguments, texts))
+
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""
         from ..commands.numa import read_options

@@ -116,6 +116,7 @@ CHARACTER_DEVICE = OptionGroup(
     "chardev", "backend", True, {key: kind for kind, keys in _CHARACTER_DEVICE_KEYS.items() for key in keys.split()}
 )
 OVERCOMMIT = OptionGroup("overcommit", None, True, {"mem-lock": "bool", "cpu-pm": "bool"})
+DEVICE = OptionGroup("device", "driver", True, {})
 NUMA = OptionGroup("numa", "type", True, {})
 ACCELERATOR = OptionGroup("accel", "accel", True, {})
 OBJECT = OptionGroup("object", "qom-type", True, {})

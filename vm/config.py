@@ -18,6 +18,7 @@ class Config:
     __slots__ = (
         "accelerators",
         "cpu_model",
+        "devices",
         "firmware",
         "host",
         "lock_memory",
@@ -62,6 +63,8 @@ class Config:
         self.mem_prealloc = False
         self.objects: list[dict[str, Any]] = []
         """`-object` options as `object-add` arguments, in command-line order."""
+        self.devices: list[tuple[str, dict[str, Any], bool]] = []
+        """Devices to plug, each with the option that asks for it and whether its values are texts."""
         self.object_origins: dict[str, str] = {}
         """`-object` options as spelled, by id, where messages about them begin with that (up to QEMU 5.2)."""
         self.memory_origin = ""

@@ -10,7 +10,15 @@ from .errors import VMError
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
-from .objects import LATE_TYPES, ObjectDefaults, UserCreatable, in_setting_order, object_class, object_types
+from .objects import (
+    LATE_TYPES,
+    ObjectDefaults,
+    UserCreatable,
+    in_setting_order,
+    is_identifier,
+    object_class,
+    object_types,
+)
 from .qom import Container, Device, ObjectTree
 from .ram import find_backend, prepare_ram
 from .releases import find_release
@@ -25,13 +33,14 @@ if TYPE_CHECKING:
     from .accel.dirty import DirtyLog
     from .accel.guest import Guest, GuestJob
     from .config import Config
+    from .devices.device import MemoryDevice
+    from .devices.plugging import Plugging
     from .dirty_rate import DirtyRate
     from .host import Host
     from .hostmem.backend import MemoryBackend
     from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
     from .memory.ramblock import RAMBlock
-    from .memory.region import MemoryRegion
     from .steps import Task
 
     Observer = Callable[[str, dict[str, Any] | None], None]
@@ -97,6 +106,7 @@ class VirtualMachine:
             if name not in self.release.settings("QOM").get("unknown containers", ()):
                 self.tree.root.add_child(name, Container())
         self.accelerator = emulator("none", host)
+        self._plugging: Plugging | None = None
         self._guest: Guest | None = None
         self._dirty_log: DirtyLog | None = None
         self._dirty_rate: DirtyRate | None = None
@@ -226,10 +236,32 @@ class VirtualMachine:
         yield from prepare_ram(self)
         self.machine.check_ram()
         self.machine.build()
+        self._plug_devices()
         self.initialized = True
         self.run_state = "prelaunch" if self.config.paused else "running"
         if self.config.lock_memory:
             self._lock_memory()
+
+    def _plug_devices(self) -> None:
+        for origin, arguments, as_option in self.config.devices:
+            try:
+                self.plugging.add(arguments, hot=False, as_option=as_option)
+            except VMError as error:
+                raise error.of_option(origin) from None
+
+    @property
+    def plugging(self) -> Plugging:
+        """The devices that users plug, and the way to plug one."""
+        if self._plugging is None:
+            from .devices.plugging import Plugging
+
+            self._plugging = Plugging(self.machine, self.tree, self.emit)
+        return self._plugging
+
+    @property
+    def memory_devices(self) -> list[MemoryDevice]:
+        """What is plugged and is memory, by address."""
+        return [] if self._plugging is None else self._plugging.memory_devices
 
     def _lock_memory(self) -> None:
         try:
@@ -268,18 +300,6 @@ class VirtualMachine:
             raise VMError(f"unable to find CPU model '{name}'")
         if name == "host":
             raise VMError(f"CPU model 'host' requires {self.release.settings('texts').get('hosts', 'KVM or HVF')}")
-
-    def use_backend(self, backend: MemoryBackend) -> MemoryRegion:
-        """Take a backend's region for the machine: its block gets its name and it can no longer be deleted."""
-        region = backend.region
-        if region is None or region.ram_block is None or backend.in_use:
-            raise VMError(f"can't use already busy memdev: {backend.name}")
-        try:
-            self.topology.ram_blocks.rename(region.ram_block, region.name)
-        except ValueError:
-            raise VMError(f'RAMBlock "{region.name}" already registered') from None
-        backend.in_use = True
-        return region
 
     # Objects
 
@@ -472,8 +492,3 @@ class VirtualMachine:
             self._locks_memory = False
         if failure is not None:
             raise failure
-
-
-def is_identifier(text: str) -> bool:
-    """Whether `text` can be an object's id: a letter, then letters, digits, `-`, `.` and `_`, all of them ASCII."""
-    return text[:1].isalpha() and text.isascii() and all(letter.isalnum() or letter in "-._" for letter in text)

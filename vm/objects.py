@@ -40,6 +40,11 @@ SETTING_ORDER = (
 of arguments, whatever order they came in."""
 
 
+def is_identifier(text: str) -> bool:
+    """Whether `text` can be an object's id: a letter, then letters, digits, `-`, `.` and `_`, all of them ASCII."""
+    return text[:1].isalpha() and text.isascii() and all(letter.isalnum() or letter in "-._" for letter in text)
+
+
 class ObjectDefaults:
     """What a machine decides for all its objects, and where they tell what they are at."""
 

@@ -55,7 +55,7 @@ def prepare_ram(vm: VirtualMachine) -> Task[None]:
         machine.ram = _join_nodes(vm)
     numa.connect()
     if backend is not None:
-        machine.ram = vm.use_backend(backend)
+        machine.ram = backend.take()
         machine.memory_backend = backend
         if parts:
             from .boards.partition import divide_ram
@@ -92,6 +92,6 @@ def _join_nodes(vm: VirtualMachine) -> MemoryRegion:
         if node.backend is not None:
             if node.backend.in_use:
                 raise VMError(f"memory backend {node.backend.name} can't be used multiple times.")
-            ram.add_subregion(offset, vm.use_backend(node.backend))
+            ram.add_subregion(offset, node.backend.take())
             offset += node.size
     return ram

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from .boards import machine_types
 from .boards.targets import targets
+from .devices import device_class, device_types
+from .devices.device import PluggableDevice
 from .objects import object_class, object_types
-from .qom import Container, Device, MemoryRegionObject, QOMObject
+from .qom import Container, MemoryRegionObject, QOMObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +82,14 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
     for implementation in (Container, MemoryRegionObject):
         name = implementation.type_name
         types.add(release.settings("type names").get(name, name), types.root, implementation)
-    types.add("device", types.root, Device, abstract=True)
+    types.add("device", types.root, PluggableDevice, abstract=True)
     for name in object_types(release):
         creatable = object_class(name, release)
         parent = types.add_ancestors(creatable.__mro__[1])
         types.add(name, parent, creatable, interfaces=("user-creatable",))
+    for name in device_types(target or targets(release)["x86_64"]):
+        plugged = device_class(name)
+        types.add(name, types.add_ancestors(plugged.__mro__[1]), plugged)
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)

@@ -68,7 +68,7 @@ def machine(slots: int) -> tuple[VirtualMachine, MemoryRegion]:
     vm = VirtualMachine(config)
     backend = run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": slots * PAGE}))
     assert isinstance(backend, MemoryBackend)
-    return vm, vm.use_backend(backend)
+    return vm, backend.take()
 
 
 def timed(work: Callable[[], object]) -> float:

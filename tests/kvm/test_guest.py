@@ -235,7 +235,7 @@ def test_random_topologies_are_what_the_flat_view_says(
         for number, (page, size, priority, readonly) in enumerate(rows):
             backend = run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": f"m{number}", "size": size}))
             assert isinstance(backend, MemoryBackend)
-            region = vm.use_backend(backend)
+            region = backend.take()
             region.set_readonly(readonly)
             regions.append(region)
             vm.machine.system.add_subregion(page * PAGE, region, priority)

@@ -11,8 +11,8 @@ import pytest
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.linux import LinuxHost
-from ramslot.vm.machine import VirtualMachine, is_identifier
-from ramslot.vm.objects import object_types
+from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.objects import is_identifier, object_types
 from ramslot.vm.releases import NEWEST, find_release
 from ramslot.vm.steps import run_now
 
@@ -203,7 +203,7 @@ def test_objects_that_are_used_stay() -> None:
     run_now(vm.delete_object("idle"))
     assert [found.name for found in vm.backends()] == ["m"]
     with pytest.raises(VMError, match=r"^can't use already busy memdev: m$"):
-        vm.use_backend(vm.backends()[0])
+        vm.backends()[0].take()
     vm.close()
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..memory.region import MemoryRegion
     from ..releases import Release
+    from .machine import MemoryModule
     from .targets import Target
 
 GIB = 1 << 30
@@ -48,6 +49,7 @@ class VirtMachine(Machine):
     lists_default_cpu = False
     numa_supported = True
     implicit_node_with_slots = True
+    takes_dimms = True
     implicit_node_with_max_ram = True
     topology_levels = ("clusters",)
     has_pcie_windows = True
@@ -91,6 +93,8 @@ class VirtMachine(Machine):
         }
         self.high_mmio_size = layout.HIGH_PCIE_MMIO_SIZE
         self.acpi = "auto"
+        self._has_ged = False
+        """Whether the firmware is told of what is plugged."""
         self.gic_version = "auto"
         self.secure: MemoryRegion | None = None
         """What secure accesses see, if there are any."""
@@ -182,6 +186,13 @@ class VirtMachine(Machine):
             address = start + size
         return address
 
+    def check_dimm(self, dimm: MemoryModule) -> None:
+        """DIMMs are told to the guest by ACPI, which needs a firmware."""
+        if not self._has_ged:
+            raise VMError("memory hotplug is not enabled: missing acpi-ged device")
+        if dimm.persistent and self.switches.get("nvdimm") != "on":
+            raise VMError("nvdimm is not enabled: add 'nvdimm=on' to '-M'")
+
     def build(self) -> None:
         """Put everything in place."""
         self._lay_out()
@@ -264,7 +275,9 @@ class VirtMachine(Machine):
     # Devices
 
     def _add_devices(self) -> None:
-        acpi_ged = self.acpi != "off" and self.has_acpi_ged and self.board.firmware is not None and self._cpu_is_64_bit
+        self._has_ged = acpi_ged = (
+            self.acpi != "off" and self.has_acpi_ged and self.board.firmware is not None and self._cpu_is_64_bit
+        )
         secure_gpio = self.secure is not None and self.has_secure_gpio
         on = {"secure": self.secure is not None, "acpi-ged": acpi_ged, "gpio": not acpi_ged, "secure-gpio": secure_gpio}
         self._add_rows(layout.BEFORE_PCIE, on)

@@ -49,6 +49,7 @@ class ISAMachine(I440FXMachine):
     firmware_size = 128 * KIB
     firmware_is_rom = False
     acpi_blobs = ()
+    plugs_dimms = False
 
     def low_ram_size(self) -> int:
         """All of it, as far as there is no limit."""

@@ -14,7 +14,7 @@ from .smp import CPUSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..host import Host
     from ..hostmem.backend import MemoryBackend
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from ..releases import Release
     from .machine_type import MachineType
     from .targets import Target
+
+    class MemoryModule(Protocol):
+        """What a machine looks at of a DIMM before it says whether it can have it."""
+
+        persistent: bool
+        device_id: str | None
+        removal_requested: bool
+
+        @property
+        def length(self) -> int:
+            """Bytes of memory."""
+
 
 IO_SPACE_SIZE = 1 << 16
 
@@ -147,6 +159,16 @@ class Machine(QOMObject):
     implicit_node_with_slots = False
     implicit_node_with_max_ram = False
     """Whether there is a NUMA node when none is named and more RAM can come, in slots or at all."""
+    takes_dimms = False
+    """Whether there is who could plug a DIMM; without, one that was there from the start is nowhere."""
+    tells_by_acpi = True
+    """Whether a guest answers by ACPI when it is asked to let go of a DIMM."""
+    releases_unseen = False
+    """Whether what was plugged and no guest has taken goes at once when that is asked for."""
+    told_without_guest: str | None = None
+    """What a request to let go of a DIMM is told where no guest could answer; None is nothing."""
+    dimm_alignment: int | None = None
+    """What addresses and sizes of DIMMs are multiples of; None is what their memory is aligned to."""
     max_ram_block: int | None = None
     """Bytes of RAM that the migration stream may have in one block, more being several; a setting of the version."""
 
@@ -163,6 +185,8 @@ class Machine(QOMObject):
         """What `-m` or the machine type says, whatever the size of a backend is."""
         self.max_ram_size = 0
         self.ram_slots = 0
+        self.device_memory: MemoryRegion | None = None
+        """What memory devices are mapped into; None without `maxmem`."""
         self.ram: MemoryRegion | None = None
         self.ram_settled = False
         """Whether it is known by now what the RAM is."""
@@ -198,6 +222,13 @@ class Machine(QOMObject):
 
     def check_ram(self) -> None:
         """Raise `VMError` if the board cannot have `ram_size` bytes of RAM."""
+
+    def check_dimm(self, dimm: MemoryModule) -> None:
+        """Raise `VMError` if this machine, as it was started, cannot plug or unplug that DIMM."""
+
+    def check_removal(self, dimm: MemoryModule) -> None:
+        """Raise `VMError` if the guest cannot be asked to let go of that DIMM."""
+        self.check_dimm(dimm)
 
     def build(self) -> None:
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""
@@ -289,7 +320,7 @@ class Machine(QOMObject):
 
     def add_device_memory(self, address: int, size: int) -> None:
         """Room for memory devices; where a listener follows it, an address space of its own."""
-        device_memory = self.topology.container("device-memory", size)
+        self.device_memory = device_memory = self.topology.container("device-memory", size)
         if self.board.release.settings("device memory").get("own space", True):
             self.add_space("device-memory", device_memory)
         self.place(self.system, address, device_memory, self)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..qom import QOMObject
     from ..releases import Release
+    from .machine import MemoryModule
     from .targets import Target
 
 MIB = 1 << 20
@@ -108,6 +109,9 @@ class PseriesMachine(Machine):
     starts_without_ram = True
     own_cpu_models = ("max",)
     numa_supported = True
+    takes_dimms = True
+    tells_by_acpi = False
+    releases_unseen = True
     max_cpus = 4096
     default_cpu = "power11"
     ic_mode = "dual"
@@ -221,6 +225,16 @@ class PseriesMachine(Machine):
             raise VMError("TCG only supports SMT on POWER8 or newer CPUs")
         if self.smp["cpus"] % threads:
             raise VMError(f"smp_cpus ({self.smp['cpus']}) must be multiple of threads ({threads})")
+
+    def check_dimm(self, dimm: MemoryModule) -> None:
+        """Memory comes and goes in logical memory blocks."""
+        if not dimm.persistent and dimm.length % BLOCK_SIZE:
+            raise VMError(f"Hotplugged memory size must be a multiple of {BLOCK_SIZE // MIB} MB")
+
+    def check_removal(self, dimm: MemoryModule) -> None:
+        """One request after the other."""
+        if dimm.removal_requested:
+            raise VMError(f"Memory unplug already in progress for device {dimm.device_id or '(null)'}")
 
     def build(self) -> None:
         """Put everything in place."""

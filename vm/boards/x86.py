@@ -34,7 +34,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "2.6": {"legacy_cpu_hotplug": True},
     "2.4": {"fw_cfg_dma": False, "hole64_after_device_memory": False},
     "2.2": {"acpi_blobs": (ACPI_TABLES, ACPI_LOADER)},
-    "2.1": {"spare_gib_per_slot": False},
+    "2.1": {"spare_gib_per_slot": False, "dimm_alignment": 4096},
     "2.0": {"memory_hotplug": False, "legacy_tables_size": 6980},
     "1.7": {
         "default_firmware": "",

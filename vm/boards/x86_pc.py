@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..memory.region import MemoryRegion
     from ..qom import QOMObject
+    from .machine import MemoryModule
 
 ONE_TIB = 1 << 40
 AMD_HOLE_START = 0xFD00000000
@@ -70,6 +71,9 @@ class PCMachine(X86Machine):
     default_firmware = "bios-256k.bin"
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
+    takes_dimms = True
+    plugs_dimms = True
+    """Whether ACPI could tell the guest of a DIMM."""
     smbios = "auto"
     """`smbios-entry-point-type`."""
     smbios_types: tuple[str, ...] = ("32", "64", "auto")
@@ -174,6 +178,13 @@ class PCMachine(X86Machine):
             if (address + size) >> 64:
                 raise VMError(f"unsupported amount of maximum memory: {self.max_ram_size:x}")
             self.add_device_memory(address, size)
+
+    def check_dimm(self, dimm: MemoryModule) -> None:
+        """DIMMs are told to the guest by ACPI."""
+        if not (self.plugs_dimms and self.is_on("acpi")):
+            raise VMError("memory hotplug is not enabled: missing acpi device or acpi disabled")
+        if dimm.persistent and self.switches.get("nvdimm") != "on":
+            raise VMError("nvdimm is not enabled: missing 'nvdimm' in '-M'")
 
     def device_memory_size(self) -> int:
         """Bytes that memory devices may fill."""

@@ -121,6 +121,12 @@ class MemoryBackend(UserCreatable):
         """The file or folder whose file system has the memory; None without one."""
         return None
 
+    @property
+    def address_alignment(self) -> int:
+        """What the address of a device with this memory is a multiple of: a page of it, or `align=` if that is more."""
+        page_size = self.memory.page_size if self.memory is not None else self.host.page_size
+        return max(page_size, int(getattr(self, "align", 0)))
+
     def map_memory(self, name: str) -> HostMemory:
         """Map the memory; raises `VMError` with nothing left behind."""
         raise NotImplementedError(f"{self.type_name} is abstract")
@@ -197,6 +203,27 @@ class MemoryBackend(UserCreatable):
         self.memory = memory
         self.region = self.own_region(self.topology.ram(name, self.size, block))
         self.region.set_readonly(memory.readonly)
+
+    def take(self) -> MemoryRegion:
+        """The region, for whoever maps it: its block gets its name, and it can no longer be deleted.
+
+        Raises `VMError` if somebody has it, or a block has that name.
+        """
+        region = self.region
+        if region is None or region.ram_block is None or self.in_use:
+            raise VMError(f"can't use already busy memdev: {self.name}")
+        try:
+            self.topology.ram_blocks.rename(region.ram_block, region.name)
+        except ValueError:
+            raise VMError(f'RAMBlock "{region.name}" already registered') from None
+        self.in_use = True
+        return region
+
+    def leave(self) -> None:
+        """Be free again: nobody maps the region any more."""
+        assert self.region is not None and self.region.ram_block is not None, "it was taken"
+        self.topology.ram_blocks.rename(self.region.ram_block, "")
+        self.in_use = False
 
     def release(self) -> None:
         """Give the memory back to the host; harmless where there is none.

@@ -9,10 +9,15 @@ if TYPE_CHECKING:
     from ..host import HostMemory
 
 
+ANONYMOUS_ALIGNMENT = 2 << 20
+"""Bytes; as observed, what QEMU aligns anonymous memory to, shared or not."""
+
+
 class RAMBackend(MemoryBackend):
     """Anonymous host memory."""
 
     type_name = "memory-backend-ram"
+    address_alignment = ANONYMOUS_ALIGNMENT
 
     def map_memory(self, name: str) -> HostMemory:
         """Map anonymous memory."""

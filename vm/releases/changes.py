@@ -34,6 +34,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         # objects
         "objects": {"monitors": False, "tells mapped": False},  # monitors are objects of users since
         "QOM": {"unknown containers": ("audiodevs",), "frugal tables": True},
+        "devices": {"bad id": ""},  # nobody looks at an id that QMP gives
         # what is shown and said
         "mtree": {"containers": False},  # a region that nothing contains is i/o, too
         "JSON": {"places": False},  # mistakes are told without line and column
@@ -77,6 +78,12 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "lenient reading": True,  # of a file that is absent, or of a directory
         },
         "QOM": {"unknown containers": ("backend", "audiodevs")},
+        "devices": {
+            "bad id": "Parameter 'id' expects an identifier",
+            "values are texts": True,  # of QMP's device_add, as those of an option
+            "address first": True,  # of an address and a size that are not aligned
+            "lists defaults": False,
+        },
         # what is shown and said
         "mtree": {"port lists": False},
         "dirty rate": {
@@ -95,6 +102,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "reserved id": "object name '{}' is reserved for the default RAM backend, it can't be used for any other "
             "purposes. Change the object's 'id' to something else",
             "samples without sampling": "either sample-pages or dirty-ring can be specified.",
+            "no device": "{} is not a hotpluggable device",
             "no GICv4": "gic-version=4 requires virtualization enabled",
             "hyperthreading": "This family of AMD CPU doesn't support hyperthreading({})\n"
             "Please configure -smp options properly or try enabling topoext feature.",
@@ -121,7 +129,12 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "exact_acpi_tables": 5830,
         },
         "S390Machine": {"checks_increments": False},
-        "PseriesMachine": {"max_cpus": 1024, "watchdogs": 0, "own_cpu_models": ()},
+        "PseriesMachine": {
+            "max_cpus": 1024,
+            "watchdogs": 0,
+            "own_cpu_models": (),
+            "told_without_guest": "Memory hot unplug not supported for this guest",
+        },
         # targets and CPUs
         "targets": {
             "ppc": {"plugged": False},
@@ -135,6 +148,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "POWER CPUs": {"power10": "power10_v1.0"},
         # objects
         "backends": {"warns of pmem": False},
+        "devices": {"busy first": True, "numbers are integers": False},
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
             "set as given": True,
@@ -164,6 +178,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "slots without maxmem": "invalid -m option value: missing 'maxmem' option",
             "maxmem": "-m option maxmem",
             "bad value": "Invalid parameter '{value}'",
+            "no device type": "Parameter 'typename' expects device",
+            "duplicate device": "Duplicate ID '{}' for device",
             "too early": "The command '{}' isn't permitted in 'preconfig' state",
             "too early for people": "Command '{}' not available with -preconfig until after exit_preconfig.\n",
             "too late to initialize": "The command is permitted only in 'preconfig' state",

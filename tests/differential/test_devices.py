@@ -1,0 +1,141 @@
+"""DIMMs, cold and hot: what is asked for, where it goes, what all tables show of it, and what is refused, as in real QEMU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .oracle import BOTH, RELEASES, compare
+
+GIB = 1 << 30
+SMALL = "".join(f" -object memory-backend-ram,id=m{number},size=64M" for number in range(6))
+OTHERS = (
+    " -object memory-backend-ram,id=large,size=2G -object memory-backend-ram,id=odd,size=1000001"
+    " -object memory-backend-file,id=f,size=64M,mem-path=file.img,share=on"
+    " -object memory-backend-file,id=aligned,size=6M,mem-path=other.img,align=4M -object memory-backend-ram,id=page,size=4k"
+)
+FILES = {"file.img": 64 << 20, "other.img": 6 << 20}
+TABLES = (
+    "info memory-devices", "info ramblock", "info mtree", "info mtree -f", "info mtree -o", "info numa",
+    "info memory_size_summary", "info memdev", "info qom-tree /machine/peripheral",
+    '{"execute": "qom-list", "arguments": {"path": "/machine/peripheral"}}', '{"execute": "query-memory-devices"}',
+)  # fmt: skip
+
+
+def plug(**arguments: object) -> str:
+    return json.dumps({"execute": "device_add", "arguments": arguments})
+
+
+def dimm(memdev: object, **arguments: object) -> str:
+    return plug(driver="pc-dimm", memdev=memdev, **arguments)
+
+
+def unplug(device: str) -> str:
+    return json.dumps({"execute": "device_del", "arguments": {"id": device}})
+
+
+def ask(command: str, **arguments: object) -> str:
+    return json.dumps({"execute": command, "arguments": arguments})
+
+
+D1 = "/machine/peripheral/d1"
+REQUESTS = (
+    plug(driver="pc-dimm"), dimm("none"), dimm(""), dimm(3), dimm("pc.ram"), dimm("m0", slot=7), dimm("m0", slot=-2),
+    dimm("m0", slot="x"), dimm("m0", node=1), dimm("m0", node=-1), dimm("m0", node=1 << 32), dimm("m0", addr=4096),
+    dimm("m0", addr=0), dimm("m0", addr=4 * GIB + 4096), dimm("m0", addr=1 << 40), dimm("m0", addr=-1),
+    dimm("m0", addr=11 * GIB), dimm("m0", foo=1), dimm("m0", id=3), dimm("m0", id="1x"), dimm("m0", bus="x"),
+    dimm("m0", size=5), dimm("m0", hotplugged=True), plug(driver="nosuch"), plug(driver=3), plug(),
+    plug(driver="memory-backend-ram"), dimm("large"), dimm("odd"), dimm("page", id="small"), dimm("odd", slot=9),
+    dimm("odd", node=9), dimm("odd", addr=5), plug(driver="pc-dimm", slot=9), plug(driver="pc-dimm", node=9),
+    dimm("m1", node=7, slot=9), dimm("m1", node=7, addr=5), dimm("m1", slot=9, addr=5), dimm("m1", id="d1", slot=1),
+    dimm("m1", id="d2"), dimm("m2", id="d1"), dimm("x", id="d1"), dimm("x", foo=1), dimm("m2", slot=1),
+    dimm("m2", addr=4 * GIB), dimm("m2", addr=4 * GIB + (65 << 20)), dimm("large", addr=5), dimm("aligned"),
+    dimm("aligned", addr=4 * GIB + (130 << 20)), dimm("m2"), dimm("f", id="f"), "info memory-devices",
+    dimm("m3", id="d3"), dimm("/objects/m4", addr="0x124000000", slot="5"), dimm("m5", id="d5"), dimm("m4", id="d4"),
+    '{"execute": "query-memory-devices"}', "info numa", unplug("d1"), unplug("nosuch"), unplug("/machine/peripheral/d3"),
+    unplug("/machine/peripheral-anon/device[0]"), unplug("/machine"), unplug("/machine/peripheral"), unplug("d1/x"),
+    unplug("/objects/m1"), unplug("/machine/unattached/device[0]"),
+    "object_del m1", "object_del m5", "device_add pc-dimm,memdev=m5", "device_add", "device_add pc-dimm",
+    "device_add driver=pc-dimm,memdev=m0", "device_add pc-dimm,id=1x,memdev=m0", "device_add pc-dimm,id=d1,id=d2,memdev=m0",
+    "device_add pc-dimm,memdev=m0,node=x", "device_add pc-dimm,memdev=m0,addr=-1", "device_add pc-dimm,memdev=m0,addr=1G",
+    "device_add pc-dimm,memdev=m0,slot=99999999999", "device_add pc-dimm,help", "device_del", "device_del d1",
+    "help device_add", "help device_del",
+    ask("qom-list", path=D1), ask("device-list-properties", typename="pc-dimm"), ask("device-list-properties", typename="x"),
+    ask("device-list-properties", typename="memory-backend-ram"), ask("qom-list-properties", typename="pc-dimm"),
+    *(ask("qom-get", path=D1, property=name) for name in (
+        "addr", "node", "slot", "size", "memdev", "hotplugged", "hotpluggable", "realized", "parent_bus", "type")),
+    *(ask("qom-set", path=D1, property=name, value=value) for name, value in (
+        ("addr", 5), ("node", 1), ("slot", 1), ("size", 3), ("memdev", "m0"), ("hotplugged", False))),
+    ask("qom-set", path="/machine/peripheral-anon/device[11]", property="addr", value=1), '{"execute": "system_reset"}',
+    "info memory-devices",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_requests_right_and_wrong(machine: str, release: str, tmp_path: Path) -> None:
+    options = f"-M {machine} -m 1G,slots=6,maxmem=2G{SMALL}{OTHERS}"
+    compare("", "x86_64", options, REQUESTS, tmp_path, FILES, release=release)
+
+
+BACKENDS = (
+    " -object memory-backend-ram,id=a,size=256M -object memory-backend-memfd,id=m,size=4M"
+    " -object memory-backend-ram,id=c,size=512M"
+)
+NODES = (
+    " -numa node,memdev=n0 -numa node,memdev=n1"
+    " -object memory-backend-ram,id=n0,size=2G -object memory-backend-ram,id=n1,size=3G"
+)
+PSERIES = "pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
+MACHINES = (
+    ("x86_64", "none"), ("x86_64", "microvm"), ("x86_64", "isapc"), ("x86_64", "pc"),
+    ("x86_64", "pc,acpi=off -m 1G,slots=1,maxmem=2G"), ("x86_64", "pc -m 1G,maxmem=2G"), ("s390x", "s390-ccw-virtio"),
+    ("aarch64", "none"), ("aarch64", "virt -cpu max -m 1G,slots=2,maxmem=4G"), ("ppc64", PSERIES),
+    ("x86_64", f"q35 -m 5G,slots=2,maxmem=8G{NODES}"),
+)  # fmt: skip
+OLD_MACHINES = ("pc-i440fx-2.4", "pc-i440fx-2.1", "pc-q35-2.12")
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize(("arch", "machine"), MACHINES)
+def test_machines_and_their_tables(arch: str, machine: str, release: str, tmp_path: Path) -> None:
+    questions = (dimm("a", id="d"), *TABLES, dimm("c", node=1), dimm("m"), unplug("d"), *TABLES)
+    compare("", arch, f"-M {machine}{BACKENDS}", questions, tmp_path, release=release)
+
+
+@pytest.mark.parametrize("machine", OLD_MACHINES)
+def test_old_machines(machine: str, tmp_path: Path) -> None:
+    questions = (dimm("a", id="d"), dimm("m"), *TABLES)
+    compare("", "x86_64", f"-M {machine} -m 1G,slots=3,maxmem=2G{BACKENDS}", questions, tmp_path)
+
+
+COLD = (
+    "pc-dimm,memdev=c,id=d,slot=2 -device pc-dimm,memdev=a,addr=0x140000000 -device pc-dimm,memdev=m",
+    "pc-dimm,memdev=a,foo=1", "pc-dimm,memdev=b", "nosuch", "pc-dimm", "pc-dimm,id=1x,memdev=a", "pc-dimm,memdev=a,slot=9",
+    "pc-dimm,id=d,memdev=a -device pc-dimm,id=d,memdev=c", "pc-dimm,memdev=a -device pc-dimm,memdev=a", "memory-backend-ram",
+    "pc-dimm,memdev=a,bus=x", "''", "pc-dimm,memdev=a,node=5", """'{"driver": "pc-dimm", "memdev": "a", "slot": 9}'""",
+    """'{"driver": "pc-dimm", "memdev": "a", "slot": 1, "id": "j"}'""",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize("device", COLD)
+def test_from_the_start(device: str, release: str, tmp_path: Path) -> None:
+    options = f"-M pc -m 1G,slots=4,maxmem=4G{BACKENDS} -device {device}"
+    compare("", "x86_64", options, (*TABLES, '{"execute": "system_reset"}'), tmp_path, release=release)
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize("machine", ["none", "microvm"])
+def test_where_nothing_takes_it(machine: str, release: str, tmp_path: Path) -> None:
+    compare("", "x86_64", f"-M {machine}{BACKENDS} -device pc-dimm,memdev=a,id=d", TABLES, tmp_path, release=release)
+
+
+def test_on_a_logical_partition(tmp_path: Path) -> None:
+    """What no guest has taken goes at once; one that was there from the start waits."""
+    small = " -object memory-backend-ram,id=s,size=64M"
+    questions = (dimm("s"), dimm("c", id="hot"), *TABLES, unplug("hot"), unplug("cold"), unplug("cold"), *TABLES)
+    options = f"-M {PSERIES} -m 1G,slots=3,maxmem=4G{BACKENDS}{small}"
+    compare("", "ppc64", f"{options} -device pc-dimm,memdev=a,id=cold", questions, tmp_path)

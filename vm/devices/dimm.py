@@ -1,0 +1,186 @@
+"""DIMMs: memory modules in slots, their memory that of a backend."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..hostmem.backend import MemoryBackend
+from ..qom import Property, take_int, take_str
+from .device import MemoryDevice
+from .values import DeviceProperty, take_signed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..boards.machine import Machine
+    from ..memory.region import MemoryRegion
+    from .space import DeviceMemory
+
+EJECT_REQUEST = 3
+FAILED = 1
+"""ACPI's numbers for what a guest answers to, and what it answers."""
+
+
+class PCDIMM(MemoryDevice):
+    """A DIMM. Where address and slot are left open the machine decides."""
+
+    type_name = "pc-dimm"
+    abstract = False
+    kind = "dimm"
+    persistent = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.memdev: MemoryBackend | None = None
+        self.node = 0
+        self.addr = 0
+        self.slot = -1
+        self._placed = False
+
+    @property
+    def address(self) -> int:
+        """Where the guest sees it."""
+        return self.addr
+
+    @property
+    def backend(self) -> MemoryBackend:
+        """The memory; raises `VMError` if none was named."""
+        if self.memdev is None:
+            raise VMError("'memdev' property must be set")
+        return self.memdev
+
+    @property
+    def length(self) -> int:
+        """Bytes of memory that the guest sees."""
+        return self.memdev.size if self.memdev is not None else 0
+
+    @property
+    def region(self) -> MemoryRegion:
+        """The backend's."""
+        region = self.backend.region
+        assert region is not None, "backends that are there have one"
+        return region
+
+    def alignment(self, machine: Machine) -> int:
+        """What its address and size must be multiples of."""
+        return self.backend.address_alignment if machine.dimm_alignment is None else machine.dimm_alignment
+
+    def check(self, machine: Machine, room: DeviceMemory | None) -> None:
+        """Find its slot and address; raises `VMError`."""
+        if machine.takes_dimms:
+            machine.check_dimm(self)
+            if room is None:
+                raise VMError("no slots where allocated, please specify the 'slots' option")
+            slot = room.choose_slot(self.slot)
+            self.addr = room.choose_address(
+                self.addr, self._checked_length(), self.alignment(machine), machine.board.release
+            )
+            self.slot = slot
+        checks = [self._check_node, self._check_backend]
+        if machine.board.release.settings("devices").get("busy first", False):
+            checks.reverse()
+        for check in checks:
+            check(machine)
+
+    def _check_node(self, machine: Machine) -> None:
+        nodes = len(machine.numa_nodes)
+        if self.node and self.node >= nodes:
+            raise VMError(
+                f"'DIMM property node has value {self.node}' which exceeds the number of numa nodes: {nodes or 1}"
+            )
+
+    def _checked_length(self) -> int:
+        """How long it is, so that it can be placed; raises `VMError` if that cannot be told."""
+        return self.backend.size
+
+    def _check_backend(self, _machine: Machine) -> None:
+        if self.backend.in_use:
+            raise VMError(f"can't use already busy memdev: {self.backend.name}")
+
+    def realize(self, machine: Machine, room: DeviceMemory | None) -> None:
+        """Take the backend and map it; raises `VMError`, nothing changed, if that fails."""
+        if not machine.takes_dimms:
+            self.backend.in_use = True
+            self.realized = True
+            return
+        assert room is not None, "it was looked at"
+        self.backend.take()
+        try:
+            self._make_region(machine)
+            room.put(self, self.slot)
+        except BaseException:
+            self._drop_region()
+            self.backend.leave()
+            raise
+        self._placed = self.realized = True
+
+    def _make_region(self, machine: Machine) -> None:
+        """Make what is mapped, where that is not the backend's region."""
+
+    def _drop_region(self) -> None:
+        """Forget what `_make_region` made."""
+
+    def unrealize(self, room: DeviceMemory | None) -> None:
+        """Give the backend back."""
+        if self._placed:
+            assert room is not None, "it is there"
+            room.take(self)
+            self._drop_region()
+        self.backend.leave()
+        self.realized = self._placed = False
+
+    def check_removal(self, machine: Machine) -> None:
+        """Raise `VMError` where there is nobody who could unplug it."""
+        if not machine.takes_dimms:
+            raise VMError(f"Device '{self.type_name}' can not be hotplugged on this machine")
+        machine.check_removal(self)
+
+    def acpi_status(self, accepted: bool) -> dict[str, Any]:
+        """The guest's answer to a request to eject; a DIMM that is gone has no id any more."""
+        named = {} if accepted or self.device_id is None else {"device": self.device_id}
+        return {
+            **named,
+            "slot": str(self.slot),
+            "slot-type": "DIMM",
+            "source": EJECT_REQUEST,
+            "status": 0 if accepted else FAILED,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What `query-memory-devices` tells of it."""
+        return {
+            "addr": self.addr,
+            "slot": self.slot,
+            "node": self.node,
+            "size": self.length,
+            "memdev": self.backend.path,
+            "hotplugged": self.hotplugged,
+            "hotpluggable": self.hotpluggable,
+        }
+
+    # Properties
+
+    def _set_memdev(self, value: object) -> None:
+        name = take_str("memdev", value)
+        self.memdev = self.tree.find_linked("memdev", name, MemoryBackend) if name else None
+
+    def _set_node(self, value: object) -> None:
+        self.node = take_int("node", value, "uint32_t", 32)
+
+    def _set_addr(self, value: object) -> None:
+        self.addr = take_int("addr", value, "uint64", 64)
+
+    def _set_slot(self, value: object) -> None:
+        self.slot = take_signed("slot", value, "int32_t", 32)
+
+    def _memdev_path(self) -> str:
+        return self.memdev.path if self.memdev is not None else ""
+
+    properties = (
+        DeviceProperty("node", "uint32", lambda dimm: dimm.node, _set_node, default=0),
+        DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev),
+        DeviceProperty("addr", "uint64", lambda dimm: dimm.addr, _set_addr, default=0),
+        Property("size", "uint64", lambda dimm: dimm.length),
+        DeviceProperty("slot", "int32", lambda dimm: dimm.slot, _set_slot, default=-1),
+        Property("legacy-memdev", "str", _memdev_path, until="10.0"),
+    )

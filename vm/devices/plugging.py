@@ -1,0 +1,192 @@
+"""What a machine does to have a device and to be rid of it; the order of the checks and their words are QEMU's."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..objects import is_identifier
+from ..qom import QOMObject
+from . import device_class, device_types
+from .device import MemoryDevice, PluggableDevice
+from .space import DeviceMemory
+from .values import as_text, from_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..boards.machine import Machine
+    from ..qom import ObjectTree
+
+CPUS_STAY = "CPUs are not unplugged here"
+HINT = "of QEMU's devices the memory ones are here: {}"
+
+
+class Plugging:
+    """The devices that users plugged into a machine."""
+
+    __slots__ = ("_anonymous", "_emit", "_machine", "_room", "_tree", "devices", "guest_policy")
+
+    def __init__(self, machine: Machine, tree: ObjectTree, emit: Callable[[str, dict[str, Any]], None]) -> None:
+        self._machine = machine
+        self._tree = tree
+        self._emit = emit
+        """Tells of an event."""
+        self._room: DeviceMemory | None = None
+        self._anonymous = 0
+        """How many devices without an id were begun, which is where the next one's name comes from."""
+        self.devices: list[PluggableDevice] = []
+        self.guest_policy = "none"
+        """What the guest does with a request: nothing, as if there were none, or "accept", or "refuse"."""
+
+    @property
+    def room(self) -> DeviceMemory | None:
+        """Where memory devices go; None without `maxmem`."""
+        machine, region = self._machine, self._machine.device_memory
+        if self._room is None and region is not None:
+            room = machine.max_ram_size - machine.board_ram_size
+            self._room = DeviceMemory(region, region.address, room, machine.ram_slots)
+        return self._room
+
+    @property
+    def memory_devices(self) -> list[MemoryDevice]:
+        """Those that are memory, by address."""
+        found = [device for device in self.devices if isinstance(device, MemoryDevice)]
+        return sorted(found, key=lambda device: device.address)
+
+    def add(self, arguments: dict[str, Any], *, hot: bool, as_option: bool = False) -> PluggableDevice:
+        """Make the device that `device_add`'s arguments mean, which are in QEMU's order, and plug it.
+
+        `hot` says that the machine is there already, and `as_option` that all values are texts, as in an option. Raises
+        `VMError`, with nothing left behind.
+        """
+        machine, release = self._machine, self._machine.board.release
+        options = dict(arguments)
+        type_name = self._type_name(options.pop("driver", None), as_option)
+        bus = options.pop("bus", None)
+        if bus is not None:
+            raise VMError(f"Bus '{bus}' not found")
+        if hot and not machine.takes_dimms:
+            raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
+        device_id = self._device_id(options.pop("id", None), as_option)
+        made = device_class(type_name)(release, self._tree, hotplugged=hot)
+        made.device_id = device_id
+        container, name = self._place(device_id)
+        try:
+            for key, value in options.items():
+                self._set(made, key, value, as_option)
+            made.check(machine, self.room)
+            made.realize(machine, self.room)
+        except BaseException:
+            container.fail_child(name)
+            raise
+        container.add_child(name, made)
+        self.devices.append(made)
+        return made
+
+    def _type_name(self, driver: object, as_option: bool) -> str:
+        if not as_option and self._machine.board.release.settings("devices").get("values are texts", False):
+            driver = as_text(driver)
+        if not isinstance(driver, str):
+            raise VMError("Parameter 'driver' is missing")
+        known = device_types(self._machine.board.target)
+        if driver not in known:
+            raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
+        return driver
+
+    def _device_id(self, device_id: object, as_option: bool) -> str | None:
+        settings = self._machine.board.release.settings("devices")
+        if not isinstance(device_id, str):
+            return None
+        if not is_identifier(device_id) and (not as_option or settings.get("values are texts", False)):
+            text = settings.get("bad id", "Invalid qdev ID '{}'")
+            if text:
+                raise VMError(text.format(device_id))
+        if device_id in self._machine.children["peripheral"].children:
+            raise VMError(
+                self._machine.board.release.text("duplicate device", "Duplicate device ID '{}'").format(device_id)
+            )
+        return device_id
+
+    def _place(self, device_id: str | None) -> tuple[QOMObject, str]:
+        """The container of a device, and its name there."""
+        machine = self._machine
+        if device_id is not None:
+            return machine.children["peripheral"], device_id
+        number = self._anonymous
+        self._anonymous += 1
+        return machine.children["peripheral-anon"], f"device[{number}]"
+
+    def _set(self, made: PluggableDevice, name: str, value: Any, as_option: bool) -> None:
+        release = self._machine.board.release
+        declared = made.find_property(name)
+        if declared.setter is None:
+            made.set(name, value)  # which tells so
+        if not as_option and release.settings("devices").get("values are texts", False):
+            value = as_text(value)
+            if value is None:
+                return
+            as_option = True
+        made.set(name, from_text(declared, value, release) if as_option else value)
+
+    # Unplugging
+
+    def find(self, name: str) -> PluggableDevice:
+        """The device of that id or path; raises `VMError` if there is none, or it cannot be unplugged."""
+        peripheral = self._machine.children["peripheral"]
+        parts = [part for part in name.split("/") if part]
+        found: QOMObject | None = peripheral
+        if name.startswith("/"):
+            matches = self._tree.find(name)
+            found = matches[0] if len(matches) == 1 else None
+        else:
+            for part in parts:
+                found = found.children.get(part) if found is not None else None
+        if found is None:
+            raise VMError(f"Device '{name}' not found", "DeviceNotFound")
+        if isinstance(found, PluggableDevice):
+            return found
+        if found in self._machine.cpus:
+            raise VMError("Boot CPU is unpluggable" if found is self._machine.cpus[0] else CPUS_STAY)
+        if found.is_device:
+            raise VMError(f"Device '{found.type_name}' does not support hotplugging")
+        raise VMError(self._machine.board.release.text("no device", "{} is not a device").format(name))
+
+    def request_removal(self, device: PluggableDevice) -> None:
+        """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked.
+
+        A guest that lets go of a DIMM, or does not, says so by ACPI.
+        """
+        machine = self._machine
+        device.check_removal(machine)
+        device.removal_requested = True
+        if self.guest_policy == "none":
+            if machine.told_without_guest is not None:
+                device.removal_requested = False
+                raise VMError(machine.told_without_guest)
+            if machine.releases_unseen and device.hotplugged:
+                self.remove(device)
+            return
+        device.removal_requested = False
+        accepted = self.guest_policy == "accept"
+        if accepted:
+            self.remove(device)
+        if machine.tells_by_acpi:
+            self._emit("ACPI_DEVICE_OST", {"info": device.acpi_status(accepted)})
+        elif not accepted and machine.board.release.covers("6.2"):
+            self._emit("DEVICE_UNPLUG_GUEST_ERROR", _named(device))
+
+    def remove(self, device: PluggableDevice) -> None:
+        """Unplug a device whose guest has let go of it."""
+        device.unrealize(self.room)
+        self.devices.remove(device)
+        data, parent = _named(device), device.parent
+        assert parent is not None, "it is in the tree"
+        parent.remove_child(device.name)
+        self._emit("DEVICE_DELETED", data)
+
+
+def _named(device: PluggableDevice) -> dict[str, Any]:
+    """How an event names a device."""
+    named = {} if device.device_id is None else {"device": device.device_id}
+    return {**named, "path": device.path}

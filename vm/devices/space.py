@@ -1,0 +1,131 @@
+"""Where memory devices go: the room that `maxmem` leaves, its addresses, and its slots.
+
+An address is chosen as QEMU chooses it: the lowest that is aligned and free. All numbers are bytes.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from ..errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..memory.region import MemoryRegion
+    from ..releases import Release
+    from .device import MemoryDevice
+
+UNNAMED = "(unnamed)"
+
+
+class DeviceMemory:
+    """The part of a machine's address space for memory devices, and those that are in it.
+
+    `region` is what they are mapped into, at `address` of the machine; it may be larger than `room`, the bytes that
+    devices may have together, so that they can be aligned. `slots` is how many of them may have a slot.
+    """
+
+    __slots__ = ("_by_slot", "_placed", "address", "region", "room", "slots", "used")
+
+    def __init__(self, region: MemoryRegion, address: int, room: int, slots: int) -> None:
+        self.region = region
+        self.address = address
+        self.room = room
+        self.slots = slots
+        self.used = 0
+        """Bytes that devices have."""
+        self._placed: list[tuple[int, int, MemoryDevice]] = []
+        """First address and length of each device, lowest first."""
+        self._by_slot: dict[int, MemoryDevice] = {}
+
+    @property
+    def end(self) -> int:
+        """The first address behind."""
+        return self.address + self.region.size
+
+    def choose_slot(self, wanted: int) -> int:
+        """The slot of that number, or the lowest free one for -1; raises `VMError` if it cannot be had."""
+        if not self.slots:
+            raise VMError("no slots where allocated, please specify the 'slots' option")
+        if wanted != -1:
+            if not 0 <= wanted < self.slots:
+                raise VMError(f"invalid slot number {wanted}, valid range is [0-{self.slots - 1}]")
+            if wanted in self._by_slot:
+                raise VMError(f"slot {wanted} is busy")
+            return wanted
+        slot = len(self._by_slot)
+        if slot and slot - 1 in self._by_slot and max(self._by_slot) == slot - 1:
+            free = slot
+        else:
+            free = next(number for number in range(slot + 1) if number not in self._by_slot)
+        if free >= self.slots:
+            raise VMError("no free slots available")
+        return free
+
+    def choose_address(self, wanted: int, length: int, alignment: int, release: Release) -> int:
+        """The address `wanted`, or the lowest that is free and aligned for 0; raises `VMError` if it cannot be had."""
+        if self.used + length > self.room:
+            raise VMError(
+                f"not enough space, currently {self.used:#x} in use of total space for memory devices {self.room:#x}"
+            )
+        if self.region.size % alignment and self.address % alignment:
+            raise VMError(f"the alignment ({alignment:#x}) is not supported")
+        mistakes = [
+            (length % alignment, f"backend memory size must be multiple of {alignment:#x}"),
+            (wanted % alignment, f"address must be aligned to {alignment:#x} bytes"),
+        ]
+        if release.settings("devices").get("address first", False):
+            mistakes.reverse()
+        for wrong, text in mistakes:
+            if wrong:
+                raise VMError(text)
+        return self._check_address(wanted, length) if wanted else self._lowest_address(length, alignment)
+
+    def _check_address(self, wanted: int, length: int) -> int:
+        if not (self.address <= wanted and wanted + length <= self.end):
+            raise VMError(
+                f"can't add memory device [{wanted:#x}:{length:#x}], "
+                f"usable range for memory devices [{self.address:#x}:{self.region.size:#x}]"
+            )
+        for start, taken, device in self._placed:
+            if start < wanted + length and wanted < start + taken:
+                raise VMError(f"address range conflicts with memory device id='{device.device_id or UNNAMED}'")
+        return wanted
+
+    def _lowest_address(self, length: int, alignment: int) -> int:
+        address = -(-self.address // alignment) * alignment
+        for start, taken, _device in self._placed:
+            if start < address + length and address < start + taken:
+                address = -(-(start + taken) // alignment) * alignment
+        if address + length > self.end:
+            raise VMError(
+                "could not find position in guest address space for memory device - memory fragmented due to alignments"
+            )
+        return address
+
+    def put(self, device: MemoryDevice, slot: int | None) -> None:
+        """Map a device where it is to be; raises `VMError`, nothing changed, if the accelerator has no room for it."""
+        self.region.add_subregion(device.address - self.address, device.region)
+        insort(self._placed, (device.address, device.length, device), key=lambda placed: placed[0])
+        self.used += device.length
+        if slot is not None:
+            self._by_slot[slot] = device
+
+    def take(self, device: MemoryDevice) -> None:
+        """Take a device out."""
+        self.region.remove_subregion(device.region)
+        self._placed = [placed for placed in self._placed if placed[2] is not device]
+        self.used -= device.length
+        self._by_slot = {slot: other for slot, other in self._by_slot.items() if other is not device}
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """First address and length of each piece where nothing is."""
+        address = self.address
+        for start, taken, _device in self._placed:
+            if start > address:
+                yield address, start - address
+            address = start + taken
+        if address < self.end:
+            yield address, self.end - address

@@ -1,0 +1,59 @@
+"""What the properties of devices accept: values of JSON, and texts as options have them. The words are QEMU's."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..qom import Property, parse_switch
+from ..sizes import parse_integer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..releases import Release
+
+NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64}
+"""The types of properties that are numbers, with their bits."""
+
+
+class DeviceProperty(Property):
+    """A property that is set before the device exists, and not afterwards; `default` is told of it."""
+
+    __slots__ = ("default", "frozen_text")
+
+    def __init__(self, *args: Any, default: object = None, frozen_text: str | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.default = default
+        self.frozen_text = frozen_text
+        """What an attempt to set it later is told; None for the words that most have."""
+
+
+def as_text(value: object) -> str | None:
+    """A value of JSON as the text of an option; None for one that an option cannot have."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if isinstance(value, (str, int, float)) else None
+
+
+def from_text(declared: Property, text: str, release: Release) -> object:
+    """The value that the text of an option means to a property; raises `VMError`."""
+    if declared.type_name == "bool":
+        return parse_switch(declared.name, text)
+    if declared.type_name not in NUMBERS:
+        return text
+    try:
+        return parse_integer(text, release.settings("numbers").get("binary", True))
+    except ValueError:
+        kind = "integer"
+        if not release.settings("devices").get("numbers are integers", True):
+            kind = "int64" if declared.type_name == "int32" else "uint64"
+        raise VMError(f"Parameter '{declared.name}' expects {kind}") from None
+
+
+def take_signed(name: str, value: object, type_name: str, bits: int) -> int:
+    """`value` as a signed integer of that many bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -(1 << 63) <= value < 1 << 63:
+        raise VMError(f"Invalid parameter type for '{name}', expected: integer")
+    if not -(1 << bits - 1) <= value < 1 << bits - 1:
+        raise VMError(f"Parameter '{name}' expects {type_name}")
+    return value
