@@ -78,6 +78,8 @@ class QOMObject:
         self._children: dict[str, QOMObject] = {}
         self._order: HashOrder | None = None
         self._regions: list[MemoryRegion] = []
+        self._index: _NameIndex | None = None
+        """That of the tree it is in."""
 
     # The tree
 
@@ -92,6 +94,8 @@ class QOMObject:
             raise VMError(f"attempt to add duplicate property '{name}' to object (type '{self.type_name}')")
         child.name, child.parent = name, self
         self._children[name] = child
+        if self._index is not None:
+            child._join(self._index)
         if self._order is not None:
             self._order.add(name)
         return child
@@ -104,6 +108,7 @@ class QOMObject:
         """Take a child out of the tree."""
         self._hash_order().remove(name)
         child = self._children.pop(name)
+        child._leave()
         child.parent = None
 
     def fail_child(self, name: str) -> None:
@@ -117,16 +122,39 @@ class QOMObject:
         """Let a memory region appear below this object, and return it."""
         region.owner = self
         self._regions.append(region)
+        if self._index is not None:
+            self._index.unlisted.setdefault(self)
         return region
+
+    def _join(self, index: _NameIndex) -> None:
+        """Be found in a tree, with all below."""
+        self._index = index
+        index.add(self)
+        if self._regions:
+            index.unlisted.setdefault(self)
+        for child in self._children.values():
+            child._join(index)
+
+    def _leave(self) -> None:
+        """Be found no more, nor anything below."""
+        if self._index is not None:
+            self._index.remove(self)
+            self._index = None
+            for child in self._children.values():
+                child._leave()
 
     @property
     def children(self) -> dict[str, QOMObject]:
         """The objects below this one by name, oldest first."""
         if self._regions:
-            regions, self._regions = self._regions, []
-            for region in regions:
-                self.add_child(_escape(region.name) + "[*]", MemoryRegionObject(region))
+            self.list_regions()
         return self._children
+
+    def list_regions(self) -> None:
+        """Let the object's memory regions be among its children, which they need not be before anybody looks."""
+        regions, self._regions = self._regions, []
+        for region in regions:
+            self.add_child(_escape(region.name) + "[*]", MemoryRegionObject(region))
 
     @property
     def path(self) -> str:
@@ -239,6 +267,19 @@ def _properties_of(implementation: type[QOMObject], release: Release | None) -> 
     return known
 
 
+_known_links: dict[tuple[type[QOMObject], Release | None], tuple[str, ...]] = {}
+
+
+def _links_of(implementation: type[QOMObject], release: Release | None) -> tuple[str, ...]:
+    """The names of the links that objects of a class have."""
+    known = _known_links.get((implementation, release))
+    if known is None:
+        declared = _properties_of(implementation, release).values()
+        known = tuple(found.name for found in declared if found.type_name.startswith("link<"))
+        _known_links[implementation, release] = known
+    return known
+
+
 class Container(QOMObject):
     """An object that only has children."""
 
@@ -275,11 +316,48 @@ class MemoryRegionObject(QOMObject):
         self.region = region
 
 
+class _NameIndex:
+    """Who in a tree may lead on by a name: the parents of objects with that name, and those with a link called so.
+
+    So that finding one of many objects by a part of its path costs the same however many there are.
+    """
+
+    __slots__ = ("_linking", "_named", "unlisted")
+
+    def __init__(self) -> None:
+        self._named: dict[str, dict[QOMObject, None]] = {}
+        self._linking: dict[str, dict[QOMObject, None]] = {}
+        self.unlisted: dict[QOMObject, None] = {}
+        """Objects whose memory regions are not among their children yet."""
+
+    def add(self, node: QOMObject) -> None:
+        self._named.setdefault(node.name, {})[node] = None
+        for name in _links_of(type(node), node.qemu):
+            self._linking.setdefault(name, {})[node] = None
+
+    def remove(self, node: QOMObject) -> None:
+        del self._named[node.name][node]
+        self.unlisted.pop(node, None)
+        for name in _links_of(type(node), node.qemu):
+            del self._linking[name][node]
+
+    def leading(self, name: str) -> list[QOMObject]:
+        """The objects that have a child or a link of that name."""
+        while self.unlisted:
+            node, _ = self.unlisted.popitem()
+            node.list_regions()
+        parents = [node.parent for node in self._named.get(name, ())]
+        found = dict.fromkeys([parent for parent in parents if parent is not None])
+        return list(found | self._linking.get(name, {}))
+
+
 class ObjectTree:
     """The root of all objects, and the ways to find one."""
 
     def __init__(self, release: Release | None = None) -> None:
+        self._index = _NameIndex()
         self.root = Container()
+        self.root._join(self._index)
         self.objects = self.root.add_child("objects", Container(release))
 
     def resolve(self, path: str) -> QOMObject:
@@ -297,7 +375,9 @@ class ObjectTree:
     def find(self, path: str) -> list[QOMObject]:
         """All objects that `path` may mean."""
         parts = [part for part in path.split("/") if part]
-        starts: Iterable[QOMObject] = [self.root] if path.startswith("/") else self.root.walk()
+        starts: Iterable[QOMObject] = [self.root]
+        if not path.startswith("/"):
+            starts = self._index.leading(parts[0]) if parts else self.root.walk()
         return [found for start in starts if (found := self._descend(start, parts)) is not None]
 
     def find_linked(self, name: str, path: str, wanted: type[T]) -> T:
@@ -322,11 +402,10 @@ class ObjectTree:
         return node
 
     def _linked(self, node: QOMObject, name: str) -> QOMObject | None:
-        for declared in node.class_properties(node.qemu):
-            if declared.name == name and declared.type_name.startswith("link<"):
-                path = node.get(name)
-                return self._descend(self.root, path.split("/")[1:]) if path else None
-        return None
+        if name not in _links_of(type(node), node.qemu):
+            return None
+        path = node.get(name)
+        return self._descend(self.root, path.split("/")[1:]) if path else None
 
 
 def _escape(name: str) -> str:

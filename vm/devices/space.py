@@ -5,7 +5,7 @@ An address is chosen as QEMU chooses it: the lowest that is aligned and free. Al
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 
 from ..errors import VMError
 
@@ -27,7 +27,7 @@ class DeviceMemory:
     devices may have together, so that they can be aligned. `slots` is how many of them may have a slot.
     """
 
-    __slots__ = ("_by_slot", "_placed", "address", "region", "room", "slots", "used")
+    __slots__ = ("_by_slot", "_full_to", "_lowest_slot", "_placed", "address", "region", "room", "slots", "used")
 
     def __init__(self, region: MemoryRegion, address: int, room: int, slots: int) -> None:
         self.region = region
@@ -38,7 +38,11 @@ class DeviceMemory:
         """Bytes that devices have."""
         self._placed: list[tuple[int, int, MemoryDevice]] = []
         """First address and length of each device, lowest first."""
+        self._full_to = address
+        """Below it there is no room."""
         self._by_slot: dict[int, MemoryDevice] = {}
+        self._lowest_slot = 0
+        """All below are taken."""
 
     @property
     def end(self) -> int:
@@ -55,11 +59,9 @@ class DeviceMemory:
             if wanted in self._by_slot:
                 raise VMError(f"slot {wanted} is busy")
             return wanted
-        slot = len(self._by_slot)
-        if slot and slot - 1 in self._by_slot and max(self._by_slot) == slot - 1:
-            free = slot
-        else:
-            free = next(number for number in range(slot + 1) if number not in self._by_slot)
+        free = self._lowest_slot
+        while free in self._by_slot:
+            free += 1
         if free >= self.slots:
             raise VMError("no free slots available")
         return free
@@ -95,8 +97,8 @@ class DeviceMemory:
         return wanted
 
     def _lowest_address(self, length: int, alignment: int) -> int:
-        address = -(-self.address // alignment) * alignment
-        for start, taken, _device in self._placed:
+        address = -(-self._full_to // alignment) * alignment
+        for start, taken, _device in self._placed[self._position(self._full_to) :]:
             if start < address + length and address < start + taken:
                 address = -(-(start + taken) // alignment) * alignment
         if address + length > self.end:
@@ -110,15 +112,28 @@ class DeviceMemory:
         self.region.add_subregion(device.address - self.address, device.region)
         insort(self._placed, (device.address, device.length, device), key=lambda placed: placed[0])
         self.used += device.length
+        for start, taken, _device in self._placed[self._position(self._full_to) :]:
+            if start != self._full_to:
+                break
+            self._full_to += taken
         if slot is not None:
             self._by_slot[slot] = device
+            while self._lowest_slot in self._by_slot:
+                self._lowest_slot += 1
 
     def take(self, device: MemoryDevice) -> None:
         """Take a device out."""
         self.region.remove_subregion(device.region)
         self._placed = [placed for placed in self._placed if placed[2] is not device]
         self.used -= device.length
-        self._by_slot = {slot: other for slot, other in self._by_slot.items() if other is not device}
+        self._full_to = min(self._full_to, device.address)
+        for slot in [slot for slot, other in self._by_slot.items() if other is device]:
+            del self._by_slot[slot]
+            self._lowest_slot = min(self._lowest_slot, slot)
+
+    def _position(self, address: int) -> int:
+        """The first device that begins there or behind."""
+        return bisect_left(self._placed, address, key=lambda placed: placed[0])
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         """First address and length of each piece where nothing is."""

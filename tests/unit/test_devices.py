@@ -1,0 +1,208 @@
+"""DIMMs: where they go, against a slow obvious model; what failing and unplugging leave behind; the guest's part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ramslot.vm.config import Config
+from ramslot.vm.devices.space import DeviceMemory
+from ramslot.vm.errors import VMError
+from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.memory.address_space import MemoryTopology
+from ramslot.vm.releases import NEWEST, find_release
+from ramslot.vm.steps import run_now
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def machine(
+    release: str = NEWEST, machine_type: str = "pc", slots: int = 8, accelerator: str = "sim"
+) -> VirtualMachine:
+    config = Config()
+    config.machine_type, config.qemu = machine_type, release
+    config.ram_size, config.max_ram_size, config.ram_slots = GIB, 16 * GIB, slots
+    config.accelerators = [(accelerator, {})]
+    return VirtualMachine(config)
+
+
+@pytest.fixture
+def vm() -> Iterator[VirtualMachine]:
+    with machine() as made:
+        yield made
+
+
+def add_backend(vm: VirtualMachine, name: str, size: int = 4 * MIB, **more: Any) -> None:
+    run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": name, "size": size, **more}))
+
+
+def plug(vm: VirtualMachine, name: str, **more: Any) -> Any:
+    return vm.plugging.add({"driver": "pc-dimm", "id": f"dimm-{name}", "memdev": name, **more}, hot=True)
+
+
+def state(vm: VirtualMachine) -> Any:
+    """Everything that a failure must leave as it was."""
+    return (
+        [(block.name, block.offset, block.used_length) for block in vm.topology.ram_blocks],
+        [(found.start, found.end, found.region.name) for found in vm.machine.memory_space.view.ranges],
+        [backend.in_use for backend in vm.backends()],
+        [(device.device_id, device.address) for device in vm.memory_devices],
+        sorted(vm.machine.children["peripheral"].children),
+        len(vm.accelerator.slots.slots()) if hasattr(vm.accelerator.slots, "slots") else None,
+    )
+
+
+class Fake:
+    """A device of which only address and length are looked at."""
+
+    device_id = None
+
+    def __init__(self, topology: MemoryTopology, address: int, length: int) -> None:
+        self.address = address
+        self.length = length
+        self.region = topology.container("fake", length)
+
+
+def lowest(taken: list[tuple[int, int]], first: int, end: int, length: int, alignment: int) -> int | None:
+    """By trying one address after the other."""
+    for address in range(-(-first // alignment) * alignment, end - length + 1, alignment):
+        if all(address + length <= start or start + size <= address for start, size in taken):
+            return address
+    return None
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([1, 2, 4]), st.one_of(st.just(0), st.integers(8, 30)), st.booleans()),
+    max_size=25,
+)
+
+
+@given(steps=STEPS)
+@settings(max_examples=300, deadline=None)
+def test_addresses_and_slots_are_the_lowest_that_are_free(steps: list[tuple[int, int, int, bool]]) -> None:
+    topology = MemoryTopology()
+    room = DeviceMemory(topology.container("device-memory", 24), 8, 20, 5)
+    release = find_release(NEWEST)
+    placed: dict[int, Fake] = {}
+    for units, alignment, wanted, leave in steps:
+        if leave and placed:
+            slot = sorted(placed)[units % len(placed)]
+            room.take(placed.pop(slot))  # type: ignore[arg-type]  # of which only those attributes are looked at
+            continue
+        taken = [(device.address, device.length) for device in placed.values()]
+        try:
+            slot = room.choose_slot(-1)
+            address = room.choose_address(wanted, units, alignment, release)
+        except VMError:
+            full = len(placed) == 5 or sum(length for _start, length in taken) + units > 20
+            fits = lowest(taken, 8, 32, units, alignment) is not None
+            assert full or wanted or units % alignment or not fits
+            continue
+        assert slot == min(set(range(6)) - set(placed))
+        if not wanted:
+            assert address == lowest(taken, 8, 32, units, alignment)
+        else:
+            assert address == wanted
+            assert all(address + units <= start or start + size <= address for start, size in taken)
+        device = Fake(topology, address, units)
+        room.put(device, slot)  # type: ignore[arg-type]  # see above
+        placed[slot] = device
+    gaps = list(room.gaps())
+    assert sum(length for _start, length in gaps) == 24 - sum(device.length for device in placed.values())
+    assert room.used == sum(device.length for device in placed.values())
+
+
+REFUSED: tuple[dict[str, Any], ...] = (
+    {"slot": 9}, {"addr": 5}, {"node": 3}, {"foo": 1}, {"id": "1x"}, {"memdev": "absent"}, {"bus": "b"}, {"driver": "x"},
+    {"addr": 1 << 60}, {"memdev": "used"}, {"memdev": "pc.ram"}, {"memdev": "small"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_what_is_refused_changes_nothing(vm: VirtualMachine, change: dict[str, Any]) -> None:
+    add_backend(vm, "used")
+    add_backend(vm, "free")
+    add_backend(vm, "small", 4096)
+    plug(vm, "used")
+    before = state(vm)
+    with pytest.raises(VMError):
+        plug(vm, "free", **change)
+    assert state(vm) == before
+    plug(vm, "free")
+
+
+def test_a_full_slot_table_refuses_and_changes_nothing() -> None:
+    config = Config()
+    config.machine_type, config.ram_size, config.max_ram_size, config.ram_slots = "pc", GIB, 2 * GIB, 4
+    config.accelerators = [("sim", {"max-memslots": "5"})]
+    with VirtualMachine(config) as vm:
+        add_backend(vm, "m")
+        before = state(vm)
+        with pytest.raises(VMError):
+            plug(vm, "m")
+        assert state(vm) == before
+        run_now(vm.delete_object("m"))
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_the_guest_lets_go_or_does_not(vm: VirtualMachine, accepts: bool) -> None:
+    events: list[Any] = []
+    vm.observers.append(lambda name, data: events.append((name, data)))
+    add_backend(vm, "m")
+    device = plug(vm, "m")
+    vm.plugging.request_removal(device)
+    assert not events and vm.memory_devices == [device]
+    vm.plugging.guest_policy = "accept" if accepts else "refuse"
+    vm.plugging.request_removal(device)
+    told: dict[str, Any] = {"slot": "0", "slot-type": "DIMM", "source": 3, "status": 0 if accepts else 1}
+    if accepts:
+        path = "/machine/peripheral/dimm-m"
+        assert events == [
+            ("DEVICE_DELETED", {"device": "dimm-m", "path": path}),
+            ("ACPI_DEVICE_OST", {"info": told}),
+        ]
+        run_now(vm.delete_object("m"))
+    else:
+        assert events == [("ACPI_DEVICE_OST", {"info": {**told, "device": "dimm-m"}})]
+        with pytest.raises(VMError, match="mapped"):
+            run_now(vm.delete_object("m"))
+
+
+def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
+    vm.plugging.guest_policy = "accept"
+
+    def rounds(count: int) -> tuple[int, int]:
+        for number in range(count):
+            add_backend(vm, f"m{number % 3}")
+            vm.plugging.request_removal(plug(vm, f"m{number % 3}"))
+            run_now(vm.delete_object(f"m{number % 3}"))
+        with open("/proc/self/maps") as maps:
+            return len(os.listdir("/proc/self/fd")), len(maps.readlines())
+
+    rounds(50)
+    before, blocks = rounds(50), state(vm)
+    after = rounds(2000)
+    assert state(vm) == blocks
+    assert after[0] == before[0] and abs(after[1] - before[1]) < 10
+
+
+def test_a_name_is_found_as_quickly_among_many(vm: VirtualMachine) -> None:
+    """And as rightly: an ambiguous one is refused, a link leads on, what is gone is not found."""
+    add_backend(vm, "twice")
+    assert vm.tree.find("twice") == [vm.tree.objects.children["twice"]]
+    add_backend(vm, "m")
+    device = plug(vm, "m", id="twice")
+    assert set(vm.tree.find("twice")) == {vm.tree.objects.children["twice"], device}
+    assert vm.tree.find("twice/memdev") == [vm.tree.objects.children["m"]]
+    assert vm.tree.find("m/m[0]")
+    vm.plugging.guest_policy = "accept"
+    vm.plugging.request_removal(device)
+    run_now(vm.delete_object("m"))
+    assert vm.tree.find("twice") == [vm.tree.objects.children["twice"]]
+    assert not vm.tree.find("m") and not vm.tree.find("m/m[0]")
