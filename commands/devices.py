@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..vm.devices.device import MemoryDevice
     from ..vm.machine import VirtualMachine
+    from ..vm.qom import Property
     from ..vm.releases import Release
     from . import Arguments, Context
 
@@ -159,7 +160,7 @@ def device_text(type_name: str, known: list[str], release: Release) -> str:
 
         declared = device_class(type_name).class_properties(release)
         options = [
-            (found.name, found.type_name, _defaulted(found.description, getattr(found, "default", None)))
+            (found.name, found.type_name, _defaulted(found, release))
             for found in declared
             if found.name not in BASE_PROPERTIES
         ]
@@ -174,11 +175,16 @@ def device_text(type_name: str, known: list[str], release: Release) -> str:
     return "\n".join(lines)
 
 
-def _defaulted(description: str | None, default: object) -> str | None:
+def _defaulted(declared: Property, release: Release) -> str | None:
+    """A property's description with its default."""
+    default = getattr(declared, "default", None)
     if default is None:
-        return description
-    shown = ("on" if default else "off") if isinstance(default, bool) else default
-    return f"{description or ''} (default: {shown})"
+        return declared.description
+    shown = str(default)
+    if isinstance(default, bool):
+        words = ("on", "off") if release.covers("10.0") else ("true", "false")
+        shown = words[0] if default else words[1]
+    return f"{declared.description or ''} (default: {shown})"
 
 
 def _render_device_add(_result: Any, words: dict[str, Any]) -> str:

@@ -111,7 +111,7 @@ class _TreeWalk:
             "start": start & ADDRESS_MASK,
             "end": start + max(region.size - 1, 0) & ADDRESS_MASK,
             "priority": region.priority,
-            "type": _type_text(region, self._release),
+            "type": ("nv-" if region.nonvolatile else "") + _type_text(region, self._release),
             "enabled": region.enabled,
         }
         if region.alias is not None:
@@ -155,6 +155,10 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
         slots = context.vm.accelerator.slots if in_slots else None
         owner, release = arguments.get("owner", False), context.vm.release
         ranges = [_range(flat_range, slots, owner, release) for flat_range in spaces[0].view.ranges]
+        if root is not None and root.nonvolatile and root.alias is not None and root.size == root.alias.size:
+            described["root"] = root.alias.name  # QEMU looks through it, and forgets what it is
+            for shown in ranges:
+                shown["type"] = shown["type"].removeprefix("nv-")
         if root is not None and root.address:  # QEMU counts from where the root is in another region
             for shown in ranges:
                 shown["start"] += root.address
@@ -182,7 +186,8 @@ def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool, relea
         "start": flat_range.start,
         "end": flat_range.end - 1,
         "priority": region.priority,
-        "type": "rom" if flat_range.readonly else _type_text(region, release),
+        "type": ("nv-" if flat_range.nonvolatile else "")
+        + ("rom" if flat_range.readonly else _type_text(region, release)),
         "name": region.name,
         "offset": flat_range.offset,
         "readonly": flat_range.readonly,

@@ -44,6 +44,8 @@ class MachineOptions:
         self.where = self.where or self.context.where
         if self.context.release.settings("options").get("flat properties", False):
             pairs = self.context.read(options.OLD_MACHINE, value)
+            if options.is_help(pairs.get("type", [""])[-1]):
+                raise Answered(Question("machine"))
             if any(options.is_help(word) for word in pairs):
                 raise Answered(Question("machine", pairs.get("type", [self.properties.get("type", "")])[-1]))
             self.properties.update((key, values[-1]) for key, values in pairs.items())

@@ -67,6 +67,8 @@ class QOMObject:
     """The QEMU whose properties an object has; None for one that is alike in all."""
     properties: tuple[Property, ...] = (Property("type", "string", lambda node: node.type_name),)
     """The properties that this class adds to its parents'."""
+    instance_properties: tuple[Property, ...] = ()
+    """The properties that QEMU gives to each object rather than to the class; they are listed after those."""
     additions: tuple[Property, ...] = ()
     """The properties of this class that QEMU's has not; they are listed after all others."""
     registered_names: tuple[str, ...] = ()
@@ -232,6 +234,16 @@ class QOMObject:
             for name in dict.fromkeys((*base.__dict__.get("registered_names", ()), *own)):
                 order.add(name)
             yield from (own[name] for name in order if name in own)
+        of_instances = {
+            found.name: found
+            for base in reversed(cls.__mro__)
+            for found in _covered(base.__dict__.get("instance_properties", ()), release)
+        }
+        if of_instances:
+            order = HashOrder()
+            for name in of_instances:
+                order.add(name)
+            yield from (of_instances[name] for name in order)
         for base in reversed(cls.__mro__):
             yield from _covered(base.__dict__.get("additions", ()), release)
 
@@ -261,7 +273,8 @@ def _properties_of(implementation: type[QOMObject], release: Release | None) -> 
     if known is None:
         known = {}
         for base in reversed(implementation.__mro__):
-            declared = (*base.__dict__.get("properties", ()), *base.__dict__.get("additions", ()))
+            kinds = ("properties", "instance_properties", "additions")
+            declared = [found for kind in kinds for found in base.__dict__.get(kind, ())]
             known.update((found.name, found) for found in _covered(declared, release))
         _known_properties[implementation, release] = known
     return known

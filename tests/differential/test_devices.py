@@ -133,6 +133,50 @@ def test_where_nothing_takes_it(machine: str, release: str, tmp_path: Path) -> N
     compare("", "x86_64", f"-M {machine}{BACKENDS} -device pc-dimm,memdev=a,id=d", TABLES, tmp_path, release=release)
 
 
+NVDIMMS = (
+    " -object memory-backend-ram,id=a,size=256M -object memory-backend-file,id=f,size=64M,mem-path=file.img,share=on"
+    " -object memory-backend-file,id=g,size=64M,mem-path=other.img,share=on,readonly=on -object memory-backend-ram,id=b,size=128M"
+)
+NVDIMM_FILES = {"file.img": 64 << 20, "other.img": 64 << 20, "firmware": 64 << 10}
+NF = "/machine/peripheral/nf"
+KEPT = (
+    plug(driver="nvdimm", memdev="a", id="n"), *TABLES, plug(driver="nvdimm", memdev="f", id="nf", **{"label-size": 131072}),
+    *(plug(driver="nvdimm", memdev="b", **{"label-size": size}) for size in (100, 128 << 20, -1)),
+    plug(driver="nvdimm", memdev="b", unarmed=3), plug(driver="nvdimm", memdev="b", uuid="x"),
+    plug(driver="nvdimm", memdev="g"),
+    plug(driver="nvdimm", memdev="g", unarmed=True, uuid="12345678-1234-1234-1234-123456789abc"), *TABLES,
+    ask("device-list-properties", typename="nvdimm"), ask("qom-list-properties", typename="nvdimm"),
+    ask("qom-list", path=NF), "device_add nvdimm,help", unplug("nf"), unplug("n"),
+    *(ask("qom-get", path=NF, property=name) for name in ("label-size", "unarmed", "uuid", "size", "addr")),
+    ask("qom-set", path=NF, property="label-size", value=3), ask("qom-set", path=NF, property="unarmed", value=True),
+    "device_add nvdimm,memdev=b,label-size=0x30000,unarmed=x", "device_add nvdimm,memdev=b,label-size=x",
+    "device_add nvdimm,memdev=b,label-size=-1", "device_add nvdimm,memdev=b,label-size=192K,unarmed=on,id=h",
+    dimm("b"), ask("qom-get", path="/machine", property="nvdimm"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize(
+    ("arch", "machine"),
+    [
+        ("x86_64", "pc,nvdimm=on -m 1G,slots=4,maxmem=4G"),
+        ("x86_64", "q35,nvdimm=on -m 5G,slots=4,maxmem=9G"),
+        ("x86_64", "pc -m 1G,slots=4,maxmem=4G"),
+        ("aarch64", "virt,nvdimm=on -cpu max -bios firmware -m 1G,slots=4,maxmem=4G"),
+        ("aarch64", "virt -cpu max -bios firmware -m 1G,slots=4,maxmem=4G"),
+        ("aarch64", "virt,nvdimm=on -cpu max -m 1G,slots=4,maxmem=4G"),
+    ],
+)
+def test_dimms_that_keep_their_contents(arch: str, machine: str, release: str, tmp_path: Path) -> None:
+    compare("", arch, f"-M {machine}{NVDIMMS}", KEPT, tmp_path, NVDIMM_FILES, release=release)
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize("machine", ["pc,nvdimm=x", "isapc,nvdimm=on", "microvm,nvdimm=on", "none,nvdimm=on"])
+def test_machines_and_nvdimms(machine: str, release: str, tmp_path: Path) -> None:
+    compare("", "x86_64", f"-M {machine}", ("info mtree",), tmp_path, release=release)
+
+
 def test_on_a_logical_partition(tmp_path: Path) -> None:
     """What no guest has taken goes at once; one that was there from the start waits."""
     small = " -object memory-backend-ram,id=s,size=64M"

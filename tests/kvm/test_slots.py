@@ -154,6 +154,32 @@ def test_slots_equal_those_of_real_qemu(
     assert spy.slots == table(vm)
 
 
+@pytest.mark.parametrize("release", ["5.2", "7.2", "10.0", "11.1"])
+def test_slots_of_dimms_equal_those_of_real_qemu(start: Callable[..., VirtualMachine], release: str) -> None:
+    backends = {"a": 256 * MIB, "b": 64 * MIB, "c": 6 * MIB}
+    options = ["-M", "q35,nvdimm=on", "-m", "1G,slots=4,maxmem=4G"]
+    for name, size in backends.items():
+        options += ["-object", f"memory-backend-ram,id={name},size={size}"]
+    plugged: list[dict[str, str]] = [
+        {"driver": "pc-dimm", "memdev": "a", "addr": "0x120000000"},
+        {"driver": "nvdimm", "memdev": "b", "label-size": "2M"},
+        {"driver": "pc-dimm", "memdev": "c"},
+    ]
+    for device in plugged:
+        options += ["-device", ",".join(f"{name}={value}" for name, value in device.items())]
+    vm = start(
+        "q35",
+        GIB,
+        qemu=release,
+        max_ram_size=4 * GIB,
+        ram_slots=4,
+        machine_options={"nvdimm": "on"},
+        objects=[{"qom-type": "memory-backend-ram", "id": name, "size": size} for name, size in backends.items()],
+        devices=[("", device, True) for device in plugged],
+    )
+    assert table(vm) == slots_of_qemu(release, options)
+
+
 @pytest.mark.parametrize("size", [5 * PAGE, 1_000_001])
 @pytest.mark.parametrize("readonly", [False, True])
 def test_slots_of_odd_and_read_only_backends_equal_those_of_real_qemu(

@@ -7,7 +7,7 @@ from ..qom import Property, QOMObject, take_bool, take_enum, take_int, take_str
 from ..sizes import size_to_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
-from .machine import HMAT, Board, Machine
+from .machine import HMAT, NVDIMM, Board, Machine
 from .machine_type import MachineType
 from .versions import family_versions
 
@@ -190,7 +190,7 @@ class VirtMachine(Machine):
         """DIMMs are told to the guest by ACPI, which needs a firmware."""
         if not self._has_ged:
             raise VMError("memory hotplug is not enabled: missing acpi-ged device")
-        if dimm.persistent and self.switches.get("nvdimm") != "on":
+        if dimm.persistent and self.switches["nvdimm"] != "on":
             raise VMError("nvdimm is not enabled: add 'nvdimm=on' to '-M'")
 
     def build(self) -> None:
@@ -208,6 +208,7 @@ class VirtMachine(Machine):
             self._add_tag_memory()
             add_gic(self, gic_version)
             self._add_devices()
+            self.add_nvdimm_registers(self.system, layout.NVDIMM_ADDRESS)
 
     def _add_cpus(self) -> None:
         for number in range(self.board.cpus):
@@ -396,6 +397,7 @@ class VirtMachine(Machine):
 
     properties: tuple[Property, ...] = (
         HMAT,
+        NVDIMM,
         Property("acpi", "OnOffAuto", lambda machine: machine.acpi, _set_acpi, "Enable ACPI"),
         _switch("secure", "Set on/off to enable/disable the ARM Security Extensions (TrustZone)"),
         _switch(

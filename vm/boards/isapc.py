@@ -50,6 +50,7 @@ class ISAMachine(I440FXMachine):
     firmware_is_rom = False
     acpi_blobs = ()
     plugs_dimms = False
+    has_nvdimm_registers = False
 
     def low_ram_size(self) -> int:
         """All of it, as far as there is no limit."""

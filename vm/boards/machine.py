@@ -119,6 +119,8 @@ def switch(
 
 HMAT = switch("hmat", "Set on/off to enable/disable ACPI Heterogeneous Memory Attribute Table (HMAT)", auto=False)
 """For machines that have NUMA nodes."""
+NVDIMM = switch("nvdimm", "Set on/off to enable/disable NVDIMM instantiation", auto=False)
+"""For machines that take NVDIMMs."""
 
 
 class Machine(QOMObject):
@@ -196,7 +198,7 @@ class Machine(QOMObject):
         self.memory_backend_id: str | None = None
         """The id or path that `memory-backend` names, until the backend is looked up."""
         self.smp: dict[str, int] = {}
-        self.switches = {"graphics": "on", "suppress-vmdesc": "off", "usb": "off", "hmat": "off"}
+        self.switches = {"graphics": "on", "suppress-vmdesc": "off", "usb": "off", "hmat": "off", "nvdimm": "off"}
         self.numa_nodes: list[NumaNode] = []
         self.cpus: list[QOMObject] = []
         self._cpu_slots: list[CPUSlot] = []
@@ -232,6 +234,9 @@ class Machine(QOMObject):
 
     def build(self) -> None:
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""
+
+    def reset(self) -> None:
+        """Do what the first reset does, once all that was asked for is there; it decides on numbers of slots."""
 
     def release(self) -> None:
         """Take the machine's own blocks out of the table, and give the memory of ROMs back to the host."""
@@ -324,6 +329,11 @@ class Machine(QOMObject):
         if self.board.release.settings("device memory").get("own space", True):
             self.add_space("device-memory", device_memory)
         self.place(self.system, address, device_memory, self)
+
+    def add_nvdimm_registers(self, space: MemoryRegion, address: int) -> None:
+        """The registers by which a guest talks to NVDIMMs, where there may be any."""
+        if self.switches["nvdimm"] == "on":
+            self.place(space, address, self.topology.io("nvdimm-acpi-io", 4), self)
 
     def make_rom_block(self, name: str, size: int, max_size: int | None = None) -> RAMBlock:
         """Memory of the board's own, named `name` in the migration stream; raises `VMError` if the host has none."""

@@ -228,7 +228,9 @@ class PseriesMachine(Machine):
 
     def check_dimm(self, dimm: MemoryModule) -> None:
         """Memory comes and goes in logical memory blocks."""
-        if not dimm.persistent and dimm.length % BLOCK_SIZE:
+        if dimm.persistent:
+            raise VMError("nvdimm is not modelled on pseries (QEMU has it)")
+        if dimm.length % BLOCK_SIZE:
             raise VMError(f"Hotplugged memory size must be a multiple of {BLOCK_SIZE // MIB} MB")
 
     def check_removal(self, dimm: MemoryModule) -> None:

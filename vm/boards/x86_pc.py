@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..qom import Property, take_bool, take_enum, take_int
 from . import x86_layout as layout
-from .machine import Board, switch
+from .machine import NVDIMM, Board, switch
 from .machine_type import MachineType
 from .x86_cpus import AMD, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow
@@ -74,6 +74,7 @@ class PCMachine(X86Machine):
     takes_dimms = True
     plugs_dimms = True
     """Whether ACPI could tell the guest of a DIMM."""
+    has_nvdimm_registers = True
     smbios = "auto"
     """`smbios-entry-point-type`."""
     smbios_types: tuple[str, ...] = ("32", "64", "auto")
@@ -113,6 +114,8 @@ class PCMachine(X86Machine):
         super().__init__(machine_type, board)
         self.max_ram_below_4g = 0
         self.low_size = 0
+        self._shown_early: MemoryRegion | None = None
+        """What shows the ROMs until the chipset's registers do."""
         if board.target.name == MINIMAL_TARGET:
             self.switches |= dict.fromkeys(MINIMAL_LACKS, "off")
 
@@ -135,23 +138,21 @@ class PCMachine(X86Machine):
         with self.topology.transaction():
             self.add_cpus()
             container = self.rom_container()
-            shown = self._show_roms()
+            self._shown_early = self._show_roms()
             self.add_firmware(container)
         with self.topology.transaction():
             option_rom = self.rom("pc.rom", 128 * KIB, self.make_rom_block("pc.rom", 128 * KIB))
             self.place(container, 0xC0000, option_rom, priority=1)
         with self.topology.transaction():
-            if shown is not None:
-                self.system.remove_subregion(shown)
             self.add_devices()
             if self.legacy_cpu_hotplug and self.is_on("acpi") and apic_ids_used(self.smp) > LEGACY_APIC_IDS:
                 last = apic_ids_used(self.smp) - 1
                 raise VMError(f"max_cpus is too large. APIC ID of last CPU is {last}")
             self._add_memory_hotplug()
+            if self.has_nvdimm_registers:
+                self.add_nvdimm_registers(self.io, 0xA18)
             self.add_local_apics()
             self._add_firmware_files()
-            self.add_chipset_windows()
-            self.add_bus_masters()
             if self.switches["vmport"] == "auto":
                 self.switches["vmport"] = "on"
         if self.needs_interrupt_remapping and apic_ids_used(self.smp) > MAX_APIC_IDS:
@@ -159,6 +160,14 @@ class PCMachine(X86Machine):
         threads_of_socket = self.smp["threads"] * self.smp["cores"] * self.smp["modules"] * self.smp["dies"]
         if self.checks_smbios and self.smbios == "32" and threads_of_socket > SMBIOS_2_CPUS:
             raise VMError(TOO_MANY_CPUS)
+
+    def reset(self) -> None:
+        """Let the chipset's registers have their first values, when all devices are there."""
+        with self.topology.transaction():
+            if self._shown_early is not None:
+                self.system.remove_subregion(self._shown_early)
+            self.add_chipset_windows()
+            self.add_bus_masters()
 
     # RAM
 
@@ -183,7 +192,7 @@ class PCMachine(X86Machine):
         """DIMMs are told to the guest by ACPI."""
         if not (self.plugs_dimms and self.is_on("acpi")):
             raise VMError("memory hotplug is not enabled: missing acpi device or acpi disabled")
-        if dimm.persistent and self.switches.get("nvdimm") != "on":
+        if dimm.persistent and self.switches["nvdimm"] != "on":
             raise VMError("nvdimm is not enabled: missing 'nvdimm' in '-M'")
 
     def device_memory_size(self) -> int:
@@ -313,6 +322,7 @@ class PCMachine(X86Machine):
         "smbios-entry-point-type", "vmport", "smbus", "i8042", "max-fw-size",
     )  # fmt: skip
     properties: tuple[Property, ...] = (
+        NVDIMM,
         kept("max-fw-size", "size", _take_firmware_size, "Maximum combined firmware size", since="7.2"),
         kept("default-bus-bypass-iommu", "bool", lambda _machine, name, value: take_bool(name, value), since="7.2"),
         Property("device-memory-region-size", "int", lambda machine: machine.device_memory_size()),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEVICE_TYPES = {
     "pc-dimm": ("dimm", "PCDIMM"),
+    "nvdimm": ("dimm", "NVDIMM"),
 }
 """QOM type to the module and the class that implement it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..hostmem.backend import MemoryBackend
-from ..qom import Property, take_int, take_str
+from ..qom import Property, take_bool, take_int, take_str
 from .device import MemoryDevice
 from .values import DeviceProperty, take_signed
 
@@ -176,11 +176,109 @@ class PCDIMM(MemoryDevice):
     def _memdev_path(self) -> str:
         return self.memdev.path if self.memdev is not None else ""
 
-    properties = (
+    properties: tuple[Property, ...] = (
         DeviceProperty("node", "uint32", lambda dimm: dimm.node, _set_node, default=0),
         DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev),
         DeviceProperty("addr", "uint64", lambda dimm: dimm.addr, _set_addr, default=0),
-        Property("size", "uint64", lambda dimm: dimm.length),
         DeviceProperty("slot", "int32", lambda dimm: dimm.slot, _set_slot, default=-1),
         Property("legacy-memdev", "str", _memdev_path, until="10.0"),
+    )
+    instance_properties: tuple[Property, ...] = (Property("size", "uint64", lambda dimm: dimm.length),)
+
+
+HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+LEAST_LABEL = 128 << 10
+"""Bytes that labels need."""
+
+
+class NVDIMM(PCDIMM):
+    """A DIMM that keeps its contents. Labels at its end are not memory of the guest."""
+
+    type_name = "nvdimm"
+    kind = "nvdimm"
+    persistent = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.label_size = 0
+        self.unarmed = False
+        self.uuid = "00000000-0000-0000-0000-000000000000"
+        self._memory: MemoryRegion | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of memory that the guest sees: without the labels, and whole pages or what it is aligned to."""
+        backend = self.memdev
+        if backend is None:
+            return 0
+        alignment = backend.address_alignment
+        return max(backend.size - self.label_size, 0) // alignment * alignment
+
+    @property
+    def region(self) -> MemoryRegion:
+        """What is seen of the backend's."""
+        assert self._memory is not None, "it is there while the device is"
+        return self._memory
+
+    def _checked_length(self) -> int:
+        backend = self.backend
+        if backend.size <= self.label_size or not self.length:
+            raise VMError(
+                f"the size of memdev {backend.name} ({backend.size:#x}) is too small to contain nvdimm label "
+                f"({self.label_size:#x}) and aligned PMEM ({backend.address_alignment:#x})"
+            )
+        if not self.unarmed and backend.memory is not None and backend.memory.readonly:
+            raise VMError(f"'unarmed' property must be 'on' since memdev {backend.name} is read-only")
+        return self.length
+
+    def _make_region(self, machine: Machine) -> None:
+        region = super().region
+        self._memory = self.own_region(machine.topology.alias("nvdimm-memory", region, 0, self.length))
+        self._memory.nonvolatile = True
+
+    def check_removal(self, machine: Machine) -> None:
+        """No guest lets go of one."""
+        super().check_removal(machine)
+        raise VMError("nvdimm device hot unplug is not supported yet.")
+
+    # Properties
+
+    def _set_label_size(self, value: object) -> None:
+        size = take_int("label-size", value, "uint64", 64)
+        if size < LEAST_LABEL:
+            raise VMError(f"Property 'nvdimm.label-size' ({size:#x}) is required at least {LEAST_LABEL:#x}")
+        self.label_size = size
+
+    def _is_unarmed(self) -> bool:
+        return self.unarmed
+
+    def _set_unarmed(self, value: object) -> None:
+        self.unarmed = take_bool("unarmed", value)
+
+    def _set_uuid(self, value: object) -> None:
+        text = take_str("uuid", value)
+        if text == "auto":
+            from uuid import uuid4
+
+            text = str(uuid4())
+        parts = text.split("-")
+        digits = "".join(parts)
+        if [len(part) for part in parts] != [8, 4, 4, 4, 12] or not HEXADECIMAL.issuperset(digits):
+            raise VMError("Property 'nvdimm.uuid' has invalid value")
+        self.uuid = text.lower()
+
+    properties = (
+        DeviceProperty("unarmed", "bool", _is_unarmed, _set_unarmed, "on/off", default=False, since="10.0"),
+        DeviceProperty("unarmed", "bool", _is_unarmed, _set_unarmed, default=False, until="7.2"),
+    )
+    instance_properties = (
+        DeviceProperty(
+            "label-size",
+            "int",
+            lambda dimm: dimm.label_size,
+            _set_label_size,
+            is_size=True,
+            frozen_text="cannot change property value",
+        ),
+        DeviceProperty("uuid", "QemuUUID", lambda dimm: dimm.uuid, _set_uuid),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..qom import Property, parse_switch
-from ..sizes import parse_integer
+from ..sizes import parse_integer, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +19,15 @@ NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64}
 class DeviceProperty(Property):
     """A property that is set before the device exists, and not afterwards; `default` is told of it."""
 
-    __slots__ = ("default", "frozen_text")
+    __slots__ = ("default", "frozen_text", "is_size")
 
-    def __init__(self, *args: Any, default: object = None, frozen_text: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, default: object = None, is_size: bool = False, frozen_text: str | None = None, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self.default = default
+        self.is_size = is_size
+        """Whether a text may have a suffix."""
         self.frozen_text = frozen_text
         """What an attempt to set it later is told; None for the words that most have."""
 
@@ -41,6 +45,11 @@ def from_text(declared: Property, text: str, release: Release) -> object:
         return parse_switch(declared.name, text)
     if declared.type_name not in NUMBERS:
         return text
+    if isinstance(declared, DeviceProperty) and declared.is_size:
+        try:
+            return parse_size(text)
+        except ValueError:
+            raise VMError(f"Parameter '{declared.name}' expects size") from None
     try:
         return parse_integer(text, release.settings("numbers").get("binary", True))
     except ValueError:

@@ -24,7 +24,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "deprecated versions": {"until": "7.0"},
         # machines
-        "ISAMachine": {"most_ram": None, "fitting_cpus": None},
+        "ISAMachine": {"most_ram": None, "fitting_cpus": None, "has_nvdimm_registers": True},
         "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
         "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
         # targets and CPUs
