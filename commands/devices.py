@@ -43,6 +43,48 @@ def device_del(context: Context, arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
+def what_if_device_add(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """What `device_add` with these arguments would do."""
+    from ..vm.devices.device import MemoryDevice
+    from ..vm.devices.preview import preview
+
+    vm = context.vm
+    arguments = dict(arguments)
+    as_option = arguments.pop(AS_OPTION, False)
+    found = preview(vm.plugging, {name: arguments[name] for name in qdict_order(arguments)}, as_option=as_option)
+    room = vm.plugging.room
+    described: dict[str, Any] = {"fits": found.error is None}
+    if room is not None:
+        described |= {"free": room.room - room.used, "free-slots": room.slots - room.taken_slots}
+    if found.error is not None:
+        described["error"] = str(found.error)
+        if found.fix is not None:
+            described["fix"] = found.fix
+    elif isinstance(found.device, MemoryDevice):
+        described |= found.device.describe_place()
+        described |= _memslots_for(vm, found.device)
+        if described["memslots"] > described["free-memslots"]:
+            described["fits"] = False
+            described["error"] = "the accelerator has too few memslots left"
+    return described
+
+
+def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
+    """How many memslots it takes, how many are free, and what the kernel would keep for them."""
+    from ..vm.accel.cost import SlotCost
+
+    slots, cost, count = vm.accelerator.slots, SlotCost(), 0
+    used = len([memslot for memslot in slots if memslot.as_id == 0])
+    for start in range(0, device.length, slots.max_size):
+        count += 1
+        size = min(slots.max_size, device.length - start)
+        x86 = vm.target.arch in ("x86_64", "i386")
+        cost.add(device.address + start, size, log_dirty=False, x86=x86, shadow=vm.accelerator.shadow_paging)
+    if not vm.accelerator.follows:
+        return {"memslots": 0, "free-memslots": 0, "kernel-memory": 0}
+    return {"memslots": count, "free-memslots": slots.max_slots - used, "kernel-memory": cost.total}
+
+
 def set_guest_policy(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Decide for the guest."""
     context.vm.plugging.guest_policy = arguments["policy"]
@@ -120,6 +162,34 @@ def read_options(text: str) -> dict[str, str]:
             continue
         pairs[key] = "on" if value is None else value
     return pairs
+
+
+def _render_what_if(result: dict[str, Any], words: dict[str, Any]) -> str:
+    from ..vm.sizes import size_to_str
+
+    if "help" in words:
+        return f"{words['help']}\n"
+    lines = []
+    if result["fits"]:
+        place = f"at {result['addr']:#x}" if "addr" in result else "nowhere: nothing takes it"
+        slot = f", slot {result['slot']}" if result.get("slot", -1) >= 0 else ""
+        lines.append(f"it fits: {size_to_str(result['size'])} {place}{slot}, node {result['node']}")
+        kernel = size_to_str(result["kernel-memory"])
+        lines.append(f"memslots: {result['memslots']} of {result['free-memslots']} free; kernel memory: {kernel}")
+    else:
+        lines.append(f"it does not fit: {result['error']}")
+        if "fix" in result:
+            lines.append(f"smallest change: {result['fix']}")
+    if "free" in result:
+        lines.append(f"room now: {size_to_str(result['free'])}, {result['free-slots']} slots")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _what_if_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if words["command"] != "device_add":
+        raise HMPError("what_if: only of device_add can be told beforehand\n")
+    request, arguments = _device_add_request(vm, words)
+    return ("what-if-device-add" if request == "device_add" else request), arguments
 
 
 def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -206,6 +276,14 @@ HMP = (
         help="remove device",
         syntax="device",
         parameters=(Word("id", "device"),),
+    ),
+    HMPCommand(
+        "what_if",
+        _what_if_request,
+        _render_what_if,
+        help="tell whether and where a device would fit, what it would cost, and else what the smallest remedy is",
+        syntax="device_add driver[,prop=value][,...]",
+        parameters=(Word("command"), Word("device", "device", rest=True, optional=True)),
     ),
     HMPCommand(
         "guest_policy",

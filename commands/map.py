@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 LAST_ADDRESS = (1 << 64) - 1
 ROWS = 24
 """Rows over which all that is no hole is spread, before each range is given at least one."""
-GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊", "unknown": "┊"}
-HOLES = ("hole", "unknown")
+GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊", "unknown": "┊", "room": "┄"}
+HOLE_NAMES = {
+    "hole": "nothing",
+    "unknown": "no memory; registers are not modelled",
+    "room": "room for memory devices",
+}
+HOLES = tuple(HOLE_NAMES)
 BAR = 8
 
 
@@ -33,12 +38,22 @@ def query_map(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     end = 0
     for flat_range in vm.machine.memory_space.view.ranges:
         if flat_range.start > end:
-            ranges.append(_hole(end, flat_range.start - 1, hole))
+            ranges += _holes(vm, end, flat_range.start - 1, hole)
         ranges.append(_range(vm, flat_range))
         end = flat_range.end
     if end <= LAST_ADDRESS:
-        ranges.append(_hole(end, LAST_ADDRESS, hole))
+        ranges += _holes(vm, end, LAST_ADDRESS, hole)
     return ranges
+
+
+def _holes(vm: VirtualMachine, start: int, end: int, kind: str) -> list[dict[str, Any]]:
+    """Addresses with nothing at them, those apart where memory devices may go."""
+    region = vm.machine.device_memory
+    if region is None or end < region.address or region.address + region.size <= start:
+        return [_hole(start, end, kind)]
+    first, last = max(start, region.address), min(end, region.address + region.size - 1)
+    pieces = [(start, first - 1, kind), (first, last, "room"), (last + 1, end, kind)]
+    return [_hole(*piece) for piece in pieces if piece[0] <= piece[1]]
 
 
 def _hole(start: int, end: int, kind: str) -> dict[str, Any]:
@@ -121,7 +136,7 @@ def slots_text(slots: list[dict[str, Any]]) -> str:
 def name_text(shown: dict[str, Any]) -> str:
     """What a range shows, with the offset where it has one."""
     if shown["kind"] in HOLES:
-        return "nothing" if shown["kind"] == "hole" else "no memory; registers are not modelled"
+        return HOLE_NAMES[shown["kind"]]
     return f"{shown['name']} @{shown['offset']:#x}" if shown["offset"] else str(shown["name"])
 
 

@@ -63,7 +63,7 @@ def _range(shown: dict[str, Any], y: int, height: int) -> list[str]:
     if shown["kind"] in HOLES:
         middle = BAR_X + BAR_WIDTH // 2
         parts.append(f'<path class="hole" d="M{middle} {y}V{y + height}"/>')
-        what = "nothing" if shown["kind"] == "hole" else "what is not modelled"
+        what = "what is not modelled" if shown["kind"] == "unknown" else name_text(shown)
         return [*parts, _text(TEXT_X, y + 14, f"{size} of {what}", "dim")]
     kind = shown["kind"].replace("/", "")
     parts.append(f'<rect class="{kind}" x="{BAR_X}" y="{y}" width="{BAR_WIDTH}" height="{height}"/>')

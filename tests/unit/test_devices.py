@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramslot.vm.config import Config
+from ramslot.vm.devices.device import MemoryDevice
+from ramslot.vm.devices.preview import preview
 from ramslot.vm.devices.space import DeviceMemory
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
@@ -172,6 +174,76 @@ def test_the_guest_lets_go_or_does_not(vm: VirtualMachine, accepts: bool) -> Non
         assert events == [("ACPI_DEVICE_OST", {"info": {**told, "device": "dimm-m"}})]
         with pytest.raises(VMError, match="mapped"):
             run_now(vm.delete_object("m"))
+
+
+WHAT_IF: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({"memdev": "free"}, None),
+    ({"memdev": "free", "addr": 5}, "leave out addr=; it goes to 0x100400000 then"),
+    ({"memdev": "free", "slot": 99}, "leave out slot="),
+    ({"memdev": "free", "node": 3}, "leave out node="),
+    ({"memdev": "free", "slot": 99, "addr": 5}, "leave out addr=, slot=; it goes to 0x100400000 then"),
+    ({"memdev": "used"}, "make a memory backend of its own for it"),
+    ({"memdev": "odd"}, "make the backend 2M large, a multiple of 2M"),
+    ({"memdev": "absent"}, "name a memory backend that exists: memdev=ID"),
+    ({"memdev": "free", "driver": "x"}, ""),
+    ({"memdev": "huge"}, "start the machine with -m …,maxmem=20484M"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "fix"), WHAT_IF)
+def test_what_would_become_of_it(vm: VirtualMachine, arguments: dict[str, Any], fix: str | None) -> None:
+    for name, size in (("used", 4 * MIB), ("free", 4 * MIB), ("odd", 1000001), ("huge", 19 * GIB)):
+        add_backend(vm, name, size, reserve=False)
+    plug(vm, "used")
+    before = state(vm)
+    arguments = {"driver": "pc-dimm", **arguments}
+    found = preview(vm.plugging, arguments, as_option=False)
+    assert state(vm) == before
+    if fix is None:
+        device = vm.plugging.add(arguments, hot=True)
+        assert found.error is None
+        assert isinstance(found.device, MemoryDevice) and isinstance(device, MemoryDevice)
+        assert found.device.describe_place() == device.describe_place()
+        return
+    assert found.fix == (fix or None)
+    with pytest.raises(VMError) as caught:
+        vm.plugging.add(arguments, hot=True)
+    assert str(caught.value) == str(found.error)
+
+
+def test_the_machine_that_was_advised_takes_it() -> None:
+    config = Config()
+    config.machine_type, config.ram_size, config.max_ram_size, config.ram_slots = "pc", GIB, 20484 * MIB, 8
+    with VirtualMachine(config) as vm:
+        add_backend(vm, "used")
+        add_backend(vm, "huge", 19 * GIB, reserve=False)
+        plug(vm, "used")
+        plug(vm, "huge")
+
+
+def test_what_if_over_both_monitors(vm: VirtualMachine) -> None:
+    from ramslot.commands.devices import what_if_device_add
+
+    class Context:
+        pass
+
+    context = Context()
+    context.vm = vm  # type: ignore[attr-defined]  # all that the command looks at
+    add_backend(vm, "m", 256 * MIB)
+    answer = what_if_device_add(context, {"driver": "pc-dimm", "memdev": "m"})  # type: ignore[arg-type]  # see above
+    assert answer == {
+        "fits": True, "free": 15 * GIB, "free-slots": 8, "addr": 4 * GIB, "slot": 0, "node": 0, "size": 256 * MIB,
+        "memslots": 1, "free-memslots": answer["free-memslots"], "kernel-memory": 516 if vm.target.has_kvm else answer["kernel-memory"],
+    }  # fmt: skip
+
+
+def test_the_map_shows_the_room(vm: VirtualMachine) -> None:
+    from ramslot.commands.map import _holes
+
+    room = vm.machine.device_memory
+    assert room is not None
+    kinds = [(shown["kind"], shown["start"]) for shown in _holes(vm, 4 * GIB, (1 << 64) - 1, "hole")]
+    assert kinds == [("room", 4 * GIB), ("hole", 4 * GIB + room.size)]
 
 
 def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:

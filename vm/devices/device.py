@@ -103,6 +103,10 @@ class MemoryDevice(PluggableDevice):
         """What is mapped."""
         raise NotImplementedError
 
+    def describe_place(self) -> dict[str, Any]:
+        """Where it was decided to be."""
+        raise NotImplementedError
+
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it, without its id."""
         raise NotImplementedError

@@ -146,6 +146,10 @@ class PCDIMM(MemoryDevice):
             "status": 0 if accepted else FAILED,
         }
 
+    def describe_place(self) -> dict[str, Any]:
+        """Its address, slot, node and size."""
+        return {"addr": self.addr, "slot": self.slot, "node": self.node, "size": self.length}
+
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it."""
         return {

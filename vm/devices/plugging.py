@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..boards.machine import Machine
+    from ..hostmem.backend import MemoryBackend
     from ..qom import ObjectTree
 
 CPUS_STAY = "CPUs are not unplugged here"
@@ -25,10 +26,10 @@ HINT = "of QEMU's devices the memory ones are here: {}"
 class Plugging:
     """The devices that users plugged into a machine."""
 
-    __slots__ = ("_anonymous", "_emit", "_machine", "_room", "_tree", "devices", "guest_policy")
+    __slots__ = ("_anonymous", "_emit", "_room", "_tree", "devices", "guest_policy", "machine")
 
     def __init__(self, machine: Machine, tree: ObjectTree, emit: Callable[[str, dict[str, Any]], None]) -> None:
-        self._machine = machine
+        self.machine = machine
         self._tree = tree
         self._emit = emit
         """Tells of an event."""
@@ -42,7 +43,7 @@ class Plugging:
     @property
     def room(self) -> DeviceMemory | None:
         """Where memory devices go; None without `maxmem`."""
-        machine, region = self._machine, self._machine.device_memory
+        machine, region = self.machine, self.machine.device_memory
         if self._room is None and region is not None:
             room = machine.max_ram_size - machine.board_ram_size
             self._room = DeviceMemory(region, region.address, room, machine.ram_slots)
@@ -60,23 +61,11 @@ class Plugging:
         `hot` says that the machine is there already, and `as_option` that all values are texts, as in an option. Raises
         `VMError`, with nothing left behind.
         """
-        machine, release = self._machine, self._machine.board.release
-        options = dict(arguments)
-        type_name = self._type_name(options.pop("driver", None), as_option)
-        bus = options.pop("bus", None)
-        if bus is not None:
-            raise VMError(f"Bus '{bus}' not found")
-        if hot and not machine.takes_dimms:
-            raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
-        device_id = self._device_id(options.pop("id", None), as_option)
-        made = device_class(type_name)(release, self._tree, hotplugged=hot)
-        made.device_id = device_id
-        container, name = self._place(device_id)
+        made, options = self._begin(arguments, hot, as_option)
+        container, name = self._place(made.device_id)
         try:
-            for key, value in options.items():
-                self._set(made, key, value, as_option)
-            made.check(machine, self.room)
-            made.realize(machine, self.room)
+            self._prepare(made, options, as_option, self.room)
+            made.realize(self.machine, self.room)
         except BaseException:
             container.fail_child(name)
             raise
@@ -84,33 +73,86 @@ class Plugging:
         self.devices.append(made)
         return made
 
+    def draft(
+        self, arguments: dict[str, Any], *, as_option: bool = False, more_slots: int = 0, more_room: int = 0
+    ) -> PluggableDevice:
+        """The device that `add` would plug, decided upon and not plugged; raises `VMError` where `add` would.
+
+        The machine may be taken to have more slots and more room than it has. Nothing changes.
+        """
+        made, options = self._begin(arguments, True, as_option)
+        room = self.room
+        if room is not None and (more_slots or more_room):
+            room = room.enlarged(more_slots, more_room)
+        self._prepare(made, options, as_option, room)
+        return made
+
+    def knows(self, type_name: object) -> bool:
+        """Whether there are devices of that type."""
+        return type_name in device_types(self.machine.board.target)
+
+    def missing_room(self, arguments: dict[str, Any]) -> int:
+        """How many bytes too few there are for a device, alignment aside; 0 where it cannot be told."""
+        backend = self.backend_of(arguments)
+        if backend is None or self.room is None:
+            return 0
+        return max(self.room.used + backend.size - self.room.room, 0)
+
+    def backend_of(self, arguments: dict[str, Any]) -> MemoryBackend | None:
+        """The backend that a device is to have."""
+        from ..hostmem.backend import MemoryBackend
+
+        found = self._tree.find(str(arguments.get("memdev") or "/"))
+        return found[0] if len(found) == 1 and isinstance(found[0], MemoryBackend) else None
+
+    def _begin(self, arguments: dict[str, Any], hot: bool, as_option: bool) -> tuple[PluggableDevice, dict[str, Any]]:
+        """A device without properties yet, and what is to be set."""
+        options = dict(arguments)
+        type_name = self._type_name(options.pop("driver", None), as_option)
+        bus = options.pop("bus", None)
+        if bus is not None:
+            raise VMError(f"Bus '{bus}' not found")
+        if hot and not self.machine.takes_dimms:
+            raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
+        device_id = self._device_id(options.pop("id", None), as_option)
+        made = device_class(type_name)(self.machine.board.release, self._tree, hotplugged=hot)
+        made.device_id = device_id
+        return made, options
+
+    def _prepare(
+        self, made: PluggableDevice, options: dict[str, Any], as_option: bool, room: DeviceMemory | None
+    ) -> None:
+        for key, value in options.items():
+            self._set(made, key, value, as_option)
+        made.check(self.machine, room)
+
     def _type_name(self, driver: object, as_option: bool) -> str:
-        if not as_option and self._machine.board.release.settings("devices").get("values are texts", False):
+        if not as_option and self.machine.board.release.settings("devices").get("values are texts", False):
             driver = as_text(driver)
         if not isinstance(driver, str):
             raise VMError("Parameter 'driver' is missing")
-        known = device_types(self._machine.board.target)
+        known = device_types(self.machine.board.target)
         if driver not in known:
             raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
         return driver
 
     def _device_id(self, device_id: object, as_option: bool) -> str | None:
-        settings = self._machine.board.release.settings("devices")
+        settings = self.machine.board.release.settings("devices")
         if not isinstance(device_id, str):
             return None
         if not is_identifier(device_id) and (not as_option or settings.get("values are texts", False)):
             text = settings.get("bad id", "Invalid qdev ID '{}'")
             if text:
                 raise VMError(text.format(device_id))
-        if device_id in self._machine.children["peripheral"].children:
+        if device_id in self.machine.children["peripheral"].children:
             raise VMError(
-                self._machine.board.release.text("duplicate device", "Duplicate device ID '{}'").format(device_id)
+                self.machine.board.release.text("duplicate device", "Duplicate device ID '{}'").format(device_id)
             )
         return device_id
 
     def _place(self, device_id: str | None) -> tuple[QOMObject, str]:
         """The container of a device, and its name there."""
-        machine = self._machine
+        machine = self.machine
         if device_id is not None:
             return machine.children["peripheral"], device_id
         number = self._anonymous
@@ -118,7 +160,7 @@ class Plugging:
         return machine.children["peripheral-anon"], f"device[{number}]"
 
     def _set(self, made: PluggableDevice, name: str, value: Any, as_option: bool) -> None:
-        release = self._machine.board.release
+        release = self.machine.board.release
         declared = made.find_property(name)
         if declared.setter is None:
             made.set(name, value)  # which tells so
@@ -133,7 +175,7 @@ class Plugging:
 
     def find(self, name: str) -> PluggableDevice:
         """The device of that id or path; raises `VMError` if there is none, or it cannot be unplugged."""
-        peripheral = self._machine.children["peripheral"]
+        peripheral = self.machine.children["peripheral"]
         parts = [part for part in name.split("/") if part]
         found: QOMObject | None = peripheral
         if name.startswith("/"):
@@ -146,18 +188,18 @@ class Plugging:
             raise VMError(f"Device '{name}' not found", "DeviceNotFound")
         if isinstance(found, PluggableDevice):
             return found
-        if found in self._machine.cpus:
-            raise VMError("Boot CPU is unpluggable" if found is self._machine.cpus[0] else CPUS_STAY)
+        if found in self.machine.cpus:
+            raise VMError("Boot CPU is unpluggable" if found is self.machine.cpus[0] else CPUS_STAY)
         if found.is_device:
             raise VMError(f"Device '{found.type_name}' does not support hotplugging")
-        raise VMError(self._machine.board.release.text("no device", "{} is not a device").format(name))
+        raise VMError(self.machine.board.release.text("no device", "{} is not a device").format(name))
 
     def request_removal(self, device: PluggableDevice) -> None:
         """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked.
 
         A guest that lets go of a DIMM, or does not, says so by ACPI.
         """
-        machine = self._machine
+        machine = self.machine
         device.check_removal(machine)
         device.removal_requested = True
         if self.guest_policy == "none":

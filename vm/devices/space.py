@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .device import MemoryDevice
 
 UNNAMED = "(unnamed)"
+SPARE = 1 << 30
+"""Bytes that a slot makes the region larger by, beyond what can be filled; of no account where it does not."""
 
 
 class DeviceMemory:
@@ -27,11 +29,23 @@ class DeviceMemory:
     devices may have together, so that they can be aligned. `slots` is how many of them may have a slot.
     """
 
-    __slots__ = ("_by_slot", "_full_to", "_lowest_slot", "_placed", "address", "region", "room", "slots", "used")
+    __slots__ = (
+        "_by_slot",
+        "_full_to",
+        "_lowest_slot",
+        "_placed",
+        "address",
+        "region",
+        "room",
+        "size",
+        "slots",
+        "used",
+    )
 
     def __init__(self, region: MemoryRegion, address: int, room: int, slots: int) -> None:
         self.region = region
         self.address = address
+        self.size = region.size
         self.room = room
         self.slots = slots
         self.used = 0
@@ -45,9 +59,23 @@ class DeviceMemory:
         """All below are taken."""
 
     @property
+    def taken_slots(self) -> int:
+        """How many slots have a device."""
+        return len(self._by_slot)
+
+    @property
     def end(self) -> int:
         """The first address behind."""
-        return self.address + self.region.size
+        return self.address + self.size
+
+    def enlarged(self, slots: int, room: int) -> DeviceMemory:
+        """The same with more slots and more bytes, to be looked at only."""
+        copy = DeviceMemory(self.region, self.address, self.room + room, self.slots + slots)
+        copy.size = self.size + room + slots * SPARE
+        copy.used = self.used
+        copy._placed = self._placed
+        copy._by_slot = self._by_slot
+        return copy
 
     def choose_slot(self, wanted: int) -> int:
         """The slot of that number, or the lowest free one for -1; raises `VMError` if it cannot be had."""
@@ -72,7 +100,7 @@ class DeviceMemory:
             raise VMError(
                 f"not enough space, currently {self.used:#x} in use of total space for memory devices {self.room:#x}"
             )
-        if self.region.size % alignment and self.address % alignment:
+        if self.size % alignment and self.address % alignment:
             raise VMError(f"the alignment ({alignment:#x}) is not supported")
         mistakes = [
             (length % alignment, f"backend memory size must be multiple of {alignment:#x}"),
@@ -89,7 +117,7 @@ class DeviceMemory:
         if not (self.address <= wanted and wanted + length <= self.end):
             raise VMError(
                 f"can't add memory device [{wanted:#x}:{length:#x}], "
-                f"usable range for memory devices [{self.address:#x}:{self.region.size:#x}]"
+                f"usable range for memory devices [{self.address:#x}:{self.size:#x}]"
             )
         for start, taken, device in self._placed:
             if start < wanted + length and wanted < start + taken:
