@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 VIEWS = ("info mtree", "info mtree -f", "info ramblock", "info memory-devices")
@@ -50,7 +51,7 @@ def measure(command: list[str], count: int) -> dict[str, float]:
         monitor.ask("device_add", driver="pc-dimm", id=f"d{number}", memdev=f"m{number}")
         if number + 1 in (count // 2, count):
             times.append(time.perf_counter())
-    first, second = (1000 * (end - start) for start, end in zip(times, times[1:], strict=False))
+    first, second = (1000 * (end - start) for start, end in pairwise(times))
     found = {"plug": first + second, "second half of first": second / first}
     for view in VIEWS:
         monitor.ask("human-monitor-command", **{"command-line": view})
