@@ -28,6 +28,8 @@ RECORD = "simple_boards"
 QUESTIONS = ("info ramblock", "info memdev", "info mtree -f", "info memory_size_summary")
 PROBES = ("1B", "17M", "32M", "64M", "128M", "256M", "300M", "512M", "1G", "2047M", "2G", "2049M", "3073M", "5G")
 WIDE = {
+    "amd-versal-virt": ("3G", "40G", "1100G"),
+    "amd-versal2-virt": ("3G", "40G", "1100G"),
     "clipper": ("9T",),
     "highbank": ("200G",),
     "loongson3-virt": ("200G",),
@@ -70,6 +72,8 @@ NEEDS = {
 }
 """What real QEMU wants before it starts a board."""
 NEEDS_LATER = {
+    ("11.1", "ast2700a1-evb"): "-bios empty",
+    ("11.1", "ast2700a2-evb"): "-bios empty",
     ("10.0", "microchip-icicle-kit"): "-bios none -kernel empty",
     ("11.1", "microchip-icicle-kit"): "-bios none -kernel empty",
     ("10.0", "next-cube"): "-bios empty",

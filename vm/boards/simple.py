@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from .simple_parts import Part, SizeRule
     from .targets import Target
 
+_ARM = ("simple_arm", "simple_arm_soc", "simple_arm_amd", "simple_arm_bmc", "simple_arm_nuvoton")
+
 MODULES = {
-    "aarch64": ("simple_arm", "simple_arm_soc", "simple_arm_bmc"),
+    "aarch64": _ARM,
     "alpha": ("simple_misc",),
-    "arm": ("simple_arm", "simple_arm_soc", "simple_arm_bmc"),
+    "arm": _ARM,
     "cris": ("simple_misc",),
     "hppa": ("simple_misc",),
     "loongarch64": ("simple_misc",),

@@ -1,9 +1,9 @@
-"""Simple boards, rows: Arm boards with a baseboard management controller (Aspeed, Nuvoton). Data only."""
+"""Simple boards, rows: Arm boards with a baseboard management controller of Aspeed's. Data only."""
 
 from __future__ import annotations
 
 from .simple import Row
-from .simple_parts import GIB, KIB, MIB, BehindRam, Between, Block, MachineRam, Part, Rom, SizeRule, Within
+from .simple_parts import GIB, KIB, MIB, BehindRam, Between, Block, MachineRam, Part, SizeRule, Within
 
 
 def aspeed(ram_address: int, most: int, sram_address: int, sram_size: int) -> tuple[Part, ...]:
@@ -23,24 +23,22 @@ def sdram(*sizes: int) -> tuple[SizeRule, ...]:
 AST2400 = aspeed(0x40000000, 512 * MIB, 0x1E720000, 32 * KIB)
 AST2500 = aspeed(0x80000000, GIB, 0x1E720000, 36 * KIB)
 AST2600 = aspeed(0x80000000, 2 * GIB, 0x10000000, 89 * KIB)
+AST2700 = (
+    *aspeed(0x400000000, 8 * GIB, 0x10000000, 128 * KIB),
+    Between(
+        "11.1",
+        None,
+        Block("aspeed.vbootrom", 128 * KIB, 0),
+        Block("aspeed.ioexp-sram.0", 256 * KIB, 0x30BC0000),
+        Block("aspeed.ioexp-sram.1", 256 * KIB, 0x50BC0000),
+    ),
+)
+AST1030 = (Block("aspeed.sram.0", 768 * KIB, 0), Between("10.0", None, Block("sec.sram", 256 * KIB, 0x79000000)))
+AST1040 = (Block("aspeed.sram.0", 128 * KIB, 0x74B80000), Block("aspeed.hyperram.0", 16 * MIB, 0))
 AST2400_SIZES = sdram(64, 128, 256, 512)
 AST2500_SIZES = sdram(128, 256, 512, 1024)
 AST2600_SIZES = sdram(256, 512, 1024, 2048)
-
-NPCM7XX = (
-    MachineRam(0),
-    Block("ram2", 128 * KIB, 0xFFFD0000),
-    Block("ram3", 4 * KIB, 0xC0008000),
-    Rom("irom", 64 * KIB, 0xFFFF0000),
-)
-NPCM7XX_SIZES = (
-    SizeRule("npcm7xx_realize: NPCM7xx cannot address more than 2048 MiB of DRAM", maximum=2 * GIB),
-    SizeRule(
-        "npcm7xx_gcr_realize: unsupported DRAM size {text}",
-        among=tuple(size * MIB for size in (128, 256, 512, 1024, 2048)),
-        details="DRAM size must be a power of two between 128 MiB and 2 GiB, inclusive.",
-    ),
-)
+AST2700_SIZES = sdram(256, 512, 1024, 2048, 4096, 8192)
 
 ROWS = (
     Row(
@@ -225,58 +223,69 @@ ROWS = (
         until="7.2",
         since="7.2",
     ),
-    # Its RAM is nowhere: it has only SRAM, but takes -m.
+    # The RAM of those without SDRAM is nowhere, but they take -m.
     Row(
         "ast1030-evb",
         "Aspeed AST1030 MiniBMC (Cortex-M4)",
         "ram",
         0,
-        (Block("aspeed.sram.0", 768 * KIB, 0), Between("10.0", None, Block("sec.sram", 256 * KIB, 0x79000000))),
+        AST1030,
         since="7.2",
         cpu="cortex-m4",
     ),
     Row(
-        "kudo-bmc",
-        "Kudo BMC (Cortex-A9)",
+        "ast1040-evb",
+        "Aspeed AST1040 BIC EVB (Cortex-M4F)",
         "ram",
-        GIB,
-        NPCM7XX,
-        NPCM7XX_SIZES,
-        cpu="cortex-a9",
-        max_cpus=2,
-        since="7.2",
+        0,
+        AST1040,
+        since="11.1",
+        cpu="cortex-m4",
     ),
     Row(
-        "mori-bmc",
-        "Mori BMC (Cortex-A9)",
+        "ast1060-evb",
+        "Aspeed AST1060 Platform Root of Trust (Cortex-M4)",
         "ram",
-        GIB,
-        NPCM7XX,
-        NPCM7XX_SIZES,
-        cpu="cortex-a9",
-        max_cpus=2,
-        since="7.2",
+        128 * MIB,
+        AST1030,
+        since="11.1",
+        cpu="cortex-m4",
     ),
-    Row(
-        "npcm750-evb",
-        "Nuvoton NPCM750 Evaluation Board (Cortex-A9)",
-        "ram",
-        512 * MIB,
-        NPCM7XX,
-        NPCM7XX_SIZES,
-        cpu="cortex-a9",
-        max_cpus=2,
+    *(
+        Row(name, description, "ram", size, AST2500, AST2500_SIZES, since="10.0", cpu="arm1176")
+        for name, description, size in (
+            ("supermicro-x11spi-bmc", "Supermicro X11 SPI BMC (ARM1176)", 512 * MIB),
+            ("tiogapass-bmc", "Facebook Tiogapass BMC (ARM1176)", GIB),
+            ("yosemitev2-bmc", "Facebook YosemiteV2 BMC (ARM1176)", 512 * MIB),
+        )
     ),
-    Row(
-        "quanta-gbs-bmc",
-        "Quanta GBS (Cortex-A9)",
-        "ram",
-        GIB,
-        NPCM7XX,
-        NPCM7XX_SIZES,
-        cpu="cortex-a9",
-        max_cpus=2,
-        since="7.2",
+    *(
+        Row(name, description, "ram", size, AST2600, AST2600_SIZES, max_cpus=2, since="11.1", cpu="cortex-a7")
+        for name, description, size in (
+            ("anacapa-bmc", "Facebook Anacapa BMC (Cortex-A7)", 2 * GIB),
+            ("catalina-bmc", "Facebook Catalina BMC (Cortex-A7)", 2 * GIB),
+            ("gb200nvl-bmc", "Nvidia GB200NVL BMC (Cortex-A7)", GIB),
+        )
     ),
-    Row("quanta-gsj", "Quanta GSJ (Cortex-A9)", "ram", 512 * MIB, NPCM7XX, NPCM7XX_SIZES, cpu="cortex-a9", max_cpus=2),
+    *(
+        Row(
+            f"ast2700{revision}-evb",
+            f"Aspeed AST2700 {revision.upper()} EVB (Cortex-A35)",
+            "ram",
+            size,
+            AST2700,
+            AST2700_SIZES,
+            max_cpus=4,
+            alias=alias,
+            targets=("aarch64",),
+            since=since,
+            until=until,
+            cpu="cortex-a35",
+        )
+        for revision, size, alias, since, until in (
+            ("a0", GIB, "ast2700-evb", "10.0", "10.0"),
+            ("a1", GIB, None, "10.0", None),
+            ("a2", 2 * GIB, "ast2700-evb", "11.1", None),
+        )
+    ),
 )

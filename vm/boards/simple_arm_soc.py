@@ -1,4 +1,4 @@
-"""Simple boards, rows: Arm boards around a system-on-chip (i.MX, OMAP, Raspberry Pi, Xilinx, Allwinner). Data only."""
+"""Simple boards, rows: Arm boards around a system-on-chip (i.MX, OMAP, Raspberry Pi, Allwinner). Data only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from .simple_parts import (
     GIB,
     KIB,
     MIB,
-    RAM,
     Alias,
     Between,
     Block,
-    Flash,
     MachineRam,
     MirroredBanks,
     Registers,
@@ -27,6 +25,8 @@ ONLY_AARCH64 = ("aarch64",)
 
 UP_TO_512M = (SizeRule("RAM size more than 512 MiB is not supported", maximum=512 * MIB),)
 UP_TO_2G = (SizeRule("RAM size {size:x} above max supported (80000000)", maximum=2 * GIB),)
+UP_TO_4G = (SizeRule("RAM size {size:x} above max supported (100000000)", maximum=4 * GIB),)
+UP_TO_8G = (SizeRule("RAM size {size:x} above max supported (200000000)", maximum=8 * GIB),)
 UP_TO_3840M = (SizeRule("RAM size {size:x} above max supported (f0000000)", maximum=0xF0000000),)
 
 IMX25 = (
@@ -70,6 +70,8 @@ IMX7D = (
         Rom("imx7.caam", 32 * KIB, 0x100000),
     ),
 )
+IMX8MM = (MachineRam(0x40000000), Block("imx8mm.ocram", 256 * KIB, 0x900000))
+IMX8MP = (MachineRam(0x40000000), Block("imx8mp.ocram", 576 * KIB, 0x900000))
 
 # Texas Instruments OMAP
 
@@ -130,32 +132,20 @@ PERIPHERALS = (
     Registers("bcm2835-dma-chan15", 0xE05000, 0x100),
 )
 BCM2835 = (MachineRam(0), Within("bcm2835-peripherals", 0x20000000, 0x1000000, PERIPHERALS, 1))
+BCM2838 = (MachineRam(0),)
 BCM2836 = (MachineRam(0), Within("bcm2835-peripherals", 0x3F000000, 0x1000000, PERIPHERALS, 1))
-
-# Xilinx
-
-ZYNQ = (
-    MachineRam(0),
-    Block("zynq.ocm_ram", 256 * KIB, 0xFFFC0000),
-    Flash("zynq.pflash", 64 * MIB, 0xE2000000),
-)
-ZYNQMP = (
-    Alias("ddr-ram-low", 0, RAM, 0, 2 * GIB),
-    Alias("ddr-ram-high", 0x800000000, RAM, 2 * GIB),
-    *(Block(f"zynqmp.ocm_ram_bank_{bank}", 64 * KIB, 0xFFFC0000 + bank * 0x10000) for bank in range(4)),
-)
-VERSAL = (
-    Alias("noc-ddr-range0", 0, RAM, 0, 2 * GIB),
-    Alias("noc-ddr-range1", 0x800000000, RAM, 2 * GIB, 32 * GIB),
-    Alias("noc-ddr-range2", 0xC000000000, RAM, 34 * GIB, 990 * GIB),
-    *(Block(f"xram[{bank}]", MIB, 0xFE800000 + bank * MIB) for bank in range(4)),
-    Block("ocm", 256 * KIB, 0xFFFC0000),
-)
 
 # Allwinner
 
 ALLWINNER_A10 = (
     Block("sram A", 48 * KIB, 0),
+    MachineRam(0x40000000),
+)
+ALLWINNER_R40 = (
+    Block("sram A1", 16 * KIB, 0),
+    Block("sram A2", 16 * KIB, 0x4000),
+    Block("sram A3", 13 * KIB, 0x8000),
+    Block("sram A4", 3 * KIB, 0xB400),
     MachineRam(0x40000000),
 )
 ALLWINNER_H3 = (
@@ -202,6 +192,28 @@ ROWS = (
         IMX7D,
         UP_TO_2G,
         max_cpus=2,
+    ),
+    Row(
+        "imx8mm-evk",
+        "NXP i.MX 8MM EVK Board",
+        "imx8mm-evk.ram",
+        2 * GIB,
+        IMX8MM,
+        UP_TO_4G,
+        max_cpus=4,
+        targets=ONLY_AARCH64,
+        since="11.1",
+    ),
+    Row(
+        "imx8mp-evk",
+        "NXP i.MX 8M Plus EVK Board",
+        "imx8mp-evk.ram",
+        6 * GIB,
+        IMX8MP,
+        UP_TO_8G,
+        max_cpus=4,
+        targets=ONLY_AARCH64,
+        since="10.0",
     ),
     Row(
         "cheetah",
@@ -285,35 +297,15 @@ ROWS = (
         since="7.2",
     ),
     Row(
-        "xilinx-zynq-a9",
-        "Xilinx Zynq 7000 Platform Baseboard for Cortex-A9",
-        "zynq.ext_ram",
-        128 * MIB,
-        ZYNQ,
-        (SizeRule("RAM size more than 2 GiB is not supported", maximum=2 * GIB),),
-        cpu="cortex-a9",
-        max_cpus=2,
-    ),
-    Row(
-        "xlnx-zcu102",
-        "Xilinx ZynqMP ZCU102 board with 4xA53s and 2xR5Fs based on the value of smp",
-        "ddr-ram",
-        128 * MIB,
-        ZYNQMP,
-        (SizeRule("ERROR: RAM size 0x{size:x} above max supported of 0x880000000", maximum=34 * GIB),),
-        max_cpus=6,
-        targets=ONLY_AARCH64,
-    ),
-    Row(
-        "xlnx-versal-virt",
-        "Xilinx Versal Virtual development board",
-        "ddr",
-        128 * MIB,
-        VERSAL,
+        "raspi4b",
+        "Raspberry Pi 4B (revision 1.5)",
+        "ram",
+        2 * GIB,
+        BCM2838,
+        (FIXED,),
         max_cpus=4,
         targets=ONLY_AARCH64,
-        until="10.0",
-        since="7.2",
+        since="10.0",
     ),
     Row(
         "cubieboard",
@@ -333,5 +325,20 @@ ROWS = (
         (SizeRule("This machine can only be used with 1GiB of RAM", only_default=True),),
         cpu="cortex-a7",
         max_cpus=4,
+    ),
+    Row(
+        "bpim2u",
+        "Bananapi M2U (Cortex-A7)",
+        "bpim2u.ram",
+        GIB,
+        ALLWINNER_R40,
+        (
+            SizeRule(
+                "allwinner_r40_dramc_realize: ram-size {mib} MiB is not supported", among=(256 * MIB, 512 * MIB, GIB)
+            ),
+        ),
+        cpu="cortex-a7",
+        max_cpus=4,
+        since="10.0",
     ),
 )

@@ -15,6 +15,7 @@ _WITHOUT_CPU = (
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "10.0": {
+        "imx8mp-evk": {"ram_size": 128 << 20},
         "powernv10": {"alias": "powernv"},
         "shakti_c": {"deprecated": None},
         "spike": {"cpu": "rv32", "cpu_64": "rv64", "default_of": ("riscv32", "riscv64")},
