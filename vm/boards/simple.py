@@ -28,8 +28,8 @@ MODULES = {
     "alpha": ("simple_misc",),
     "arm": _ARM,
     "cris": ("simple_misc",),
-    "hppa": ("simple_misc",),
-    "loongarch64": ("simple_misc",),
+    "hppa": ("simple_hppa",),
+    "loongarch64": ("simple_loongarch",),
     "m68k": ("simple_m68k",),
     "mips": ("simple_mips",),
     "mips64": ("simple_mips",),
@@ -62,6 +62,7 @@ CPU_SUFFIXES = {
 
 class Row:
     """A simple board. `ram_size` is the default in bytes, `cpu` the default model, with `cpu_64` on 64-bit targets.
+    A type that is not named after its model and target is told in full, with `-cpu` at the end.
 
     `parts` are in the order in which they are made and placed: that decides RAMBlock offsets, and which of equals is
     seen. `targets` are the targets that have the board, where not all do whose rows are in its module, and `default_of`
@@ -76,6 +77,7 @@ class Row:
         "default_of",
         "deprecated",
         "description",
+        "hotpluggable_cpus",
         "machine",
         "max_cpus",
         "name",
@@ -107,6 +109,7 @@ class Row:
         targets: tuple[str, ...] = (),
         machine: type[SimpleMachine] | None = None,
         settings: dict[str, object] | None = None,
+        hotpluggable_cpus: bool = False,
         deprecated: str | None = None,
         version: str | None = None,
         since: str | None = None,
@@ -132,12 +135,15 @@ class Row:
         self.targets = targets
         self.machine = machine
         self.settings = settings
+        self.hotpluggable_cpus = hotpluggable_cpus
 
     def cpu_type(self, target: Target) -> str | None:
         """The default CPU type on `target`, None if the board decides on it otherwise."""
         model = self.cpu_64 if "64" in target.name else self.cpu
         if model is None:
             return None
+        if model.endswith("-cpu"):
+            return model
         return f"{model}-{CPU_SUFFIXES.get(target.name, target.name)}-cpu".removeprefix("-")
 
     def in_release(self, release: Release) -> Row:
@@ -164,6 +170,7 @@ class Row:
             alias=self.alias,
             default_cpu_type=self.cpu_type(target),
             max_cpus=self.max_cpus,
+            hotpluggable_cpus=self.hotpluggable_cpus,
             is_default=target.name in self.default_of,
             deprecated=self.deprecated,
             settings=release_settings(self.machine or SimpleMachine, release) | {"row": self, **(self.settings or {})},

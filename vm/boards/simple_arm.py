@@ -14,6 +14,7 @@ from .simple_parts import (
     Between,
     Block,
     Flash,
+    ForEachCPU,
     MachineRam,
     Registers,
     Rom,
@@ -101,6 +102,26 @@ AN547 = (
     Block("sram", 2 * MIB),
     Rom("QSPI", 8 * MIB),
     Block("sram 2", 4 * MIB, 0x21000000),
+)
+AN536 = (
+    Block("ATCM", 32 * KIB, 0),
+    Rom("QSPI", 8 * MIB, 0x8000000),
+    Block("BRAM", 512 * KIB, 0x10000000),
+    MachineRam(0x20000000),
+    *(
+        Block(f"{memory}TCM{cpu}", 32 * KIB, 0xEE000000 + cpu * 0x400000 + place * 0x100000)
+        for cpu in (0, 1)
+        for place, memory in enumerate("ABC")
+    ),
+    ForEachCPU(lambda cpu: Block(f"cpu-{cpu}-memory", 4 * KIB)),
+    *(Registers("cmsdk", 0xE0100000 + number * 0x1000, 0x1000) for number in range(10)),
+    Registers("mps2-scc", 0xE0200000, 0x1000),
+    Registers("mps2-fpgaio", 0xE0202000, 0x1000),
+    *(Registers("uart", 0xE0205000 + number * 0x1000, 0x1000) for number in range(4)),
+    Registers("pl031", 0xE020A000, 0x1000),
+    Registers("lan9118-mmio", 0xE0300000, 0x100),
+    Registers("gicv3_dist", 0xF0000000, 0x10000),
+    ForEachCPU(lambda cpu: Registers(f"gicv3_redist{cpu}", 0xF0100000 + cpu * 0x20000, 0x20000)),
 )
 
 # Servers
@@ -298,6 +319,16 @@ ROWS = (
         (FIXED,),
         cpu="cortex-m55",
         since="7.2",
+    ),
+    Row(
+        "mps3-an536",
+        "ARM MPS3 with AN536 FPGA image for Cortex-R52",
+        "DDR",
+        3 * GIB,
+        AN536,
+        cpu="cortex-r52",
+        max_cpus=2,
+        since="10.0",
     ),
     Row(
         "highbank",

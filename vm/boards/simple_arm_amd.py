@@ -27,7 +27,8 @@ def versal_ram(*ranges: tuple[int, int]) -> tuple[Part, ...]:
     )
 
 
-HIGH_DDR = ((0x800000000, 16 * GIB), (0xC00000000, 256 * GIB), (0x10000000000, 734 * GIB))
+# As observed: the second range hides the end of the first.
+HIGH_DDR = ((0x800000000, 32 * GIB), (0xC00000000, 256 * GIB), (0x10000000000, 734 * GIB))
 VERSAL = (
     Between("11.1", None, *versal_ram((0, 2 * GIB), *HIGH_DDR)),
     Between(None, "10.0", *versal_ram((0, 2 * GIB), (0x800000000, 32 * GIB), (0xC000000000, 990 * GIB))),

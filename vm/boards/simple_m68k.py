@@ -30,16 +30,22 @@ NEXT_CUBE = (
     Block("", 64, 0x20C0000, region="next.bmapmem"),
     Alias("next.bmapmem2", 0x820C0000, "next.bmapmem"),
     Rom("next.rom", 128 * KIB, 0x1000000),
+    Between("10.0", None, Alias("next.rom2", 0, "next.rom")),
 )
 Q800 = (
     MachineRam(0),
     Rom("dp8393x-q800.prom", 4 * KIB, 0x50008000),
     Block("nubus-bus.0/09/macfb-vram", 4 * MIB, 0xF9000000, region="macfb-vram"),
     Rom("m68k_mac.rom", MIB, 0x40800000),
-    # The first 256 KiB of i/o show again in each slice.
-    *(
-        Alias(f"mac_m68k.io[{copy}]", 0x50000000 + copy * 0x40000, SYSTEM, 0x50000000, 0x40000)
-        for copy in range(1, 256)
+    Between("10.0", None, Alias("m68k_mac.rom-alias", 0x40000000, "m68k_mac.rom")),
+    Between(
+        None,
+        "7.2",
+        # The first 256 KiB of i/o show again in each slice.
+        *(
+            Alias(f"mac_m68k.io[{copy}]", 0x50000000 + copy * 0x40000, SYSTEM, 0x50000000, 0x40000)
+            for copy in range(1, 256)
+        ),
     ),
 )
 M68K_VIRT = (MachineRam(0),)
@@ -54,7 +60,6 @@ ROWS = (
         64 * MIB,
         NEXT_CUBE,
         cpu="m68040",
-        until="7.2",
     ),
     Row(
         "q800",
@@ -65,7 +70,6 @@ ROWS = (
         (SizeRule("Too much memory for this machine: {mib} MiB, maximum 1024 MiB", maximum=GIB),),
         cpu="m68040",
         since="7.2",
-        until="7.2",
     ),
     *(
         Row(

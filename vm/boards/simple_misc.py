@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .simple import Row
-from .simple_parts import GIB, KIB, MIB, RAM, Alias, Block, MachineRam, Registers, Rom, SizeRule
+from .simple_parts import KIB, MIB, Block, MachineRam, Registers, Rom, SizeRule
 
 CLIPPER = (
     MachineRam(0),
@@ -17,17 +17,6 @@ CLIPPER = (
 AXIS_DEV88 = (
     MachineRam(0x40000000),
     Block("axisdev88.chipram", 128 * KIB, 0x38000000),
-)
-HPPA = (
-    MachineRam(0, -1),
-    Block("firmware", 8 * MIB, 0xF0000000),
-)
-LOONGARCH_VIRT = (
-    Alias("loongarch.lowram", 0, RAM, 0, 256 * MIB),
-    Alias("loongarch.highmem", 0x90000000, RAM, 256 * MIB),
-    Block("/rom@etc/acpi/tables", 16 * KIB, max_size=2 * MIB),
-    Block("/rom@etc/table-loader", 16 * KIB, max_size=64 * KIB),
-    Block("/rom@etc/acpi/rsdp", 16 * KIB),
 )
 RX62N7 = (
     MachineRam(0x1000000),
@@ -64,33 +53,6 @@ ROWS = (
         cpu="crisv32",
         default_of=("cris",),
         targets=("cris",),
-    ),
-    Row(
-        "hppa",
-        "HPPA B160L machine",
-        "ram",
-        512 * MIB,
-        HPPA,
-        (SizeRule("RAM size is currently restricted to 3GB", maximum=3 * GIB),),
-        cpu="",
-        max_cpus=16,
-        default_of=("hppa",),
-        targets=("hppa",),
-        until="7.2",
-    ),
-    Row(
-        "virt",
-        "Loongson-3A5000 LS7A1000 machine",
-        "loongarch.ram",
-        GIB,
-        LOONGARCH_VIRT,
-        (SizeRule("ram_size must be greater than 1G.", minimum=GIB),),
-        cpu="la464",
-        max_cpus=4,
-        default_of=("loongarch64",),
-        targets=("loongarch64",),
-        since="7.2",
-        until="7.2",
     ),
     Row(
         "gdbsim-r5f562n7",

@@ -10,6 +10,8 @@ from ..sizes import size_to_str
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..memory.region import MemoryRegion
     from .simple import SimpleMachine
 
@@ -57,6 +59,39 @@ class Between(Part):
         if machine.board.release.covers(self.since, self.until):
             for part in self.parts:
                 part.put(machine, container)
+
+
+class ForSizes(Part):
+    """Parts that are there with RAM of more than `above` bytes and no more than `most`."""
+
+    __slots__ = ("above", "most", "parts")
+
+    def __init__(self, above: int, most: int | None, *parts: Part) -> None:
+        super().__init__("", None)
+        self.above = above
+        self.most = most
+        self.parts = parts
+
+    def put(self, machine: SimpleMachine, container: MemoryRegion) -> None:
+        """Put them, if the RAM has such a size."""
+        if self.above < machine.ram_size and (self.most is None or machine.ram_size <= self.most):
+            for part in self.parts:
+                part.put(machine, container)
+
+
+class ForEachCPU(Part):
+    """What each CPU has: `part` makes it from the CPU's number."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: Callable[[int], Part]) -> None:
+        super().__init__("", None)
+        self.part = part
+
+    def put(self, machine: SimpleMachine, container: MemoryRegion) -> None:
+        """Put one for each."""
+        for cpu in range(machine.board.cpus):
+            self.part(cpu).put(machine, container)
 
 
 class MachineRam(Part):

@@ -10,6 +10,7 @@ from .simple_parts import (
     Between,
     Block,
     Flash,
+    ForSizes,
     MachineRam,
     Registers,
     Rom,
@@ -19,11 +20,20 @@ from .simple_parts import (
 )
 
 
-def powernv(processor: str, revision: str, homer: int, occ: int, alias: str | None = None, since: str = "7.2") -> Row:
+def powernv(
+    processor: str,
+    revision: str,
+    homer: int,
+    occ: int,
+    alias: str | None = None,
+    since: str = "7.2",
+    system: str | None = None,
+) -> Row:
     """A non-virtualized POWER machine; `homer` and `occ` are where the memory of its service processor is."""
+    description = f"IBM PowerNV (Non-Virtualized) {'Power' if processor == '11' else 'POWER'}{processor}"
     return Row(
-        f"powernv{processor}",
-        f"IBM PowerNV (Non-Virtualized) {'Power' if processor == '11' else 'POWER'}{processor}",
+        f"powernv{processor}{f'-{system.lower()}' if system else ''}",
+        f"{description} {system}" if system else description,
         "pnv.ram",
         GIB,
         (
@@ -90,13 +100,32 @@ E500 = (
     Registers("mpc8xxx_gpio", 0xFE00FF000, 0x1000),
     Registers("e500 spin pv device", 0xFEF000000, 0x400),
 )
+PEGASOS1 = (
+    MachineRam(0),
+    Rom("rom", 512 * KIB, 0xFFF80000),
+)
 PEGASOS2 = (
     MachineRam(0),
-    Rom("pegasos2.rom", 512 * KIB, 0xFFF00000),
+    Between(None, "10.0", Rom("pegasos2.rom", 512 * KIB, 0xFFF00000)),
+    Between("11.1", None, Rom("rom", 512 * KIB, 0xFFF00000)),
 )
+AMIGAONE = (
+    MachineRam(0),
+    ForSizes(0, GIB, Block("init-cache", 32 * KIB, 0x40000000)),
+    Flash("nvram", 4 * KIB, 0xFD0E0000),
+    Rom("rom", 512 * KIB, 0xFFF00000),
+)
+PPE42 = (MachineRam(0xFFF80000),)
 
 MULTIPLE_OF_64M = SizeRule("RAM size must be multiple of 67108864", multiple=64 * MIB)
 UP_TO_2G = SizeRule("RAM size more than 2 GiB is not supported", maximum=2 * GIB)
+
+
+def power_of_two(least: int) -> SizeRule:
+    """What a memory module can have, from `least` MiB on; real QEMU ends on an assertion."""
+    sizes = tuple(MIB << step for step in range(12) if 1 << step >= least)
+    return SizeRule(f"Invalid RAM size {{text}}, should be a power of two from {least} MiB to 2 GiB", among=sizes)
+
 
 ROWS = (
     Row(
@@ -178,23 +207,46 @@ ROWS = (
     Row(
         "pegasos2",
         "Genesi/bPlan Pegasos II",
-        "pegasos2.ram",
+        "ram",
         512 * MIB,
         PEGASOS2,
-        (
-            UP_TO_2G,
-            # Real QEMU ends on an assertion.
-            SizeRule(
-                "Invalid RAM size {text}, should be a power of two from 32 MiB to 2 GiB",
-                among=tuple(32 * MIB << step for step in range(7)),
-            ),
-        ),
+        (UP_TO_2G, power_of_two(32)),
         cpu="7457_v1.2",
         since="7.2",
-        until="10.0",
+    ),
+    Row(
+        "pegasos1",
+        "Genesi/bPlan Pegasos I",
+        "ram",
+        512 * MIB,
+        PEGASOS1,
+        (UP_TO_2G, power_of_two(32)),
+        cpu="750cxe_v3.1b",
+        since="11.1",
+    ),
+    Row(
+        "amigaone",
+        "Eyetech AmigaOne/Mai Logic Teron",
+        "ram",
+        512 * MIB,
+        AMIGAONE,
+        (UP_TO_2G, power_of_two(4)),
+        cpu="7457_v1.2",
+        since="10.0",
+    ),
+    Row(
+        "ppe42_machine",
+        "PPE42 Test Machine",
+        "ram",
+        512 * KIB,
+        PPE42,
+        (SizeRule("RAM size more than 512 KiB is not supported", maximum=512 * KIB),),
+        cpu="PPE42XM",
+        since="11.1",
     ),
     powernv("8", "v2.0", 0x7FFD800000, 0x7FFFD80000),
     powernv("9", "v2.2", 0x203FFD800000, 0x203FFFD80000),
+    powernv("10", "v2.0", 0x300FFD800000, 0x300FFFD80000, since="10.0", system="Rainier"),
     powernv("10", "v2.0", 0x300FFD800000, 0x300FFFD80000),
     powernv("11", "v2.0", 0x300FFD800000, 0x300FFFD80000, "powernv", "11.1"),
 )

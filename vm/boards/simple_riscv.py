@@ -66,6 +66,26 @@ ICICLE_KIT = (
     Alias("microchip.icicle.kit.ram_high", 0x1000000000, RAM, GIB),
     Alias("microchip.icicle.kit.ram_high.alias", 0x1400000000, "microchip.icicle.kit.ram_high"),
 )
+BOSTON_AIA = (
+    Rom("boston.flash", 128 * MIB, 0x18000000),
+    MachineRam(0x80000000),
+    Alias("boston_low.ddr", 0, RAM, 0, 256 * MIB),
+    Registers("mips-cps", 0x1FB80000, 0xE000),
+)
+K230 = (
+    Block("sram", 2 * MIB, 0x80200000),
+    Rom("bootrom", 64 * KIB, 0x91200000),
+    MachineRam(0),
+)
+KUNMINGHU = (
+    MachineRam(0x80000000),
+    Rom("xiangshan.kunminghu.rom", 60 * KIB, 0x1000),
+)
+ATLANTIS = (
+    MachineRam(0x100000000),
+    Alias("tt_atlantis.ram_low", 0, RAM, 0, 2 * GIB),
+    Rom("tt-atlantis.bootrom", 8 * KIB, 0x80000000),
+)
 
 ROWS = (
     Row(
@@ -78,7 +98,6 @@ ROWS = (
         cpu="lowrisc-ibex",
         targets=ONLY_32,
         since="7.2",
-        until="10.0",
     ),
     Row(
         "sifive_e",
@@ -160,6 +179,49 @@ ROWS = (
         max_cpus=5,
         targets=ONLY_64,
         since="7.2",
-        until="10.0",
+    ),
+    Row(
+        "boston-aia",
+        "MIPS Boston-aia",
+        "boston.ddr",
+        2 * GIB,
+        BOSTON_AIA,
+        (SizeRule("Memory size must be 1GB, 2GB, 3GB, or 4GB", among=tuple(count * GIB for count in range(1, 5))),),
+        cpu="mips-p8700",
+        max_cpus=64,
+        targets=ONLY_64,
+        since="11.1",
+    ),
+    Row(
+        "k230",
+        "RISC-V Board compatible with Kendryte K230 SDK",
+        "riscv.K230.ram",
+        2 * GIB,
+        K230,
+        (SizeRule("Invalid RAM size, should be {default}", minimum=2 * GIB),),
+        targets=ONLY_64,
+        since="11.1",
+    ),
+    Row(
+        "xiangshan-kunminghu",
+        "RISC-V Board compatible with the Xiangshan Kunminghu FPGA prototype platform",
+        "xiangshan.kunminghu.ram",
+        128 * MIB,
+        KUNMINGHU,
+        cpu="xiangshan-kunminghu",
+        max_cpus=16,
+        targets=ONLY_64,
+        since="11.1",
+    ),
+    Row(
+        "tt-atlantis",
+        "Tenstorrent Atlantis RISC-V SoC (Experimental)",
+        "tt_atlantis.ram",
+        4 * GIB,
+        ATLANTIS,
+        cpu="tt-ascalon",
+        max_cpus=8,
+        targets=ONLY_64,
+        since="11.1",
     ),
 )

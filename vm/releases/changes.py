@@ -26,6 +26,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         # machines
         "ISAMachine": {"most_ram": None, "fitting_cpus": None, "has_nvdimm_registers": True},
         "VirtMachine": {"lists_default_cpu": True, "has_cxl": False},
+        "LoongArchVirtMachine": {"fixed_tables_size": 5309},
         "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
         # targets and CPUs
         "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},

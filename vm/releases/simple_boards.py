@@ -15,8 +15,12 @@ _WITHOUT_CPU = (
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "10.0": {
+        "B160L": {"ram_id": "ram", "cpu": ""},
+        "C3700": {"ram_id": "ram", "cpu": "hppa64-cpu"},
         "imx8mp-evk": {"ram_size": 128 << 20},
+        "pegasos2": {"ram_id": "pegasos2.ram"},
         "powernv10": {"alias": "powernv"},
+        "powernv10-rainier": {"alias": "powernv"},
         "shakti_c": {"deprecated": None},
         "spike": {"cpu": "rv32", "cpu_64": "rv64", "default_of": ("riscv32", "riscv64")},
     },
