@@ -197,7 +197,7 @@ class SimpleMachine(Machine):
     def _tell_of_firmware(self, path: str) -> None:
         from .simple_firmware import check_firmware
 
-        if check_firmware(self.machine_type.name, self.board.target.name, path):
+        if check_firmware(self.machine_type.name, self.board.target.name, path, self.board.release):
             self.board.warn(f"firmware '{path}' is not loaded, the ROMs of this board are empty")
 
     def build(self) -> None:

@@ -32,7 +32,7 @@ HIGH_DDR = ((0x800000000, 32 * GIB), (0xC00000000, 256 * GIB), (0x10000000000, 7
 VERSAL = (
     Between("11.1", None, *versal_ram((0, 2 * GIB), *HIGH_DDR)),
     Between(None, "10.0", *versal_ram((0, 2 * GIB), (0x800000000, 32 * GIB), (0xC000000000, 990 * GIB))),
-    *(Block(f"xram[{bank}]", MIB, 0xFE800000 + bank * MIB) for bank in range(4)),
+    Between("7.2", None, *(Block(f"xram[{bank}]", MIB, 0xFE800000 + bank * MIB) for bank in range(4))),
     Block("ocm", 256 * KIB, 0xFFFC0000),
 )
 VERSAL2 = (*versal_ram((0, 2046 * MIB), *HIGH_DDR), Block("ocm", 2 * MIB, 0xBBE00000))
@@ -67,7 +67,6 @@ ROWS = (
         max_cpus=4,
         targets=ONLY_AARCH64,
         until="10.0",
-        since="7.2",
     ),
     Row(
         "amd-versal-virt",

@@ -6,12 +6,15 @@ from .simple import Row
 from .simple_parts import GIB, KIB, MIB, BehindRam, Between, Block, MachineRam, Part, SizeRule, Within
 
 
-def aspeed(ram_address: int, most: int, sram_address: int, sram_size: int) -> tuple[Part, ...]:
+def aspeed(
+    ram_address: int, most: int, sram_address: int, sram_size: int, old_sram_size: int | None = None
+) -> tuple[Part, ...]:
     """A system-on-chip of Aspeed's: its SDRAM controller has a window for the most that it can have."""
     ram = (MachineRam(0), BehindRam("ram-empty", most, -1000))
     return (
         Within("ram-container", ram_address, most, ram),
-        Block("aspeed.sram.0", sram_size, sram_address),
+        Between("7.2", None, Block("aspeed.sram.0", sram_size, sram_address)),
+        Between(None, "5.2", Block("aspeed.sram", old_sram_size or sram_size, sram_address)),
     )
 
 
@@ -22,7 +25,7 @@ def sdram(*sizes: int) -> tuple[SizeRule, ...]:
 
 AST2400 = aspeed(0x40000000, 512 * MIB, 0x1E720000, 32 * KIB)
 AST2500 = aspeed(0x80000000, GIB, 0x1E720000, 36 * KIB)
-AST2600 = aspeed(0x80000000, 2 * GIB, 0x10000000, 89 * KIB)
+AST2600 = aspeed(0x80000000, 2 * GIB, 0x10000000, 89 * KIB, 64 * KIB)
 AST2700 = (
     *aspeed(0x400000000, 8 * GIB, 0x10000000, 128 * KIB),
     Between(
@@ -49,7 +52,6 @@ ROWS = (
         AST2400,
         AST2400_SIZES,
         cpu="arm926",
-        since="7.2",
     ),
     Row(
         "quanta-q71l-bmc",
@@ -69,7 +71,6 @@ ROWS = (
         AST2400,
         AST2400_SIZES,
         cpu="arm926",
-        since="7.2",
     ),
     Row(
         "ast2500-evb",
@@ -79,7 +80,6 @@ ROWS = (
         AST2500,
         AST2500_SIZES,
         cpu="arm1176",
-        since="7.2",
     ),
     Row(
         "fp5280g2-bmc",
@@ -110,7 +110,6 @@ ROWS = (
         AST2500,
         AST2500_SIZES,
         cpu="arm1176",
-        since="7.2",
     ),
     Row(
         "sonorapass-bmc",
@@ -121,8 +120,8 @@ ROWS = (
         AST2500_SIZES,
         until="10.0",
         cpu="arm1176",
-        since="7.2",
     ),
+    Row("swift-bmc", "OpenPOWER Swift BMC (ARM1176)", "ram", 512 * MIB, AST2500, AST2500_SIZES, until="5.2"),
     Row(
         "witherspoon-bmc",
         "OpenPOWER Witherspoon BMC (ARM1176)",
@@ -131,7 +130,6 @@ ROWS = (
         AST2500,
         AST2500_SIZES,
         cpu="arm1176",
-        since="7.2",
     ),
     Row(
         "ast2600-evb",
@@ -142,7 +140,6 @@ ROWS = (
         AST2600_SIZES,
         max_cpus=2,
         cpu="cortex-a7",
-        since="7.2",
     ),
     Row(
         "bletchley-bmc",
@@ -221,7 +218,6 @@ ROWS = (
         AST2600_SIZES,
         max_cpus=2,
         until="7.2",
-        since="7.2",
     ),
     # The RAM of those without SDRAM is nowhere, but they take -m.
     Row(

@@ -24,6 +24,7 @@ ONLY_AARCH64 = ("aarch64",)
 # NXP i.MX
 
 UP_TO_512M = (SizeRule("RAM size more than 512 MiB is not supported", maximum=512 * MIB),)
+UP_TO_512M_OLD = (SizeRule("Invalid RAM size, should be {default}", maximum=512 * MIB),)
 UP_TO_2G = (SizeRule("RAM size {size:x} above max supported (80000000)", maximum=2 * GIB),)
 UP_TO_4G = (SizeRule("RAM size {size:x} above max supported (100000000)", maximum=4 * GIB),)
 UP_TO_8G = (SizeRule("RAM size {size:x} above max supported (200000000)", maximum=8 * GIB),)
@@ -165,6 +166,15 @@ ROWS = (
         IMX25,
         UP_TO_512M,
         since="7.2",
+    ),
+    Row(
+        "imx25-pdk",
+        "ARM i.MX25 PDK board (ARM926)",
+        "imx25.ram",
+        128 * MIB,
+        IMX25,
+        UP_TO_512M_OLD,
+        until="5.2",
     ),
     Row("kzm", "ARM KZM Emulation Baseboard (ARM1136)", "kzm.ram", 128 * MIB, IMX31, UP_TO_512M),
     Row(

@@ -9,6 +9,7 @@ from .simple_parts import (
     MIB,
     RAM,
     Alias,
+    Between,
     Block,
     Flash,
     MachineRam,
@@ -38,9 +39,14 @@ JAZZ = (
     MachineRam(0),
     Rom("mips_jazz.bios", 504 * KIB, 0x1FC00000),
     Alias("mips_jazz.bios", 0xFFF00000, "mips_jazz.bios"),
-    Rom("dp8393x-jazz.prom", 4 * KIB, 0x8000B000),
+    Between("7.2", None, Rom("dp8393x-jazz.prom", 4 * KIB, 0x8000B000)),
 )
-MAGNUM = (*JAZZ, Block("g364fb.vram", 8 * MIB, 0x40000000), Rom("g364fb.rom", 512 * KIB, 0x60000000))
+MAGNUM = (
+    *JAZZ,
+    Between("7.2", None, Block("g364fb.vram", 8 * MIB, 0x40000000)),
+    Between(None, "5.2", Block("vram", 8 * MIB, 0x40000000)),
+    Rom("g364fb.rom", 512 * KIB, 0x60000000),
+)
 PICA61 = (*JAZZ, Block("vga.vram", 8 * MIB, 0xE0000000))
 JAZZ_SIZES = (SizeRule("RAM size more than 256Mb is not supported", maximum=256 * MIB),)
 BOSTON = (
@@ -91,7 +97,6 @@ ROWS = (
         JAZZ_SIZES,
         cpu="R4000",
         targets=ONLY_64,
-        since="7.2",
     ),
     Row(
         "pica61",
@@ -102,7 +107,6 @@ ROWS = (
         JAZZ_SIZES,
         cpu="R4000",
         targets=ONLY_64,
-        since="7.2",
     ),
     Row(
         "boston",

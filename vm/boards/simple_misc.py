@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .simple import Row
-from .simple_parts import KIB, MIB, Block, MachineRam, Registers, Rom, SizeRule
+from .simple_parts import KIB, MIB, Block, MachineRam, RamNotice, Registers, Rom, SizeRule
 
 CLIPPER = (
     MachineRam(0),
@@ -30,7 +30,9 @@ RX62N8 = (
     Rom("flash-data", 32 * KIB, 0x100000),
     Rom("flash-code", 512 * KIB, 0xFFF80000),
 )
-RX62N_SIZES = (SizeRule("Invalid RAM size, should be more than {default}", minimum=16 * MIB),)
+RX62N_TEXT = "Invalid RAM size, should be more than {default}"
+RX62N_SIZES = SizeRule(RX62N_TEXT, minimum=16 * MIB)
+RX62N_NOTICE = RamNotice(RX62N_TEXT, minimum=16 * MIB)
 
 ROWS = (
     Row(
@@ -54,26 +56,20 @@ ROWS = (
         default_of=("cris",),
         targets=("cris",),
     ),
-    Row(
-        "gdbsim-r5f562n7",
-        "gdb simulator (R5F562N7 MCU and external RAM)",
-        "ext-sdram",
-        16 * MIB,
-        RX62N7,
-        RX62N_SIZES,
-        cpu="rx62n",
-        targets=("rx",),
-        since="7.2",
-    ),
-    Row(
-        "gdbsim-r5f562n8",
-        "gdb simulator (R5F562N8 MCU and external RAM)",
-        "ext-sdram",
-        16 * MIB,
-        RX62N8,
-        RX62N_SIZES,
-        cpu="rx62n",
-        targets=("rx",),
-        since="7.2",
+    *(
+        Row(
+            f"gdbsim-r5f562{model}",
+            f"gdb simulator (R5F562{model.upper()} MCU and external RAM)",
+            "ext-sdram",
+            16 * MIB,
+            parts,
+            (rule,),
+            cpu="rx62n",
+            targets=("rx",),
+            since=since,
+            until=until,
+        )
+        for model, parts in (("n7", RX62N7), ("n8", RX62N8))
+        for rule, since, until in ((RX62N_SIZES, "7.2", None), (RX62N_NOTICE, None, "5.2"))
     ),
 )

@@ -334,6 +334,22 @@ class RamLimit(SizeRule):
             machine.ram_size = self.maximum
 
 
+class RamNotice(SizeRule):
+    """RAM of another size is no error: the machine only says so."""
+
+    __slots__ = ()
+
+    def accepts(self, size: int, default: int) -> bool:
+        """Any size."""
+        return True
+
+    def check(self, machine: SimpleMachine) -> None:
+        """Say it, if there is something to say."""
+        default = machine.machine_type.default_ram_size
+        if not super().accepts(machine.ram_size, default):
+            machine.board.warnings.append(self.message.format(default=size_to_str(default)))
+
+
 FIXED = SizeRule("Invalid RAM size, should be {default}", only_default=True)
 """What most boards with soldered RAM say."""
 

@@ -12,12 +12,15 @@ from .simple_parts import (
     Flash,
     ForSizes,
     MachineRam,
+    RamNotice,
     Registers,
     Rom,
     SdramBanks,
     SdramLayout,
     SizeRule,
 )
+
+SMALL_RAM = RamNotice("warning: skiboot may not work with < 1GB of RAM", minimum=GIB)
 
 
 def powernv(
@@ -28,6 +31,7 @@ def powernv(
     alias: str | None = None,
     since: str = "7.2",
     system: str | None = None,
+    until: str | None = None,
 ) -> Row:
     """A non-virtualized POWER machine; `homer` and `occ` are where the memory of its service processor is."""
     description = f"IBM PowerNV (Non-Virtualized) {'Power' if processor == '11' else 'POWER'}{processor}"
@@ -35,19 +39,20 @@ def powernv(
         f"powernv{processor}{f'-{system.lower()}' if system else ''}",
         f"{description} {system}" if system else description,
         "pnv.ram",
-        GIB,
+        1792 * MIB if until else GIB,
         (
             MachineRam(0),
             Between(None, "7.2", Registers("homer-main-memory", homer, 4 * MIB)),
             Between("10.0", None, Block("homer-chip0-memory", 4 * MIB, homer)),
             Registers("occ-common-area", occ, 0x25800),
         ),
-        (SizeRule("Invalid RAM size, should be bigger than {default}", minimum=GIB),),
+        (SMALL_RAM if until else SizeRule("Invalid RAM size, should be bigger than {default}", minimum=GIB),),
         cpu=f"power{processor}_{revision}",
         max_cpus=2048,
         alias=alias,
         targets=("ppc64", "ppc64le"),
-        since=since,
+        since=None if until else since,
+        until=until,
     )
 
 
@@ -244,9 +249,16 @@ ROWS = (
         cpu="PPE42XM",
         since="11.1",
     ),
-    powernv("8", "v2.0", 0x7FFD800000, 0x7FFFD80000),
-    powernv("9", "v2.2", 0x203FFD800000, 0x203FFFD80000),
+    # Both have the alias of QEMU 10.0; this one is meant by it.
     powernv("10", "v2.0", 0x300FFD800000, 0x300FFFD80000, since="10.0", system="Rainier"),
-    powernv("10", "v2.0", 0x300FFD800000, 0x300FFFD80000),
+    *(
+        powernv(*row, until=until)
+        for row in (
+            ("8", "v2.0", 0x7FFD800000, 0x7FFFD80000),
+            ("9", "v2.2", 0x203FFD800000, 0x203FFFD80000),
+            ("10", "v2.0", 0x300FFD800000, 0x300FFFD80000),
+        )
+        for until in (None, "5.2")
+    ),
     powernv("11", "v2.0", 0x300FFD800000, 0x300FFFD80000, "powernv", "11.1"),
 )

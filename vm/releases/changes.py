@@ -104,6 +104,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "purposes. Change the object's 'id' to something else",
             "samples without sampling": "either sample-pages or dirty-ring can be specified.",
             "no device": "{} is not a hotpluggable device",
+            'Unable to find the RISC-V BIOS "{}"': 'Unable to load the RISC-V firmware "{}"',
             "no GICv4": "gic-version=4 requires virtualization enabled",
             "hyperthreading": "This family of AMD CPU doesn't support hyperthreading({})\n"
             "Please configure -smp options properly or try enabling topoext feature.",
