@@ -24,9 +24,9 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-def start(target: str, machine: str, ram_size: int | None = None) -> VirtualMachine:
+def start(target: str, machine: str, ram_size: int | None = None, qemu: str = "7.2") -> VirtualMachine:
     config = Config()
-    config.qemu = "7.2"
+    config.qemu = qemu
     config.target, config.machine_type, config.ram_size = target, machine, ram_size
     return VirtualMachine(config)
 
@@ -292,3 +292,51 @@ def test_closing_gives_all_memory_back() -> None:
     vm = start("sparc", "SS-5")
     vm.close()
     assert not vm.machine.blocks
+
+
+def test_parts_for_some_sizes_of_ram_only() -> None:
+    for size, there in ((GIB, True), (2 * GIB, False)):
+        vm = start("ppc", "amigaone", size, "11.1")
+        assert any(name == "init-cache" for _start, _end, name, _offset in memory(vm)) == there
+        vm.close()
+
+
+def test_each_cpu_has_memory() -> None:
+    config = Config()
+    config.qemu, config.target, config.machine_type, config.smp = "11.1", "arm", "mps3-an536", {"cpus": 2}
+    vm = VirtualMachine(config)
+    assert [block.region_name for block in vm.machine.blocks][-2:] == ["cpu-0-memory", "cpu-1-memory"]
+    vm.close()
+
+
+def test_a_notice_of_little_ram_is_no_error() -> None:
+    vm = start("ppc64", "powernv9", 64 * MIB, "5.2")
+    assert "warning: skiboot may not work with < 1GB of RAM" in vm.machine.board.warnings
+    vm.close()
+
+
+@pytest.mark.parametrize(
+    ("smp", "pages"), [({"cpus": 1}, 2), ({"cpus": 19}, 3), ({"cpus": 17, "sockets": 17}, 3), ({"cpus": 256}, 11)]
+)
+def test_loongarch_tables_grow_with_cpus(smp: dict[str, int], pages: int) -> None:
+    config = Config()
+    config.qemu, config.target, config.machine_type, config.smp = "11.1", "loongarch64", "virt", smp
+    vm = VirtualMachine(config)
+    sizes = {block.region_name: block.used_length for block in vm.machine.blocks}
+    assert sizes["/rom@etc/acpi/tables"] == pages * 4096
+    vm.close()
+
+
+def test_what_loongarch_says_of_memory_that_may_come() -> None:
+    config = Config()
+    config.qemu, config.target, config.machine_type = "11.1", "loongarch64", "virt"
+    config.ram_size, config.max_ram_size, config.ram_slots = GIB, 2 * GIB, 257
+    with pytest.raises(VMError, match="unsupported amount of memory slots: 257"):
+        VirtualMachine(config)
+
+
+def test_boards_without_firmware() -> None:
+    config = Config()
+    config.qemu, config.target, config.machine_type, config.firmware = "11.1", "arm", "bpim2u", __file__
+    with pytest.raises(VMError, match="BIOS not supported for this machine"):
+        VirtualMachine(config)

@@ -97,7 +97,8 @@ PERIPHERALS = (
     Registers("bcm2835-ic", 0xB200, 0x200),
     Registers("bcm2835-sp804", 0xB400, 0x40, -1000),
     Registers("bcm2835-mbox", 0xB800, 0x400),
-    Registers("bcm2835-powermgt", 0x100000, 0x200),
+    Between("7.2", None, Registers("bcm2835-powermgt", 0x100000, 0x200)),
+    Between(None, "5.2", Registers("bcm2835-powermgt", 0x100000, 0x114)),
     Registers("bcm2835-cprman", 0x101000, 0x2000),
     Registers("bcm2835-rng", 0x104000, 0x10),
     Registers("bcm2835_gpio", 0x200000, 0x1000),
@@ -283,7 +284,6 @@ ROWS = (
         BCM2836,
         (FIXED,),
         max_cpus=4,
-        since="7.2",
     ),
     Row(
         "raspi3ap",
@@ -304,7 +304,6 @@ ROWS = (
         (FIXED,),
         max_cpus=4,
         targets=ONLY_AARCH64,
-        since="7.2",
     ),
     Row(
         "raspi4b",

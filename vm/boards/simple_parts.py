@@ -355,12 +355,15 @@ FIXED = SizeRule("Invalid RAM size, should be {default}", only_default=True)
 
 
 class SdramLayout(SizeRule):
-    """RAM that at most `count` banks make up, each of one of the `sizes` (in MiB), the largest first."""
+    """RAM that at most `count` banks make up, each of one of the `sizes` (in MiB), the largest first.
+
+    Of what there could be instead is told below `message`, or alone.
+    """
 
     __slots__ = ("count", "sizes")
 
-    def __init__(self, count: int, sizes: tuple[int, ...]) -> None:
-        super().__init__("Invalid SDRAM banks")
+    def __init__(self, count: int, sizes: tuple[int, ...], message: str = "Invalid SDRAM banks") -> None:
+        super().__init__(message)
         self.count = count
         self.sizes = sizes
 
@@ -380,11 +383,14 @@ class SdramLayout(SizeRule):
         if possible != machine.ram_size:
             banks = "bank" if self.count == 1 else "banks"
             sizes = ", ".join(map(str, self.sizes))
-            raise VMError(
+            lines = [
                 self.message,
-                details=f"at most {self.count} {banks} of {sizes} MiB each supported\n"
-                f"Possible valid RAM size: {possible // MIB} MiB",
-            )
+                f"at most {self.count} {banks} of {sizes} MiB each supported",
+                # As observed: without a message before them, a space ends the lines.
+                f"Possible valid RAM size: {possible // MIB} MiB{'' if self.message else ' '}",
+            ]
+            text, *details = filter(None, lines)
+            raise VMError(text, details="\n".join(details))
 
 
 class SpdNotice(SizeRule):

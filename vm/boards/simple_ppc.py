@@ -59,6 +59,8 @@ def powernv(
 BAMBOO_SDRAM = SdramLayout(4, (256, 128, 64, 32, 16, 8, 4))
 REF405EP_SDRAM = SdramLayout(2, (256, 128, 64, 32, 16, 8, 4))
 SAM460EX_SDRAM = SdramLayout(1, (2048, 1024, 512, 256, 128, 64, 32, 16, 8))
+OLD_BAMBOO_SDRAM = SdramLayout(4, (256, 128, 64, 32, 16, 8), "")
+OLD_SAM460EX_SDRAM = SdramLayout(1, (2048, 1024, 512, 256, 128, 64, 32), "")
 
 # The banks of ref405ep are off until firmware programs them: its RAM is nowhere.
 REF405EP = (
@@ -80,6 +82,22 @@ CORE99 = (
     MachineRam(0),
     Rom("ppc_core99.bios", MIB, 0xFFF00000),
     Registers("macio-nvram", 0xFFF04000, 0x4000),
+)
+# QEMU 5.2 had no limit for the RAM, which reached under these.
+UNINORTH = (
+    Registers("fwcfg.ctl", 0xF0000510, 2),
+    Registers("fwcfg.data", 0xF0000512, 1),
+    Registers("unin-pci-conf-idx", 0xF0800000, 0x1000),
+    Registers("unin-pci-conf-data", 0xF0C00000, 0x1000),
+    Registers("unin-pci-isa-mmio", 0xF2000000, 0x800000),
+    Registers("unin", 0xF8000000, 0x1000),
+)
+UNINORTH_32 = (
+    *UNINORTH,
+    Registers("unin-pci-conf-idx", 0xF2800000, 0x1000),
+    Registers("unin-pci-conf-data", 0xF2C00000, 0x1000),
+    Registers("unin-pci-conf-idx", 0xF4800000, 0x1000),
+    Registers("unin-pci-conf-data", 0xF4C00000, 0x1000),
 )
 VIRTEX = (
     MachineRam(0),
@@ -144,6 +162,16 @@ ROWS = (
         since="7.2",
     ),
     Row(
+        "bamboo",
+        "bamboo",
+        "ppc4xx.sdram",
+        128 * MIB,
+        (SdramBanks("ppc4xx.sdram", 0, OLD_BAMBOO_SDRAM),),
+        (OLD_BAMBOO_SDRAM,),
+        cpu="440epb",
+        until="5.2",
+    ),
+    Row(
         "ref405ep",
         "ref405ep",
         "ppc405.ram",
@@ -168,6 +196,16 @@ ROWS = (
         since="7.2",
     ),
     Row(
+        "sam460ex",
+        "aCube Sam460ex",
+        "ppc4xx.sdram",
+        512 * MIB,
+        SAM460EX,
+        (OLD_SAM460EX_SDRAM,),
+        cpu="460exb",
+        until="5.2",
+    ),
+    Row(
         "g3beige",
         "Heathrow based PowerMac",
         "ppc_heathrow.ram",
@@ -187,6 +225,20 @@ ROWS = (
         cpu="7400_v2.9",
         cpu_64="970fx_v3.1",
         since="7.2",
+    ),
+    *(
+        Row(
+            "mac99",
+            "Mac99 based PowerMAC",
+            "ppc_core99.ram",
+            128 * MIB,
+            (*CORE99, *bridges),
+            cpu="7400_v2.9",
+            cpu_64="970fx_v3.1",
+            targets=targets,
+            until="5.2",
+        )
+        for bridges, targets in ((UNINORTH_32, ("ppc",)), (UNINORTH, ("ppc64", "ppc64le")))
     ),
     Row("virtex-ml507", "Xilinx Virtex ML507 reference design", "ram", 128 * MIB, VIRTEX, cpu="440-xilinx"),
     Row(
