@@ -101,7 +101,7 @@ OLD_MACHINES = ("pc-i440fx-2.4", "pc-i440fx-2.1", "pc-q35-2.12")
 @pytest.mark.parametrize("release", BOTH)
 @pytest.mark.parametrize(("arch", "machine"), MACHINES)
 def test_machines_and_their_tables(arch: str, machine: str, release: str, tmp_path: Path) -> None:
-    questions = (dimm("a", id="d"), *TABLES, dimm("c", node=1), dimm("m"), unplug("d"), *TABLES)
+    questions = (dimm("a", id="d"), *TABLES, dimm("c", node=1), dimm("m", slot=9), dimm("m"), unplug("d"), *TABLES)
     compare("", arch, f"-M {machine}{BACKENDS}", questions, tmp_path, release=release)
 
 

@@ -49,7 +49,7 @@ class VirtMachine(Machine):
     lists_default_cpu = False
     numa_supported = True
     implicit_node_with_slots = True
-    takes_dimms = True
+    pluggable = ("pc-dimm", "nvdimm")
     implicit_node_with_max_ram = True
     topology_levels = ("clusters",)
     has_pcie_windows = True

@@ -161,8 +161,8 @@ class Machine(QOMObject):
     implicit_node_with_slots = False
     implicit_node_with_max_ram = False
     """Whether there is a NUMA node when none is named and more RAM can come, in slots or at all."""
-    takes_dimms = False
-    """Whether there is who could plug a DIMM; without, one that was there from the start is nowhere."""
+    pluggable: tuple[str, ...] = ()
+    """The types of devices that somebody could plug; one of another that was there from the start is nowhere."""
     tells_by_acpi = True
     """Whether a guest answers by ACPI when it is asked to let go of a DIMM."""
     releases_unseen = False

@@ -109,7 +109,7 @@ class PseriesMachine(Machine):
     starts_without_ram = True
     own_cpu_models = ("max",)
     numa_supported = True
-    takes_dimms = True
+    pluggable = ("pc-dimm", "nvdimm")
     tells_by_acpi = False
     releases_unseen = True
     max_cpus = 4096

@@ -35,6 +35,7 @@ class LoongArchVirtMachine(SimpleMachine):
     numa_mem_supported = True
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
+    pluggable = ("pc-dimm",)
     fixed_tables_size = 5321
     """Bytes of ACPI tables that there are whatever there is to describe."""
 

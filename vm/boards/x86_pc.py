@@ -71,7 +71,7 @@ class PCMachine(X86Machine):
     default_firmware = "bios-256k.bin"
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
-    takes_dimms = True
+    pluggable = ("pc-dimm", "nvdimm")
     plugs_dimms = True
     """Whether ACPI could tell the guest of a DIMM."""
     has_nvdimm_registers = True

@@ -6,6 +6,7 @@ from ..errors import VMError
 from ..hostmem.backend import MemoryBackend
 from ..qom import Property, take_bool, take_int, take_str
 from .device import MemoryDevice
+from .space import NO_SLOTS, check_slot
 from .values import DeviceProperty, take_signed
 
 TYPE_CHECKING = False
@@ -67,10 +68,11 @@ class PCDIMM(MemoryDevice):
 
     def check(self, machine: Machine, room: DeviceMemory | None) -> None:
         """Find its slot and address; raises `VMError`."""
-        if machine.takes_dimms:
+        if self.type_name in machine.pluggable:
             machine.check_dimm(self)
             if room is None:
-                raise VMError("no slots where allocated, please specify the 'slots' option")
+                check_slot(self.slot, machine.ram_slots)
+                raise VMError(NO_SLOTS)
             slot = room.choose_slot(self.slot)
             self.addr = room.choose_address(
                 self.addr, self._checked_length(), self.alignment(machine), machine.board.release
@@ -99,7 +101,7 @@ class PCDIMM(MemoryDevice):
 
     def realize(self, machine: Machine, room: DeviceMemory | None) -> None:
         """Take the backend and map it; raises `VMError`, nothing changed, if that fails."""
-        if not machine.takes_dimms:
+        if self.type_name not in machine.pluggable:
             self.backend.in_use = True
             self.realized = True
             return
@@ -131,7 +133,7 @@ class PCDIMM(MemoryDevice):
 
     def check_removal(self, machine: Machine) -> None:
         """Raise `VMError` where there is nobody who could unplug it."""
-        if not machine.takes_dimms:
+        if self.type_name not in machine.pluggable:
             raise VMError(f"Device '{self.type_name}' can not be hotplugged on this machine")
         machine.check_removal(self)
 

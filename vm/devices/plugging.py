@@ -112,7 +112,7 @@ class Plugging:
         bus = options.pop("bus", None)
         if bus is not None:
             raise VMError(f"Bus '{bus}' not found")
-        if hot and not self.machine.takes_dimms:
+        if hot and type_name not in self.machine.pluggable:
             raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
         device_id = self._device_id(options.pop("id", None), as_option)
         made = device_class(type_name)(self.machine.board.release, self._tree, hotplugged=hot)

@@ -22,6 +22,15 @@ SPARE = 1 << 30
 """Bytes that a slot makes the region larger by, beyond what can be filled; of no account where it does not."""
 
 
+NO_SLOTS = "no slots where allocated, please specify the 'slots' option"
+
+
+def check_slot(wanted: int, slots: int) -> None:
+    """Refuse a number that no slot has, -1 being any; raises `VMError`. Without slots the range wraps, as in QEMU."""
+    if wanted != -1 and not 0 <= wanted < slots:
+        raise VMError(f"invalid slot number {wanted}, valid range is [0-{(slots - 1) % (1 << 64)}]")
+
+
 class DeviceMemory:
     """The part of a machine's address space for memory devices, and those that are in it.
 
@@ -79,11 +88,10 @@ class DeviceMemory:
 
     def choose_slot(self, wanted: int) -> int:
         """The slot of that number, or the lowest free one for -1; raises `VMError` if it cannot be had."""
+        check_slot(wanted, self.slots)
         if not self.slots:
-            raise VMError("no slots where allocated, please specify the 'slots' option")
+            raise VMError(NO_SLOTS)
         if wanted != -1:
-            if not 0 <= wanted < self.slots:
-                raise VMError(f"invalid slot number {wanted}, valid range is [0-{self.slots - 1}]")
             if wanted in self._by_slot:
                 raise VMError(f"slot {wanted} is busy")
             return wanted
