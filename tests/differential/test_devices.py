@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .oracle import BOTH, RELEASES, compare
+from .oracle import BOTH, OUR_ENVIRONMENT, RELEASES, compare, our_command, qemu
 
 GIB = 1 << 30
 SMALL = "".join(f" -object memory-backend-ram,id=m{number},size=64M" for number in range(6))
@@ -183,3 +186,77 @@ def test_on_a_logical_partition(tmp_path: Path) -> None:
     questions = (dimm("s"), dimm("c", id="hot"), *TABLES, unplug("hot"), unplug("cold"), unplug("cold"), *TABLES)
     options = f"-M {PSERIES} -m 1G,slots=3,maxmem=4G{BACKENDS}{small}"
     compare("", "ppc64", f"{options} -device pc-dimm,memdev=a,id=cold", questions, tmp_path)
+
+
+class Asked:
+    """A QMP monitor, and the events that came meanwhile."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=OUR_ENVIRONMENT)
+        self.events: list[Any] = []
+        self.ask("qmp_capabilities")
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(ask(command, **arguments).encode() + b"\n")
+        self.process.stdin.flush()
+        while True:
+            message = json.loads(self.process.stdout.readline())
+            if "event" in message:
+                self.events.append((message["event"], message.get("data")))
+            elif "QMP" not in message:
+                return message
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+HOTPLUG = 0xA00
+EJECT = 8
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_a_guest_that_lets_go_or_not_leads_to(release: str, tmp_path: Path) -> None:
+    """In QEMU its part is played by writing to the registers that a guest's firmware code writes to."""
+    program = qemu("x86_64", release)
+    if program is None:
+        pytest.skip("this QEMU is not installed")
+    options = [*f"-M pc -m 1G,slots=2,maxmem=2G{SMALL} -nodefaults -display none -qmp stdio".split()]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "qtest"))
+        listener.listen(1)
+        options_of_theirs = ["-accel", "tcg", "-S", "-qtest", f"unix:{tmp_path / 'qtest'}", "-qtest-log", "/dev/null"]
+        theirs = Asked([program, *options, *options_of_theirs])
+        connection = listener.accept()[0]
+    registers = connection.makefile("rw")
+    ours = Asked(our_command("x86_64", options, release))
+
+    def write(*values: str) -> None:
+        for value in values:
+            registers.write(f"{value}\n")
+            registers.flush()
+            assert registers.readline().startswith("OK")
+
+    def answer(slot: int, status: int) -> None:
+        write(f"outl {HOTPLUG} {slot}", f"outl {HOTPLUG + 4} 3", f"outl {HOTPLUG + 8} {status}")
+
+    try:
+        for one in (theirs, ours):
+            one.ask("device_add", driver="pc-dimm", memdev="m0", id="d")
+            one.ask("device_add", driver="pc-dimm", memdev="m1")
+        for slot, device, accepts in ((0, "d", False), (0, "d", True), (1, "/machine/peripheral-anon/device[0]", True)):
+            ours.ask("set-guest-policy", policy="accept" if accepts else "refuse")
+            assert ours.ask("device_del", id=device) == theirs.ask("device_del", id=device)
+            if accepts:
+                write(f"outl {HOTPLUG} {slot}", f"outb {HOTPLUG + 0x14} {EJECT}")
+            answer(slot, 0 if accepts else 1)
+            command = "query-memory-devices"
+            assert ours.ask(command) == theirs.ask(command)
+            assert ours.events == theirs.events
+        assert len(ours.events) >= 5
+    finally:
+        theirs.close()
+        ours.close()
+        registers.close()
+        connection.close()
