@@ -10,6 +10,7 @@ from .errors import VMError
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
+from .object_tree import ObjectTree
 from .objects import (
     LATE_TYPES,
     ObjectDefaults,
@@ -19,7 +20,7 @@ from .objects import (
     object_class,
     object_types,
 )
-from .qom import Container, Device, ObjectTree
+from .qom import Container, Device
 from .ram import find_backend, prepare_ram
 from .releases import find_release
 from .sizes import check_ram_limits

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .host import Host
     from .hostmem.prealloc import Preallocation
     from .memory.address_space import MemoryTopology
-    from .qom import ObjectTree
+    from .object_tree import ObjectTree
     from .releases import Release
     from .steps import Task
 

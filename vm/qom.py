@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from .memory.region import MemoryRegion
+    from .name_index import NameIndex
     from .releases import Release
     from .steps import Task
 
@@ -80,7 +81,7 @@ class QOMObject:
         self._children: dict[str, QOMObject] = {}
         self._order: HashOrder | None = None
         self._regions: list[MemoryRegion] = []
-        self._index: _NameIndex | None = None
+        self._index: NameIndex | None = None
         """That of the tree it is in."""
 
     # The tree
@@ -97,7 +98,7 @@ class QOMObject:
         child.name, child.parent = name, self
         self._children[name] = child
         if self._index is not None:
-            child._join(self._index)
+            child.join_tree(self._index)
         if self._order is not None:
             self._order.add(name)
         return child
@@ -110,7 +111,7 @@ class QOMObject:
         """Take a child out of the tree."""
         self._hash_order().remove(name)
         child = self._children.pop(name)
-        child._leave()
+        child.leave_tree()
         child.parent = None
 
     def fail_child(self, name: str) -> None:
@@ -128,22 +129,22 @@ class QOMObject:
             self._index.unlisted.setdefault(self)
         return region
 
-    def _join(self, index: _NameIndex) -> None:
+    def join_tree(self, index: NameIndex) -> None:
         """Be found in a tree, with all below."""
         self._index = index
         index.add(self)
         if self._regions:
             index.unlisted.setdefault(self)
         for child in self._children.values():
-            child._join(index)
+            child.join_tree(index)
 
-    def _leave(self) -> None:
+    def leave_tree(self) -> None:
         """Be found no more, nor anything below."""
         if self._index is not None:
             self._index.remove(self)
             self._index = None
             for child in self._children.values():
-                child._leave()
+                child.leave_tree()
 
     @property
     def children(self) -> dict[str, QOMObject]:
@@ -283,7 +284,7 @@ def _properties_of(implementation: type[QOMObject], release: Release | None) -> 
 _known_links: dict[tuple[type[QOMObject], Release | None], tuple[str, ...]] = {}
 
 
-def _links_of(implementation: type[QOMObject], release: Release | None) -> tuple[str, ...]:
+def links_of(implementation: type[QOMObject], release: Release | None) -> tuple[str, ...]:
     """The names of the links that objects of a class have."""
     known = _known_links.get((implementation, release))
     if known is None:
@@ -327,98 +328,6 @@ class MemoryRegionObject(QOMObject):
     def __init__(self, region: MemoryRegion) -> None:
         super().__init__()
         self.region = region
-
-
-class _NameIndex:
-    """Who in a tree may lead on by a name: the parents of objects with that name, and those with a link called so.
-
-    So that finding one of many objects by a part of its path costs the same however many there are.
-    """
-
-    __slots__ = ("_linking", "_named", "unlisted")
-
-    def __init__(self) -> None:
-        self._named: dict[str, dict[QOMObject, None]] = {}
-        self._linking: dict[str, dict[QOMObject, None]] = {}
-        self.unlisted: dict[QOMObject, None] = {}
-        """Objects whose memory regions are not among their children yet."""
-
-    def add(self, node: QOMObject) -> None:
-        self._named.setdefault(node.name, {})[node] = None
-        for name in _links_of(type(node), node.qemu):
-            self._linking.setdefault(name, {})[node] = None
-
-    def remove(self, node: QOMObject) -> None:
-        del self._named[node.name][node]
-        self.unlisted.pop(node, None)
-        for name in _links_of(type(node), node.qemu):
-            del self._linking[name][node]
-
-    def leading(self, name: str) -> list[QOMObject]:
-        """The objects that have a child or a link of that name."""
-        while self.unlisted:
-            node, _ = self.unlisted.popitem()
-            node.list_regions()
-        parents = [node.parent for node in self._named.get(name, ())]
-        found = dict.fromkeys([parent for parent in parents if parent is not None])
-        return list(found | self._linking.get(name, {}))
-
-
-class ObjectTree:
-    """The root of all objects, and the ways to find one."""
-
-    def __init__(self, release: Release | None = None) -> None:
-        self._index = _NameIndex()
-        self.root = Container()
-        self.root._join(self._index)
-        self.objects = self.root.add_child("objects", Container(release))
-
-    def resolve(self, path: str) -> QOMObject:
-        """The object at an absolute path, or the only one whose path ends so.
-
-        Raises `VMError` of the class `DeviceNotFound` if there is none, and `GenericError` if there are several.
-        """
-        found = self.find(path)
-        if not found:
-            raise VMError(f"Device '{path}' not found", "DeviceNotFound")
-        if len(found) > 1:
-            raise VMError(f"Path '{path}' is ambiguous")
-        return found[0]
-
-    def find(self, path: str) -> list[QOMObject]:
-        """All objects that `path` may mean."""
-        parts = [part for part in path.split("/") if part]
-        starts: Iterable[QOMObject] = [self.root]
-        if not path.startswith("/"):
-            starts = self._index.leading(parts[0]) if parts else self.root.walk()
-        return [found for start in starts if (found := self._descend(start, parts)) is not None]
-
-    def find_linked(self, name: str, path: str, wanted: type[T]) -> T:
-        """The object that `path` names as the value of the link property `name`; raises `VMError` if there is none."""
-        found = self.find(path)
-        fitting = [each for each in found if isinstance(each, wanted)]
-        if len(fitting) > 1:
-            raise VMError(f"Path '{path}' does not uniquely identify an object")
-        if fitting:
-            return fitting[0]
-        if found:
-            raise VMError(f"Invalid parameter type for '{name}', expected: {wanted.type_name}")
-        raise VMError(f"Device '{path}' not found", "DeviceNotFound")
-
-    def _descend(self, node: QOMObject, parts: list[str]) -> QOMObject | None:
-        """Follow children and links."""
-        for part in parts:
-            child = node.children.get(part) or self._linked(node, part)
-            if child is None:
-                return None
-            node = child
-        return node
-
-    def _linked(self, node: QOMObject, name: str) -> QOMObject | None:
-        if name not in _links_of(type(node), node.qemu):
-            return None
-        path = node.get(name)
-        return self._descend(self.root, path.split("/")[1:]) if path else None
 
 
 def _escape(name: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .hostmem.backend import MemoryBackend
     from .machine import VirtualMachine
     from .memory.region import MemoryRegion
-    from .qom import ObjectTree
+    from .object_tree import ObjectTree
     from .steps import Task
 
 OTHER_SIZE = "Machine memory size does not match the size of the memory backend"

@@ -6,11 +6,11 @@ import pytest
 
 from ramslot.vm.errors import VMError
 from ramslot.vm.memory.address_space import MemoryTopology
+from ramslot.vm.object_tree import ObjectTree
 from ramslot.vm.qom import (
     Container,
     Device,
     MemoryRegionObject,
-    ObjectTree,
     Property,
     QOMObject,
     take_bool,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..boards.machine import Machine
     from ..memory.region import MemoryRegion
-    from ..qom import ObjectTree
+    from ..object_tree import ObjectTree
     from ..releases import Release
     from .space import DeviceMemory
 

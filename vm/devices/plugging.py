@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..boards.machine import Machine
     from ..hostmem.backend import MemoryBackend
-    from ..qom import ObjectTree
+    from ..object_tree import ObjectTree
 
 CPUS_STAY = "CPUs are not unplugged here"
 HINT = "of QEMU's devices the memory ones are here: {}"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..boards.machine import Machine
     from ..boards.smp import CPUSlot
     from ..hostmem.backend import MemoryBackend
+    from ..object_tree import ObjectTree
     from ..objects import UserCreatable
-    from ..qom import ObjectTree
     from .hmat import HMAT
 
 MAX_NODES = 128
