@@ -313,7 +313,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "device",
             "driver[,prop=value][,...]",
-            "plug a memory device ('-device help' lists them, '-device driver,help' what one takes)",
+            "plug a memory device ('-device help': which; '-device driver,help': its properties)",
             lambda parser, value: parser.objects.take_device(value),
         ),
         Option("mem-path", "FILE", "back the guest's RAM by a file, or by files in a directory", _store("mem_path")),

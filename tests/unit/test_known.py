@@ -22,7 +22,7 @@ def refusal(*options: str) -> str:
     ("target", "machine", "name"),
     [
         ("x86_64", "pc", "kernel_irqchip=on"),
-        ("x86_64", "pc", "nvdimm=on"),
+        ("x86_64", "pc", "nvdimm-persistence=cpu"),
         ("x86_64", "pc", "pflash0=x"),
         ("x86_64", "pc-q35-7.2", "confidential-guest-support=x"),
         ("aarch64", "virt", "iommu=smmuv3"),
