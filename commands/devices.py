@@ -275,7 +275,7 @@ HMP = (
         lambda _vm, words: ("device_del", {"id": words["id"]}),
         help="remove device",
         syntax="device",
-        parameters=(Word("id", "device"),),
+        parameters=(Word("id", "device-id"),),
     ),
     HMPCommand(
         "what_if",
@@ -283,14 +283,14 @@ HMP = (
         _render_what_if,
         help="tell whether and where a device would fit, what it would cost, and else what the smallest remedy is",
         syntax="device_add driver[,prop=value][,...]",
-        parameters=(Word("command"), Word("device", "device", rest=True, optional=True)),
+        parameters=(Word("command", "foreseen"), Word("device", "device", rest=True, optional=True)),
     ),
     HMPCommand(
         "guest_policy",
         lambda _vm, words: ("set-guest-policy", {"policy": words["policy"]}),
         help="what the guest does when it is asked to let go of a device",
         syntax="none|accept|refuse",
-        parameters=(Word("policy"),),
+        parameters=(Word("policy", "guest-policy"),),
     ),
     HMPCommand(
         "info guest_policy",

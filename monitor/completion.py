@@ -29,6 +29,17 @@ OPTION_KINDS = {
 """Of each kind of parameter that is a list of options: the QMP command, its member that comes first, what that is."""
 
 
+WORDS = {
+    "guest-policy": {
+        "none": "no guest that would answer",
+        "accept": "it lets go of a device",
+        "refuse": "it does not",
+    },
+    "foreseen": {"device_add": "what would become of a device"},
+}
+"""The words of some kinds, with what they mean."""
+
+
 def candidates(vm: VirtualMachine, line: str) -> tuple[int, Candidates]:
     """Where the last word of `line` begins, and the words that may stand there."""
     words = line.split(" ")
@@ -71,6 +82,8 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
     place = places[len(positional)]
     if place.kind in OPTION_KINDS:
         return _options(schema.contract(vm.release.number), *OPTION_KINDS[place.kind], last)
+    if place.kind == "device":
+        return _device_options(vm, last)
     return 0, found + _words_of_kind(vm, place.kind, positional, last)
 
 
@@ -86,6 +99,10 @@ def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: s
         return [(found.name, found.description) for found in types] + [
             (found.alias, f"{found.description} ({found.name})") for found in types if found.alias is not None
         ]
+    if kind == "device-id":
+        return [(device.device_id or device.path, device.type_name) for device in vm.plugging.devices]
+    if kind in WORDS:
+        return [(word, meaning) for word, meaning in WORDS[kind].items()]
     if kind == "qom-path":
         return _paths(vm, last)
     if kind == "qom-property":
@@ -131,3 +148,28 @@ def _options(contract: Contract, command: str, tag: str, meaning: str, last: str
         return offset, []
     values = ("on", "off") if member.type.name == "bool" else member.values or ()
     return offset + len(name) + 1, [(value, name) for value in values]
+
+
+def _device_options(vm: VirtualMachine, last: str) -> tuple[int, Candidates]:
+    """The type, then the properties, then the values of `device_add`'s argument."""
+    from ..vm.devices import device_class, device_types
+
+    parts = last.split(",")
+    current = parts[-1]
+    offset = len(last) - len(current)
+    types = device_types(vm.target)
+    if len(parts) == 1:
+        return offset, [(type_name, "device type") for type_name in types]
+    type_name = parts[0].removeprefix("driver=")
+    if type_name not in types:
+        return offset, []
+    name, equals, _ = current.partition("=")
+    if equals:
+        backends = [backend for backend in vm.backends() if not backend.in_use]
+        values = [(backend.name, backend.type_name) for backend in backends] if name == "memdev" else []
+        return offset + len(name) + 1, values
+    given = {part.partition("=")[0] for part in parts[:-1]}
+    declared = device_class(type_name).class_properties(vm.release)
+    settable = {found.name: found.description or found.type_name for found in declared if found.setter is not None}
+    settable["id"] = "the name of the device"
+    return offset, [(f"{name}=", meaning) for name, meaning in settable.items() if name not in given]

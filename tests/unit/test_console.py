@@ -316,6 +316,12 @@ def completions(program: Program, text: str) -> dict[str, str]:
         ("qom-get /obj", "qom-get /objects/"),
         ("qom-get /objects/ram si", "qom-get /objects/ram size"),
         ("info status --", "info status --qmp"),
+        ("device_add pc-", "device_add pc-dimm"),
+        ("device_add pc-dimm,mem", "device_add pc-dimm,memdev="),
+        ("device_add pc-dimm,", "device_add pc-dimm,id="),
+        ("what_if dev", "what_if device_add"),
+        ("what_if device_add nvdimm,lab", "what_if device_add nvdimm,label-size="),
+        ("guest_policy ac", "guest_policy accept"),
         ('{"', '{"execute'),
         ('{"execute": "query-mem', '{"execute": "query-memdev'),
         ("{'execute': 'sto", "{'execute': 'stop"),
@@ -332,6 +338,14 @@ def completions(program: Program, text: str) -> dict[str, str]:
 )
 def test_completion(start: Callable[..., Program], text: str, expected: str) -> None:
     assert expected in completions(start(), text)
+
+
+def test_devices_are_completed(start: Callable[..., Program]) -> None:
+    backends = ["-object", "memory-backend-ram,id=used,size=2M", "-object", "memory-backend-ram,id=free,size=2M"]
+    memory = ["-M", "pc", "-m", "64M,slots=2,maxmem=1G"]
+    program = start(*memory, *backends, "-device", "pc-dimm,memdev=used,id=plugged")
+    assert set(completions(program, "device_add pc-dimm,memdev=")) == {"device_add pc-dimm,memdev=free"}
+    assert set(completions(program, "device_del ")) == {"device_del plugged"}
 
 
 @pytest.mark.parametrize(
