@@ -6,8 +6,10 @@ import sys
 
 from ..schema.visiting import qdict_order
 from ..vm.devices import device_class, device_types
+from ..vm.devices.values import OptionText
 from ..vm.errors import VMError
 from .hmp import HMPCommand, HMPError, Word, fixed
+from .keyval import HELP_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,18 +23,15 @@ if TYPE_CHECKING:
 
 CATEGORIES = {"pc-dimm": "Uncategorized devices", "nvdimm": "Storage devices"}
 """Where `-device help` lists a type."""
+NO_DEVICE_TYPE = "Parameter 'typename' expects a non-abstract device type"
 BASE_PROPERTIES = ("type", "parent_bus", "realized", "hotplugged", "hotpluggable", "legacy-memdev")
 """What every device has, or that nobody sets: `device-list-properties` leaves it out."""
-AS_OPTION = "as-option"
-"""Among the arguments of a request from HMP: all values are texts. No property is called so."""
 
 
 def device_add(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Make a device and plug it."""
-    arguments = dict(arguments)
-    as_option = arguments.pop(AS_OPTION, False)
     ordered = {name: arguments[name] for name in qdict_order(arguments)}
-    context.vm.plugging.add(ordered, hot=True, as_option=as_option)
+    context.vm.plugging.add(ordered, hot=True)
     return {}
 
 
@@ -49,9 +48,7 @@ def what_if_device_add(context: Context, arguments: Arguments) -> dict[str, Any]
     from ..vm.devices.preview import preview
 
     vm = context.vm
-    arguments = dict(arguments)
-    as_option = arguments.pop(AS_OPTION, False)
-    found = preview(vm.plugging, {name: arguments[name] for name in qdict_order(arguments)}, as_option=as_option)
+    found = preview(vm.plugging, {name: arguments[name] for name in qdict_order(arguments)})
     room = vm.plugging.room
     described: dict[str, Any] = {"fits": found.error is None}
     if room is not None:
@@ -65,7 +62,9 @@ def what_if_device_add(context: Context, arguments: Arguments) -> dict[str, Any]
         described |= _memslots_for(vm, found.device)
         if described["memslots"] > described["free-memslots"]:
             described["fits"] = False
-            described["error"] = "the accelerator has too few memslots left"
+            needed, free = described["memslots"], described["free-memslots"]
+            most = vm.accelerator.slots.max_slots
+            described["error"] = f"not enough memslots: {needed} needed, {free} free of {most}"
     return described
 
 
@@ -106,7 +105,7 @@ def device_list_properties(context: Context, arguments: Arguments) -> list[dict[
     if known is None:
         raise VMError(f"Device '{name}' not found", "DeviceNotFound")
     if known.abstract or not known.implements("device"):
-        raise VMError(release.text("no device type", "Parameter 'typename' expects a non-abstract device type"))
+        raise VMError(release.text("no device type", NO_DEVICE_TYPE))
     listed = []
     for declared in known.implementation.class_properties(release):
         if declared.name in BASE_PROPERTIES:
@@ -152,15 +151,15 @@ def _device_text(kind: str, data: dict[str, Any]) -> str:
     return "".join(lines)
 
 
-def read_options(text: str) -> dict[str, str]:
+def read_options(text: str) -> dict[str, OptionText]:
     """The arguments of `device_add` that the text of an option means; the last value of a key counts, the first id."""
     from .keyval import parse_opts
 
-    pairs: dict[str, str] = {}
+    pairs: dict[str, OptionText] = {}
     for key, value in parse_opts(text, "driver"):
         if key == "id" and "id" in pairs:
             continue
-        pairs[key] = "on" if value is None else value
+        pairs[key] = OptionText("on" if value is None else value)
     return pairs
 
 
@@ -193,17 +192,18 @@ def _what_if_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, di
 
 
 def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    from .keyval import HELP_WORDS
-
     pairs = read_options(words.get("device", ""))
     if any(word in pairs for word in HELP_WORDS) or pairs.get("driver") in HELP_WORDS:
-        words["help"] = device_help(pairs.get("driver", ""), vm)
+        try:
+            words["help"] = device_help(pairs.get("driver", ""), vm)
+        except VMError as error:
+            raise HMPError(f"{error}\n") from None
         return "query-memory-devices", {}
     told = _id_mistake(vm, pairs["id"]) if "id" in pairs else None
     if told is not None:
         print(told, file=sys.stderr)
         raise HMPError('Try "help device_add" for more information\n')
-    return "device_add", {**pairs, AS_OPTION: True}
+    return "device_add", dict(pairs)
 
 
 def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
@@ -224,7 +224,13 @@ def device_help(type_name: str, vm: VirtualMachine) -> str:
 
 
 def device_text(type_name: str, known: list[str], release: Release) -> str:
-    """The types of devices by category, or the properties of one of them."""
+    """The types of devices by category, or the properties of one of them; raises `VMError` for one of neither."""
+    if type_name and type_name not in known and type_name not in HELP_WORDS:
+        from ..vm.types import all_types
+
+        if type_name not in all_types(release):
+            raise VMError(f"Device '{type_name}' not found")
+        raise VMError(release.text("no device type", NO_DEVICE_TYPE))
     if type_name in known:
         from .backends import options_text
 
@@ -268,7 +274,7 @@ HMP = (
         _render_device_add,
         help="add device, like -device on the command line",
         syntax="driver[,prop=value][,...]",
-        parameters=(Word("device", "device", rest=True, optional=True),),
+        parameters=(Word("device", "device", optional=True),),
     ),
     HMPCommand(
         "device_del",
@@ -283,7 +289,7 @@ HMP = (
         _render_what_if,
         help="tell whether and where a device would fit, what it would cost, and else what the smallest remedy is",
         syntax="device_add driver[,prop=value][,...]",
-        parameters=(Word("command", "foreseen"), Word("device", "device", rest=True, optional=True)),
+        parameters=(Word("command", "foreseen"), Word("device", "device", optional=True)),
     ),
     HMPCommand(
         "guest_policy",

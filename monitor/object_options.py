@@ -67,16 +67,17 @@ class ObjectOptions:
     def take_device(self, value: str) -> None:
         """Take `-device`, as pairs or as JSON."""
         from ..schema.visiting import qdict_order
+        from ..vm.devices.values import OptionText
 
         if value.startswith("{") and self._context.release.covers("6.2"):
-            given, texts = _json_object(value, self._context.release), False
+            given = _json_object(value, self._context.release)
         else:
             pairs = self._context.read(options.DEVICE, value)
             if any(options.is_help(word) for word in (*pairs, *pairs.get("driver", ()))):
                 raise Answered(Question("device", pairs.get("driver", [""])[-1]))
-            given, texts = {key: values[-1] for key, values in pairs.items()}, True
+            given = {key: OptionText(values[-1]) for key, values in pairs.items()}
         arguments = {name: given[name] for name in qdict_order(given)}
-        self._config.devices.append((self._context.where, arguments, texts))
+        self._config.devices.append((self._context.where, arguments))
 
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""

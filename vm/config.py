@@ -63,8 +63,8 @@ class Config:
         self.mem_prealloc = False
         self.objects: list[dict[str, Any]] = []
         """`-object` options as `object-add` arguments, in command-line order."""
-        self.devices: list[tuple[str, dict[str, Any], bool]] = []
-        """Devices to plug, each with the option that asks for it and whether its values are texts."""
+        self.devices: list[tuple[str, dict[str, Any]]] = []
+        """Devices to plug, each with the option that asks for it; values of options are `devices.values.OptionText`."""
         self.object_origins: dict[str, str] = {}
         """`-object` options as spelled, by id, where messages about them begin with that (up to QEMU 5.2)."""
         self.memory_origin = ""

@@ -171,7 +171,10 @@ def _sampled(blocks: list[RAMBlock], per_gigabyte: int, cancellation: Cancellati
             if number % PORTION == 0:
                 cancellation.check()
             offset = randrange(block.used_length // SAMPLED_PAGE) * SAMPLED_PAGE
-            samples.append(Sample(block, offset, _hash(block, offset)))
+            found = _hash(block, offset)
+            if found is None:
+                break
+            samples.append(Sample(block, offset, found))
     return samples
 
 
@@ -181,14 +184,20 @@ def _changed(samples: list[Sample], cancellation: Cancellation) -> int:
     for number, sample in enumerate(samples):
         if number % PORTION == 0:
             cancellation.check()
-        changed += _hash(sample.block, sample.offset) != sample.hash
+        found = _hash(sample.block, sample.offset)
+        changed += found is not None and found != sample.hash
     return changed
 
 
-def _hash(block: RAMBlock, offset: int) -> int:
+def _hash(block: RAMBlock, offset: int) -> int | None:
+    """Of a page; None if the block has gone meanwhile."""
     from zlib import crc32
 
     try:
         return crc32(block.host.read(offset, SAMPLED_PAGE))
     except MissingPage as missing:
         raise SampleMissing(block, missing) from None
+    except ValueError:
+        if not block.closed:
+            raise
+        return None

@@ -245,9 +245,9 @@ class VirtualMachine:
             self._lock_memory()
 
     def _plug_devices(self) -> None:
-        for origin, arguments, as_option in self.config.devices:
+        for origin, arguments in self.config.devices:
             try:
-                self.plugging.add(arguments, hot=False, as_option=as_option)
+                self.plugging.add(arguments, hot=False)
             except VMError as error:
                 raise error.of_option(origin) from None
 

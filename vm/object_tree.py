@@ -43,7 +43,7 @@ class ObjectTree:
         starts: Iterable[QOMObject] = [self.root]
         if not path.startswith("/"):
             starts = self._leading(parts[0]) if parts else self.root.walk()
-        return [found for start in starts if (found := self._descend(start, parts)) is not None]
+        return [found for start in starts if (found := self.descend(start, parts)) is not None]
 
     def _leading(self, name: str) -> list[QOMObject]:
         """The objects that have a child or a link of that name."""
@@ -66,8 +66,8 @@ class ObjectTree:
             raise VMError(f"Invalid parameter type for '{name}', expected: {wanted.type_name}")
         raise VMError(f"Device '{path}' not found", "DeviceNotFound")
 
-    def _descend(self, node: QOMObject, parts: list[str]) -> QOMObject | None:
-        """Follow children and links."""
+    def descend(self, node: QOMObject, parts: list[str]) -> QOMObject | None:
+        """The object below `node` that these names lead to, by children and links; None if there is none."""
         for part in parts:
             child = node.children.get(part) or self._linked(node, part)
             if child is None:
@@ -79,4 +79,4 @@ class ObjectTree:
         if name not in links_of(type(node), node.qemu):
             return None
         path = node.get(name)
-        return self._descend(self.root, path.split("/")[1:]) if path else None
+        return self.descend(self.root, path.split("/")[1:]) if path else None

@@ -89,7 +89,7 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
         types.add(name, parent, creatable, interfaces=("user-creatable",))
     for name in device_types(target or targets(release)["x86_64"]):
         plugged = device_class(name)
-        types.add(name, types.add_ancestors(plugged.__mro__[1]), plugged)
+        types.add(name, types.add_ancestors(plugged.__mro__[1]), plugged, interfaces=("memory-device",))
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)

@@ -49,7 +49,8 @@ REQUESTS = (
     dimm("m0", slot="x"), dimm("m0", node=1), dimm("m0", node=-1), dimm("m0", node=1 << 32), dimm("m0", addr=4096),
     dimm("m0", addr=0), dimm("m0", addr=4 * GIB + 4096), dimm("m0", addr=1 << 40), dimm("m0", addr=-1),
     dimm("m0", addr=11 * GIB), dimm("m0", foo=1), dimm("m0", id=3), dimm("m0", id="1x"), dimm("m0", bus="x"),
-    dimm("m0", size=5), dimm("m0", hotplugged=True), plug(driver="nosuch"), plug(driver=3), plug(),
+    dimm("m0", bus=[]), dimm("m0", bus=True), dimm("m0", size=5), dimm("m0", hotplugged=True), dimm("m0", id="type"),
+    dimm("m0", slot=1 << 63), dimm("m0", **{"as-option": True}), plug(driver="nosuch"), plug(driver=3), plug(),
     plug(driver="memory-backend-ram"), dimm("large"), dimm("odd"), dimm("page", id="small"), dimm("odd", slot=9),
     dimm("odd", node=9), dimm("odd", addr=5), plug(driver="pc-dimm", slot=9), plug(driver="pc-dimm", node=9),
     dimm("m1", node=7, slot=9), dimm("m1", node=7, addr=5), dimm("m1", slot=9, addr=5), dimm("m1", id="d1", slot=1),
@@ -63,12 +64,13 @@ REQUESTS = (
     "object_del m1", "object_del m5", "device_add pc-dimm,memdev=m5", "device_add", "device_add pc-dimm",
     "device_add driver=pc-dimm,memdev=m0", "device_add pc-dimm,id=1x,memdev=m0", "device_add pc-dimm,id=d1,id=d2,memdev=m0",
     "device_add pc-dimm,memdev=m0,node=x", "device_add pc-dimm,memdev=m0,addr=-1", "device_add pc-dimm,memdev=m0,addr=1G",
-    "device_add pc-dimm,memdev=m0,slot=99999999999", "device_add pc-dimm,help", "device_del", "device_del d1",
+    "device_add pc-dimm,memdev=m0,slot=99999999999", "device_add pc-dimm,help", "device_add nosuch,help", "device_add memory-backend-ram,help", "device_add pc-dimm memdev=m0",
+    "device_add pc-dimm,memdev=m0 ,slot=7", 'device_add "pc-dimm,memdev=m0"', "device_del", unplug("d1/memdev"), unplug("d1/x"), unplug(""), "device_del d1",
     "help device_add", "help device_del",
     ask("qom-list", path=D1), ask("device-list-properties", typename="pc-dimm"), ask("device-list-properties", typename="x"),
     ask("device-list-properties", typename="memory-backend-ram"), ask("qom-list-properties", typename="pc-dimm"),
     *(ask("qom-get", path=D1, property=name) for name in (
-        "addr", "node", "slot", "size", "memdev", "hotplugged", "hotpluggable", "realized", "parent_bus", "type")),
+        "addr", "node", "slot", "size", "memdev", "hotplugged", "hotpluggable", "realized", "parent_bus", "type", "legacy-memdev")),
     *(ask("qom-set", path=D1, property=name, value=value) for name, value in (
         ("addr", 5), ("node", 1), ("slot", 1), ("size", 3), ("memdev", "m0"), ("hotplugged", False))),
     ask("qom-set", path="/machine/peripheral-anon/device[11]", property="addr", value=1), '{"execute": "system_reset"}',
@@ -80,7 +82,8 @@ REQUESTS = (
 @pytest.mark.parametrize("machine", ["pc", "q35"])
 def test_requests_right_and_wrong(machine: str, release: str, tmp_path: Path) -> None:
     options = f"-M {machine} -m 1G,slots=6,maxmem=2G{SMALL}{OTHERS}"
-    compare("", "x86_64", options, REQUESTS, tmp_path, FILES, release=release)
+    requests = [line for line in REQUESTS if release != "5.2" or '"id": "type"' not in line]  # of which it dies
+    compare("", "x86_64", options, requests, tmp_path, FILES, release=release)
 
 
 BACKENDS = (

@@ -12,6 +12,7 @@ import pytest
 
 from ramslot.vm.accel.memslots import Memslot
 from ramslot.vm.config import Config
+from ramslot.vm.devices.values import OptionText
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.kvm import KVM, KVMVM, KVMError
 from ramslot.vm.host.linux import LinuxHost
@@ -175,7 +176,7 @@ def test_slots_of_dimms_equal_those_of_real_qemu(start: Callable[..., VirtualMac
         ram_slots=4,
         machine_options={"nvdimm": "on"},
         objects=[{"qom-type": "memory-backend-ram", "id": name, "size": size} for name, size in backends.items()],
-        devices=[("", device, True) for device in plugged],
+        devices=[("", {name: OptionText(value) for name, value in device.items()}) for device in plugged],
     )
     assert table(vm) == slots_of_qemu(release, options)
 

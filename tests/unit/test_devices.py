@@ -18,7 +18,7 @@ from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.address_space import MemoryTopology
 from ramslot.vm.releases import NEWEST, find_release
-from ramslot.vm.steps import run_now
+from ramslot.vm.steps import Cancellation, run_now
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -122,6 +122,7 @@ def test_addresses_and_slots_are_the_lowest_that_are_free(steps: list[tuple[int,
 
 REFUSED: tuple[dict[str, Any], ...] = (
     {"slot": 9}, {"addr": 5}, {"node": 3}, {"foo": 1}, {"id": "1x"}, {"memdev": "absent"}, {"bus": "b"}, {"driver": "x"},
+    {"id": "type"}, {"as-option": True}, {"addr": [1]}, {"slot": None}, {"node": {}}, {"memdev": 1.5}, {"driver": []},
     {"addr": 1 << 60}, {"memdev": "used"}, {"memdev": "pc.ram"}, {"memdev": "small"},
 )  # fmt: skip
 
@@ -197,7 +198,7 @@ def test_what_would_become_of_it(vm: VirtualMachine, arguments: dict[str, Any], 
     plug(vm, "used")
     before = state(vm)
     arguments = {"driver": "pc-dimm", **arguments}
-    found = preview(vm.plugging, arguments, as_option=False)
+    found = preview(vm.plugging, arguments)
     assert state(vm) == before
     if fix is None:
         device = vm.plugging.add(arguments, hot=True)
@@ -244,6 +245,24 @@ def test_the_map_shows_the_room(vm: VirtualMachine) -> None:
     assert room is not None
     kinds = [(shown["kind"], shown["start"]) for shown in _holes(vm, 4 * GIB, (1 << 64) - 1, "hole")]
     assert kinds == [("room", 4 * GIB), ("hole", 4 * GIB + room.size)]
+
+
+def test_a_block_that_goes_while_the_dirty_rate_is_measured_counts_for_nothing(vm: VirtualMachine) -> None:
+    add_backend(vm, "m")
+    device = plug(vm, "m")
+    vm.plugging.guest_policy = "accept"
+    task = vm.dirty_rate.start(50, "millisecond", 512, "page-sampling")
+    step = next(task)
+    samples = step(Cancellation())
+    vm.plugging.request_removal(device)
+    run_now(vm.delete_object("m"))
+    step = task.send(samples)
+    while True:
+        try:
+            step = task.send(step(Cancellation()))
+        except StopIteration:
+            break
+    assert vm.dirty_rate.status == "measured" and vm.dirty_rate.megabytes_per_second == 0
 
 
 def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:

@@ -187,7 +187,7 @@ class PCDIMM(MemoryDevice):
         DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev),
         DeviceProperty("addr", "uint64", lambda dimm: dimm.addr, _set_addr, default=0),
         DeviceProperty("slot", "int32", lambda dimm: dimm.slot, _set_slot, default=-1),
-        Property("legacy-memdev", "str", _memdev_path, until="10.0"),
+        Property("legacy-memdev", "str", None, until="10.0"),
     )
     instance_properties: tuple[Property, ...] = (Property("size", "uint64", lambda dimm: dimm.length),)
 

@@ -8,7 +8,7 @@ from ..qom import QOMObject
 from . import device_class, device_types
 from .device import MemoryDevice, PluggableDevice
 from .space import DeviceMemory
-from .values import as_text, from_text
+from .values import OptionText, as_text, from_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ class Plugging:
         found = [device for device in self.devices if isinstance(device, MemoryDevice)]
         return sorted(found, key=lambda device: device.address)
 
-    def add(self, arguments: dict[str, Any], *, hot: bool, as_option: bool = False) -> PluggableDevice:
+    def add(self, arguments: dict[str, Any], *, hot: bool) -> PluggableDevice:
         """Make the device that `device_add`'s arguments mean, which are in QEMU's order, and plug it.
 
-        `hot` says that the machine is there already, and `as_option` that all values are texts, as in an option. Raises
-        `VMError`, with nothing left behind.
+        `hot` says that the machine is there already. Values from an option are `OptionText`. Raises `VMError`, with
+        nothing left behind.
         """
-        made, options = self._begin(arguments, hot, as_option)
+        made, options = self._begin(arguments, hot)
         container, name = self._place(made.device_id)
         try:
-            self._prepare(made, options, as_option, self.room)
+            self._prepare(made, options, self.room)
             made.realize(self.machine, self.room)
         except BaseException:
             container.fail_child(name)
@@ -73,18 +73,16 @@ class Plugging:
         self.devices.append(made)
         return made
 
-    def draft(
-        self, arguments: dict[str, Any], *, as_option: bool = False, more_slots: int = 0, more_room: int = 0
-    ) -> PluggableDevice:
+    def draft(self, arguments: dict[str, Any], *, more_slots: int = 0, more_room: int = 0) -> PluggableDevice:
         """The device that `add` would plug, decided upon and not plugged; raises `VMError` where `add` would.
 
         The machine may be taken to have more slots and more room than it has. Nothing changes.
         """
-        made, options = self._begin(arguments, True, as_option)
+        made, options = self._begin(arguments, True)
         room = self.room
         if room is not None and (more_slots or more_room):
             room = room.enlarged(more_slots, more_room)
-        self._prepare(made, options, as_option, room)
+        self._prepare(made, options, room)
         return made
 
     def knows(self, type_name: object) -> bool:
@@ -105,30 +103,31 @@ class Plugging:
         found = self._tree.find(str(arguments.get("memdev") or "/"))
         return found[0] if len(found) == 1 and isinstance(found[0], MemoryBackend) else None
 
-    def _begin(self, arguments: dict[str, Any], hot: bool, as_option: bool) -> tuple[PluggableDevice, dict[str, Any]]:
+    def _begin(self, arguments: dict[str, Any], hot: bool) -> tuple[PluggableDevice, dict[str, Any]]:
         """A device without properties yet, and what is to be set."""
         options = dict(arguments)
-        type_name = self._type_name(options.pop("driver", None), as_option)
-        bus = options.pop("bus", None)
-        if bus is not None:
+        type_name = self._type_name(self._text(options.pop("driver", None)))
+        bus = self._text(options.pop("bus", None))
+        if isinstance(bus, str):
             raise VMError(f"Bus '{bus}' not found")
         if hot and type_name not in self.machine.pluggable:
             raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
-        device_id = self._device_id(options.pop("id", None), as_option)
+        device_id = self._device_id(options.pop("id", None))
         made = device_class(type_name)(self.machine.board.release, self._tree, hotplugged=hot)
         made.device_id = device_id
         return made, options
 
-    def _prepare(
-        self, made: PluggableDevice, options: dict[str, Any], as_option: bool, room: DeviceMemory | None
-    ) -> None:
+    def _prepare(self, made: PluggableDevice, options: dict[str, Any], room: DeviceMemory | None) -> None:
         for key, value in options.items():
-            self._set(made, key, value, as_option)
+            self._set(made, key, value)
         made.check(self.machine, room)
 
-    def _type_name(self, driver: object, as_option: bool) -> str:
-        if not as_option and self.machine.board.release.settings("devices").get("values are texts", False):
-            driver = as_text(driver)
+    def _text(self, value: object) -> object:
+        """A value of JSON as older QEMUs look at it: as that of an option."""
+        texts = self.machine.board.release.settings("devices").get("values are texts", False)
+        return as_text(value) if texts and not isinstance(value, str) else value
+
+    def _type_name(self, driver: object) -> str:
         if not isinstance(driver, str):
             raise VMError("Parameter 'driver' is missing")
         known = device_types(self.machine.board.target)
@@ -136,19 +135,19 @@ class Plugging:
             raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
         return driver
 
-    def _device_id(self, device_id: object, as_option: bool) -> str | None:
-        settings = self.machine.board.release.settings("devices")
+    def _device_id(self, device_id: object) -> str | None:
+        release = self.machine.board.release
+        settings = release.settings("devices")
         if not isinstance(device_id, str):
             return None
-        if not is_identifier(device_id) and (not as_option or settings.get("values are texts", False)):
+        from_option = isinstance(device_id, OptionText) and not settings.get("values are texts", False)
+        if not is_identifier(device_id) and not from_option:
             text = settings.get("bad id", "Invalid qdev ID '{}'")
             if text:
                 raise VMError(text.format(device_id))
-        if device_id in self.machine.children["peripheral"].children:
-            raise VMError(
-                self.machine.board.release.text("duplicate device", "Duplicate device ID '{}'").format(device_id)
-            )
-        return device_id
+        if self.machine.children["peripheral"].has_property(device_id):
+            raise VMError(release.text("duplicate device", "Duplicate device ID '{}'").format(device_id))
+        return str(device_id)
 
     def _place(self, device_id: str | None) -> tuple[QOMObject, str]:
         """The container of a device, and its name there."""
@@ -159,31 +158,31 @@ class Plugging:
         self._anonymous += 1
         return machine.children["peripheral-anon"], f"device[{number}]"
 
-    def _set(self, made: PluggableDevice, name: str, value: Any, as_option: bool) -> None:
+    def _set(self, made: PluggableDevice, name: str, value: Any) -> None:
         release = self.machine.board.release
         declared = made.find_property(name)
+        if release.settings("devices").get("values are texts", False) and not isinstance(value, OptionText):
+            text = as_text(value)
+            if text is None:
+                return
+            value = OptionText(text)
         if declared.setter is None:
             made.set(name, value)  # which tells so
-        if not as_option and release.settings("devices").get("values are texts", False):
-            value = as_text(value)
-            if value is None:
-                return
-            as_option = True
-        made.set(name, from_text(declared, value, release) if as_option else value)
+        made.set(name, from_text(declared, value, release) if isinstance(value, OptionText) else value)
 
     # Unplugging
 
     def find(self, name: str) -> PluggableDevice:
         """The device of that id or path; raises `VMError` if there is none, or it cannot be unplugged."""
-        peripheral = self.machine.children["peripheral"]
-        parts = [part for part in name.split("/") if part]
-        found: QOMObject | None = peripheral
+        found: QOMObject | None
         if name.startswith("/"):
             matches = self._tree.find(name)
             found = matches[0] if len(matches) == 1 else None
+        elif self.machine.board.release.settings("devices").get("follows paths", True):
+            parts = [part for part in name.split("/") if part]
+            found = self._tree.descend(self.machine.children["peripheral"], parts)
         else:
-            for part in parts:
-                found = found.children.get(part) if found is not None else None
+            found = self.machine.children["peripheral"].children.get(name)
         if found is None:
             raise VMError(f"Device '{name}' not found", "DeviceNotFound")
         if isinstance(found, PluggableDevice):

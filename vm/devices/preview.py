@@ -33,27 +33,27 @@ class Preview:
         self.fix: str | None = None
 
 
-def preview(plugging: Plugging, arguments: dict[str, Any], *, as_option: bool) -> Preview:
+def preview(plugging: Plugging, arguments: dict[str, Any]) -> Preview:
     """Look at the arguments of `device_add` beforehand."""
     found = Preview()
     try:
-        found.device = plugging.draft(arguments, as_option=as_option)
+        found.device = plugging.draft(arguments)
     except VMError as error:
         found.error = error
-        found.fix = _smallest_change(plugging, arguments, as_option)
+        found.fix = _smallest_change(plugging, arguments)
     return found
 
 
-def _smallest_change(plugging: Plugging, arguments: dict[str, Any], as_option: bool) -> str | None:
+def _smallest_change(plugging: Plugging, arguments: dict[str, Any]) -> str | None:
     for said, changed, slots, room in _changes(plugging, arguments):
         try:
-            device = plugging.draft(changed, as_option=as_option, more_slots=slots, more_room=room)
+            device = plugging.draft(changed, more_slots=slots, more_room=room)
         except VMError:
             continue
         if isinstance(device, MemoryDevice) and device.address and "addr" in arguments and "addr" not in changed:
             said += f"; it goes to {device.address:#x} then"
         return said
-    return _another_backend(plugging, arguments, as_option)
+    return _another_backend(plugging, arguments)
 
 
 def _changes(plugging: Plugging, arguments: dict[str, Any]) -> Iterator[Change]:
@@ -75,7 +75,7 @@ def _changes(plugging: Plugging, arguments: dict[str, Any]) -> Iterator[Change]:
             yield f"start the machine with -m …,{','.join(words)}", changed, extra, size
 
 
-def _another_backend(plugging: Plugging, arguments: dict[str, Any], as_option: bool) -> str | None:
+def _another_backend(plugging: Plugging, arguments: dict[str, Any]) -> str | None:
     """The size of a backend that would fit, or that another is needed, where all but the backend is right."""
     backend = plugging.backend_of(arguments)
     if backend is None and not plugging.knows(arguments.get("driver")):

@@ -16,6 +16,12 @@ NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64}
 """The types of properties that are numbers, with their bits."""
 
 
+class OptionText(str):
+    """A value that was written in an option, so that a number or a switch is spelled in it."""
+
+    __slots__ = ()
+
+
 class DeviceProperty(Property):
     """A property that is set before the device exists, and not afterwards; `default` is told of it."""
 
@@ -44,14 +50,17 @@ def from_text(declared: Property, text: str, release: Release) -> object:
     if declared.type_name == "bool":
         return parse_switch(declared.name, text)
     if declared.type_name not in NUMBERS:
-        return text
+        return str(text)
     if isinstance(declared, DeviceProperty) and declared.is_size:
         try:
             return parse_size(text)
         except ValueError:
             raise VMError(f"Parameter '{declared.name}' expects size") from None
     try:
-        return parse_integer(text, release.settings("numbers").get("binary", True))
+        number = parse_integer(text, release.settings("numbers").get("binary", True))
+        if declared.type_name == "int32" and not -(1 << 63) <= number < 1 << 63:
+            raise ValueError(text)
+        return number
     except ValueError:
         kind = "integer"
         if not release.settings("devices").get("numbers are integers", True):

@@ -150,7 +150,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "POWER CPUs": {"power10": "power10_v1.0"},
         # objects
         "backends": {"warns of pmem": False},
-        "devices": {"busy first": True, "numbers are integers": False},
+        "devices": {"follows paths": False, "busy first": True, "numbers are integers": False},
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
             "set as given": True,
