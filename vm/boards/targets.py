@@ -76,7 +76,7 @@ TARGETS = (
     Target("aarch64", 1024, (*_SIMPLE, "arm_virt"), plugged=True),
     Target("alpha", 8192, _SIMPLE),
     Target("arm", 1024, (*_SIMPLE, "arm_virt"), plugged=True),
-    Target("avr", 256, _NONE),
+    Target("avr", 1024, _NONE),
     Target("cris", 8192, _SIMPLE, until="7.2"),
     Target("hexagon", 4096, _NONE, since="11.1"),
     Target("hppa", 4096, _SIMPLE),

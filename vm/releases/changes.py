@@ -29,7 +29,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "LoongArchVirtMachine": {"fixed_tables_size": 5309},
         "RISCVMachine": {"tells_whole_place": False, "expects_whole_clusters": False},
         # targets and CPUs
-        "targets": {name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
+        "targets": {
+            **{name: {"arch": name} for name in ("mipsel", "mips64el", "sh4eb", "xtensaeb")},
+            "avr": {"page_size": 256},
+        },
         "x86 CPUs": {"most phys-bits": 52},
         "POWER CPUs": {"power11": ""},
         # objects
