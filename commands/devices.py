@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..vm.boards.targets import Target
     from ..vm.devices.device import MemoryDevice
     from ..vm.machine import VirtualMachine
     from ..vm.qom import Property
@@ -59,29 +60,27 @@ def what_if_device_add(context: Context, arguments: Arguments) -> dict[str, Any]
             described["fix"] = found.fix
     elif isinstance(found.device, MemoryDevice):
         described |= found.device.describe_place()
-        described |= _memslots_for(vm, found.device)
-        if described["memslots"] > described["free-memslots"]:
-            described["fits"] = False
-            needed, free = described["memslots"], described["free-memslots"]
-            most = vm.accelerator.slots.max_slots
-            described["error"] = f"not enough memslots: {needed} needed, {free} free of {most}"
+        if vm.accelerator.follows:
+            described |= _memslots_for(vm, found.device)
     return described
 
 
 def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
-    """How many memslots it takes, how many are free, and what the kernel would keep for them."""
+    """How many memslots it takes, how many are free, and what the kernel would keep for them; an error if too few."""
     from ..vm.accel.cost import SlotCost
 
-    slots, cost, count = vm.accelerator.slots, SlotCost(), 0
-    used = len([memslot for memslot in slots if memslot.as_id == 0])
+    slots, cost, needed = vm.accelerator.slots, SlotCost(), 0
+    free = slots.max_slots - sum(memslot.as_id == 0 for memslot in slots)
+    x86 = vm.target.arch in ("x86_64", "i386")
     for start in range(0, device.length, slots.max_size):
-        count += 1
+        needed += 1
         size = min(slots.max_size, device.length - start)
-        x86 = vm.target.arch in ("x86_64", "i386")
         cost.add(device.address + start, size, log_dirty=False, x86=x86, shadow=vm.accelerator.shadow_paging)
-    if not vm.accelerator.follows:
-        return {"memslots": 0, "free-memslots": 0, "kernel-memory": 0}
-    return {"memslots": count, "free-memslots": slots.max_slots - used, "kernel-memory": cost.total}
+    described: dict[str, Any] = {"memslots": needed, "free-memslots": free, "kernel-memory": cost.total}
+    if needed > free:
+        error = f"not enough memslots: {needed} needed, {free} free of {slots.max_slots}"
+        described |= {"fits": False, "error": error}
+    return described
 
 
 def set_guest_policy(context: Context, arguments: Arguments) -> dict[str, Any]:
@@ -139,15 +138,13 @@ def _render_devices(result: list[dict[str, Any]], _words: Any) -> str:
 def _device_text(kind: str, data: dict[str, Any]) -> str:
     lines = [f'Memory device [{kind}]: "{data.get("id", "")}"\n']
     for name, value in data.items():
-        if name != "id":
-            text = (
-                f"0x{value:x}"
-                if name in ("addr", "memaddr")
-                else str(value).lower()
-                if value in (True, False) and isinstance(value, bool)
-                else value
-            )
-            lines.append(f"  {name}: {text}\n")
+        if name == "id":
+            continue
+        if name in ("addr", "memaddr"):
+            value = f"{value:#x}"
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
+        lines.append(f"  {name}: {value}\n")
     return "".join(lines)
 
 
@@ -173,8 +170,9 @@ def _render_what_if(result: dict[str, Any], words: dict[str, Any]) -> str:
         place = f"at {result['addr']:#x}" if "addr" in result else "nowhere: nothing takes it"
         slot = f", slot {result['slot']}" if result.get("slot", -1) >= 0 else ""
         lines.append(f"it fits: {size_to_str(result['size'])} {place}{slot}, node {result['node']}")
-        kernel = size_to_str(result["kernel-memory"])
-        lines.append(f"memslots: {result['memslots']} of {result['free-memslots']} free; kernel memory: {kernel}")
+        if "memslots" in result:
+            kernel = size_to_str(result["kernel-memory"])
+            lines.append(f"memslots: {result['memslots']} of {result['free-memslots']} free; kernel memory: {kernel}")
     else:
         lines.append(f"it does not fit: {result['error']}")
         if "fix" in result:
@@ -195,10 +193,12 @@ def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str,
     pairs = read_options(words.get("device", ""))
     if any(word in pairs for word in HELP_WORDS) or pairs.get("driver") in HELP_WORDS:
         try:
-            words["help"] = device_help(pairs.get("driver", ""), vm)
+            words["help"] = device_text(pairs.get("driver", ""), vm.target, vm.release)
         except VMError as error:
             raise HMPError(f"{error}\n") from None
-        return "query-memory-devices", {}
+        if pairs.get("driver", "help") in HELP_WORDS:
+            return "qom-list-types", {"implements": "memory-device"}
+        return "device-list-properties", {"typename": pairs["driver"]}
     told = _id_mistake(vm, pairs["id"]) if "id" in pairs else None
     if told is not None:
         print(told, file=sys.stderr)
@@ -218,17 +218,13 @@ def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
     return None
 
 
-def device_help(type_name: str, vm: VirtualMachine) -> str:
-    """What `device_add help` and `device_add TYPE,help` print."""
-    return device_text(type_name, device_types(vm.target), vm.release)
-
-
-def device_text(type_name: str, known: list[str], release: Release) -> str:
+def device_text(type_name: str, target: Target, release: Release) -> str:
     """The types of devices by category, or the properties of one of them; raises `VMError` for one of neither."""
+    known = device_types(target)
     if type_name and type_name not in known and type_name not in HELP_WORDS:
         from ..vm.types import all_types
 
-        if type_name not in all_types(release):
+        if type_name not in all_types(release, target):
             raise VMError(f"Device '{type_name}' not found")
         raise VMError(release.text("no device type", NO_DEVICE_TYPE))
     if type_name in known:

@@ -68,10 +68,9 @@ def device_text(type_name: str, target_name: str | None, release: Release) -> st
     """The types of devices, or the properties of one."""
     from ..commands.devices import device_text as text
     from ..vm.boards import find_machine_type
-    from ..vm.devices import device_types
 
     _machine_type, target = find_machine_type(None if target_name is None else "none", target_name, release)
-    return text(type_name, device_types(target), release)
+    return text(type_name, target, release)
 
 
 def object_text(type_name: str, release: Release) -> str:

@@ -238,7 +238,7 @@ class VirtualMachine:
         self.machine.check_ram()
         self.machine.build()
         self._plug_devices()
-        self.machine.reset()
+        self.machine.first_reset()
         self.initialized = True
         self.run_state = "prelaunch" if self.config.paused else "running"
         if self.config.lock_memory:

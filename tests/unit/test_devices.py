@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ramslot.commands.devices import what_if_device_add
 from ramslot.vm.config import Config
 from ramslot.vm.devices.device import MemoryDevice
 from ramslot.vm.devices.preview import preview
@@ -222,20 +223,38 @@ def test_the_machine_that_was_advised_takes_it() -> None:
         plug(vm, "huge")
 
 
-def test_what_if_over_both_monitors(vm: VirtualMachine) -> None:
-    from ramslot.commands.devices import what_if_device_add
+class Asked:
+    """All that the command looks at of its context."""
 
-    class Context:
-        pass
+    def __init__(self, vm: VirtualMachine) -> None:
+        self.vm = vm
 
-    context = Context()
-    context.vm = vm  # type: ignore[attr-defined]  # all that the command looks at
-    add_backend(vm, "m", 256 * MIB)
-    answer = what_if_device_add(context, {"driver": "pc-dimm", "memdev": "m"})  # type: ignore[arg-type]  # see above
-    assert answer == {
-        "fits": True, "free": 15 * GIB, "free-slots": 8, "addr": 4 * GIB, "slot": 0, "node": 0, "size": 256 * MIB,
-        "memslots": 1, "free-memslots": answer["free-memslots"], "kernel-memory": 516 if vm.target.has_kvm else answer["kernel-memory"],
-    }  # fmt: skip
+
+@pytest.mark.parametrize("accelerator", ["sim", "tcg"])
+def test_what_the_command_tells(accelerator: str) -> None:
+    with machine(accelerator=accelerator) as vm:
+        add_backend(vm, "m", 256 * MIB)
+        context: Any = Asked(vm)
+        answer = what_if_device_add(context, {"driver": "pc-dimm", "memdev": "m"})
+        free = vm.accelerator.slots.max_slots - len(list(vm.accelerator.slots))
+        kernel = answer.pop("kernel-memory", None)
+        place = {"addr": 4 * GIB, "slot": 0, "node": 0, "size": 256 * MIB}
+        slots = {"memslots": 1, "free-memslots": free} if accelerator == "sim" else {}
+        assert answer == {"fits": True, "free": 15 * GIB, "free-slots": 8, **place, **slots}
+        assert (kernel is not None and kernel >= 516) == (accelerator == "sim")
+
+
+def test_too_few_memslots_are_foreseen() -> None:
+    config = Config()
+    config.machine_type, config.ram_size, config.max_ram_size, config.ram_slots = "pc", GIB, 2 * GIB, 4
+    config.accelerators = [("sim", {"max-memslots": "5"})]
+    with VirtualMachine(config) as vm:
+        add_backend(vm, "m")
+        context: Any = Asked(vm)
+        answer = what_if_device_add(context, {"driver": "pc-dimm", "memdev": "m"})
+        with pytest.raises(VMError) as caught:
+            plug(vm, "m")
+        assert (answer["fits"], answer["error"]) == (False, str(caught.value))
 
 
 def test_the_map_shows_the_room(vm: VirtualMachine) -> None:

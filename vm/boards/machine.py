@@ -235,7 +235,7 @@ class Machine(QOMObject):
     def build(self) -> None:
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""
 
-    def reset(self) -> None:
+    def first_reset(self) -> None:
         """Do what the first reset does, once all that was asked for is there; it decides on numbers of slots."""
 
     def release(self) -> None:

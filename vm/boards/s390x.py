@@ -66,8 +66,9 @@ class S390Machine(Machine):
     tells_of_control_program = True
     """Whether the guest can say what it is."""
     least_ram = 3 * MIB
-    checks_increments = True
     """Bytes of RAM that the firmware needs."""
+    checks_increments = True
+    """Whether RAM must be whole storage increments."""
     plugs_memory = True
     """Whether there is room for memory devices; they are virtio-mem only."""
     rounds_ram_down = False

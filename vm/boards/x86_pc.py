@@ -161,7 +161,7 @@ class PCMachine(X86Machine):
         if self.checks_smbios and self.smbios == "32" and threads_of_socket > SMBIOS_2_CPUS:
             raise VMError(TOO_MANY_CPUS)
 
-    def reset(self) -> None:
+    def first_reset(self) -> None:
         """Let the chipset's registers have their first values, when all devices are there."""
         with self.topology.transaction():
             if self._shown_early is not None:

@@ -94,11 +94,6 @@ class MemoryDevice(PluggableDevice):
         raise NotImplementedError
 
     @property
-    def plugged_size(self) -> int:
-        """Bytes that count as plugged memory."""
-        return self.length
-
-    @property
     def region(self) -> MemoryRegion:
         """What is mapped."""
         raise NotImplementedError

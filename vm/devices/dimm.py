@@ -111,7 +111,6 @@ class PCDIMM(MemoryDevice):
             self._make_region(machine)
             room.put(self, self.slot)
         except BaseException:
-            self._drop_region()
             self.backend.leave()
             raise
         self._placed = self.realized = True
@@ -119,15 +118,11 @@ class PCDIMM(MemoryDevice):
     def _make_region(self, machine: Machine) -> None:
         """Make what is mapped, where that is not the backend's region."""
 
-    def _drop_region(self) -> None:
-        """Forget what `_make_region` made."""
-
     def unrealize(self, room: DeviceMemory | None) -> None:
         """Give the backend back."""
         if self._placed:
             assert room is not None, "it is there"
             room.take(self)
-            self._drop_region()
         self.backend.leave()
         self.realized = self._placed = False
 
@@ -155,10 +150,7 @@ class PCDIMM(MemoryDevice):
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it."""
         return {
-            "addr": self.addr,
-            "slot": self.slot,
-            "node": self.node,
-            "size": self.length,
+            **self.describe_place(),
             "memdev": self.backend.path,
             "hotplugged": self.hotplugged,
             "hotpluggable": self.hotpluggable,

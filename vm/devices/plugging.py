@@ -137,12 +137,10 @@ class Plugging:
 
     def _device_id(self, device_id: object) -> str | None:
         release = self.machine.board.release
-        settings = release.settings("devices")
         if not isinstance(device_id, str):
             return None
-        from_option = isinstance(device_id, OptionText) and not settings.get("values are texts", False)
-        if not is_identifier(device_id) and not from_option:
-            text = settings.get("bad id", "Invalid qdev ID '{}'")
+        if not isinstance(device_id, OptionText) and not is_identifier(device_id):
+            text = release.settings("devices").get("bad id", "Invalid qdev ID '{}'")
             if text:
                 raise VMError(text.format(device_id))
         if self.machine.children["peripheral"].has_property(device_id):

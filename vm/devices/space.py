@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .device import MemoryDevice
 
 UNNAMED = "(unnamed)"
-SPARE = 1 << 30
-"""Bytes that a slot makes the region larger by, beyond what can be filled; of no account where it does not."""
 
 
 NO_SLOTS = "no slots where allocated, please specify the 'slots' option"
@@ -80,7 +78,8 @@ class DeviceMemory:
     def enlarged(self, slots: int, room: int) -> DeviceMemory:
         """The same with more slots and more bytes, to be looked at only."""
         copy = DeviceMemory(self.region, self.address, self.room + room, self.slots + slots)
-        copy.size = self.size + room + slots * SPARE
+        spare = (self.size - self.room) // self.slots if self.slots else 0  # for each slot, so that all can be aligned
+        copy.size = self.size + room + slots * spare
         copy.used = self.used
         copy._placed = self._placed
         copy._by_slot = self._by_slot
