@@ -123,8 +123,9 @@ def _help_request(vm: VirtualMachine, type_name: str | None, words: dict[str, An
 
 def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The request of QEMU up to 5.2, whose reader tells mistakes about an id on stderr alone."""
+    from ..vm.objects import is_identifier
     from ..vm.sizes import parse_size
-    from .keyval import BAD_IDENTIFIER, is_identifier, parse_opts
+    from .keyval import BAD_IDENTIFIER, parse_opts
 
     pairs: dict[str, list[str]] = {}
     for key, value in parse_opts(words.get("object", ""), "qom-type"):

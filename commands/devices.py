@@ -96,8 +96,8 @@ def query_guest_policy(context: Context, _arguments: Arguments) -> dict[str, Any
 
 def device_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """The properties that can be given to a device of a type, and its size."""
-    from ..vm.devices.values import DeviceProperty
     from ..vm.types import all_types
+    from .qom import described_property
 
     name, release = arguments["typename"], context.vm.release
     known = all_types(release, context.vm.target).get(name)
@@ -105,17 +105,8 @@ def device_list_properties(context: Context, arguments: Arguments) -> list[dict[
         raise VMError(f"Device '{name}' not found", "DeviceNotFound")
     if known.abstract or not known.implements("device"):
         raise VMError(release.text("no device type", NO_DEVICE_TYPE))
-    listed = []
-    for declared in known.implementation.class_properties(release):
-        if declared.name in BASE_PROPERTIES:
-            continue
-        described: dict[str, Any] = {"name": declared.name, "type": declared.type_name}
-        if declared.description is not None:
-            described["description"] = declared.description
-        if isinstance(declared, DeviceProperty) and declared.default is not None:
-            described["default-value"] = declared.default
-        listed.append(described)
-    return listed
+    declared = known.implementation.class_properties(release)
+    return [described_property(found, with_default=True) for found in declared if found.name not in BASE_PROPERTIES]
 
 
 def query_memory_devices(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
@@ -208,7 +199,8 @@ def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str,
 
 def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
     """What the reader of options tells people of an id, older ones also of one that there is."""
-    from .keyval import BAD_IDENTIFIER, is_identifier
+    from ..vm.objects import is_identifier
+    from .keyval import BAD_IDENTIFIER
 
     if not is_identifier(device_id):
         return BAD_IDENTIFIER

@@ -7,6 +7,8 @@ What keys mean, their types and the prefix of an error text are the caller's.
 
 from __future__ import annotations
 
+from ..vm.objects import IDENTIFIER_RULE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -14,17 +16,13 @@ if TYPE_CHECKING:
 
 HELP_WORDS = ("help", "?")
 
-BAD_IDENTIFIER = (
-    "Parameter 'id' expects an identifier\n"
-    "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
-)
+BAD_IDENTIFIER = f"Parameter 'id' expects an identifier\n{IDENTIFIER_RULE}"
 
 _LONGEST_FRAGMENT = 127
 _DIGITS = frozenset("0123456789")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _VENDOR_CHARACTERS = _LETTERS | _DIGITS | {"-", "."}
 _NAME_CHARACTERS = _LETTERS | _DIGITS | {"-", "_"}
-_IDENTIFIER_CHARACTERS = _NAME_CHARACTERS | {"."}
 
 
 class OptionError(Exception):
@@ -36,11 +34,6 @@ class OptionError(Exception):
     def __init__(self, text: str, hint: str | None = None) -> None:
         super().__init__(text)
         self.hint = hint
-
-
-def is_identifier(text: str) -> bool:
-    """Tell whether `text` may be the id of a thing made by a user."""
-    return text[:1] in _LETTERS and _IDENTIFIER_CHARACTERS.issuperset(text)
 
 
 def parse_opts(

@@ -113,16 +113,21 @@ def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str
     known = all_types(context.vm.release, context.vm.target).get(arguments["typename"])
     if known is None:
         raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
-    listed = []
-    for declared in known.implementation.class_properties(context.vm.release):
-        described: dict[str, Any] = {"name": declared.name}
-        if declared.description is not None:
-            described["description"] = declared.description
-        default = getattr(declared, "default", None)
-        if default is not None and context.vm.release.settings("devices").get("lists defaults", True):
-            described["default-value"] = default
-        listed.append({**described, "type": declared.type_name})
-    return listed
+    release = context.vm.release
+    with_defaults = release.settings("devices").get("lists defaults", True)
+    declared = known.implementation.class_properties(release)
+    return [described_property(found, with_default=with_defaults) for found in declared]
+
+
+def described_property(declared: Property, *, with_default: bool) -> dict[str, Any]:
+    """What introspection tells of a property of a type."""
+    described: dict[str, Any] = {"name": declared.name, "type": declared.type_name}
+    if declared.description is not None:
+        described["description"] = declared.description
+    default = getattr(declared, "default", None)
+    if with_default and default is not None:
+        described["default-value"] = default
+    return described
 
 
 # HMP

@@ -5,7 +5,8 @@ No device is opened here, and what the options of a socket mean together is its 
 
 from __future__ import annotations
 
-from ..commands.keyval import BAD_IDENTIFIER, OptionError, is_identifier
+from ..commands.keyval import BAD_IDENTIFIER, OptionError
+from ..vm.objects import is_identifier
 from . import options
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 

@@ -5,7 +5,8 @@ How option texts are cut into pairs is in `keyval`; what the options mean togeth
 
 from __future__ import annotations
 
-from ..commands.keyval import BAD_IDENTIFIER, HELP_WORDS, OptionError, is_identifier, parse_opts
+from ..commands.keyval import BAD_IDENTIFIER, HELP_WORDS, OptionError, parse_opts
+from ..vm.objects import is_identifier
 from ..vm.sizes import BadSizeError, SizeRangeError, parse_integer, parse_size
 from .settings import Answered, Question, Settings
 

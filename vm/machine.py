@@ -12,6 +12,7 @@ from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
 from .object_tree import ObjectTree
 from .objects import (
+    IDENTIFIER_RULE,
     LATE_TYPES,
     ObjectDefaults,
     UserCreatable,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 ROOT_CONTAINERS = ("chardevs", "backend", "audiodevs")
 """Below the root of the object tree, besides the machine and the objects."""
-IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
 
 
 class VirtualMachine:

@@ -47,7 +47,8 @@ MISSING = {
     "no palcode provided": ("clipper",),
     "unable to load firmware image '{}'": ("boston", "boston-aia"),
 }  # fmt: skip
-"""By text, which boards say it of a file that is not there."""
+"""By text, which boards say it of a file that is not there. The text is also the name by which a release says it
+otherwise (`Release.text`)."""
 LOONGARCH_MISSING = "Could not find ROM image '{}'"
 """`virt` is a board of another target too."""
 
