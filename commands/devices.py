@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..schema.visiting import qdict_order
-from ..vm.devices import device_class, device_types
+from ..vm.devices import DEVICE_TYPES, device_class, device_types
 from ..vm.devices.values import OptionText
 from ..vm.errors import VMError
 from .hmp import HMPCommand, HMPError, Word, fixed
@@ -13,20 +13,22 @@ from .keyval import HELP_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from ..vm.boards.targets import Target
+    from ..vm.devices import DeviceType
     from ..vm.devices.device import MemoryDevice
     from ..vm.machine import VirtualMachine
-    from ..vm.qom import Property
+    from ..vm.qom import Property, QOMObject
     from ..vm.releases import Release
     from . import Arguments, Context
 
-CATEGORIES = {"pc-dimm": "Uncategorized devices", "nvdimm": "Storage devices"}
-"""Where `-device help` lists a type."""
+CATEGORIES = ("Storage devices", "Misc devices", "Uncategorized devices")
+"""The order of `-device help`."""
 NO_DEVICE_TYPE = "Parameter 'typename' expects a non-abstract device type"
-BASE_PROPERTIES = ("type", "parent_bus", "realized", "hotplugged", "hotpluggable", "legacy-memdev")
-"""What every device has, or that nobody sets: `device-list-properties` leaves it out."""
+BASE_PROPERTIES = ("type", "parent_bus", "realized", "hotplugged", "hotpluggable")
+"""What every device has: `device-list-properties` leaves it out."""
 
 
 def device_add(context: Context, arguments: Arguments) -> dict[str, Any]:
@@ -85,13 +87,19 @@ def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
 
 def set_guest_policy(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Decide for the guest."""
-    context.vm.plugging.guest_policy = arguments["policy"]
+    guest = context.vm.plugging.guest
+    guest.start_task = context.program.start_task
+    guest.follow(arguments["policy"], arguments.get("delay"))
     return {}
 
 
 def query_guest_policy(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """What was decided."""
-    return {"policy": context.vm.plugging.guest_policy}
+    guest = context.vm.plugging.guest
+    described: dict[str, Any] = {"policy": guest.policy}
+    if guest.policy == "delay":
+        described["delay"] = guest.delay
+    return described
 
 
 def device_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
@@ -105,8 +113,15 @@ def device_list_properties(context: Context, arguments: Arguments) -> list[dict[
         raise VMError(f"Device '{name}' not found", "DeviceNotFound")
     if known.abstract or not known.implements("device"):
         raise VMError(release.text("no device type", NO_DEVICE_TYPE))
-    declared = known.implementation.class_properties(release)
-    return [described_property(found, with_default=True) for found in declared if found.name not in BASE_PROPERTIES]
+    declared = settable_properties(known.implementation, release)
+    return [described_property(found, with_default=True) for found in declared]
+
+
+def settable_properties(implementation: type[QOMObject], release: Release) -> Iterator[Property]:
+    """The properties that can be given to a device of a type, and what else its objects have."""
+    for found in implementation.class_properties(release):
+        if found.name not in BASE_PROPERTIES and not found.name.startswith("legacy-"):
+            yield found
 
 
 def query_memory_devices(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
@@ -212,7 +227,7 @@ def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
 
 def device_text(type_name: str, target: Target, release: Release) -> str:
     """The types of devices by category, or the properties of one of them; raises `VMError` for one of neither."""
-    known = device_types(target)
+    known = device_types(target, release)
     if type_name and type_name not in known and type_name not in HELP_WORDS:
         from ..vm.types import all_types
 
@@ -222,21 +237,26 @@ def device_text(type_name: str, target: Target, release: Release) -> str:
     if type_name in known:
         from .backends import options_text
 
-        declared = device_class(type_name).class_properties(release)
-        options = [
-            (found.name, found.type_name, _defaulted(found, release))
-            for found in declared
-            if found.name not in BASE_PROPERTIES
-        ]
+        declared = settable_properties(device_class(type_name, target), release)
+        options = [(found.name, found.type_name, _defaulted(found, release)) for found in declared]
         return options_text(type_name, options)
     lines = []
-    for category in sorted({CATEGORIES[name] for name in known}):
-        lines += [
-            f"{category}:",
-            *(f'name "{name}", desc "DIMM memory module"' for name in sorted(known) if CATEGORIES[name] == category),
-            "",
-        ]
+    for category in CATEGORIES:
+        rows = [(name, DEVICE_TYPES[name]) for name in sorted(known) if DEVICE_TYPES[name].category == category]
+        if rows:
+            lines += [f"{category}:", *(_listed(name, row) for name, row in rows), ""]
     return "\n".join(lines)
+
+
+def _listed(name: str, row: DeviceType) -> str:
+    parts = [f'name "{name}"']
+    if row.bus is not None:
+        parts.append(f"bus {row.bus}")
+    if row.alias is not None:
+        parts.append(f'alias "{row.alias}"')
+    if row.description is not None:
+        parts.append(f'desc "{row.description}"')
+    return ", ".join(parts)
 
 
 def _defaulted(declared: Property, release: Release) -> str | None:
@@ -248,6 +268,8 @@ def _defaulted(declared: Property, release: Release) -> str | None:
     if isinstance(default, bool):
         words = ("on", "off") if release.covers("10.0") else ("true", "false")
         shown = words[0] if default else words[1]
+    elif isinstance(default, str) and not release.covers("10.0"):
+        shown = f'"{default}"'
     return f"{declared.description or ''} (default: {shown})"
 
 

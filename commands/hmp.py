@@ -53,10 +53,11 @@ class Word:
 class Number:
     """A number, which may be given as an expression."""
 
-    __slots__ = ("kind", "name", "optional")
+    __slots__ = ("kind", "name", "optional", "positive")
 
-    def __init__(self, name: str, *, optional: bool = False) -> None:
+    def __init__(self, name: str, *, optional: bool = False, positive: bool = False) -> None:
         self.name = name
+        self.positive = positive
         self.kind = ""
         self.optional = optional
 
@@ -128,7 +129,7 @@ class HMPCommand:
                     raise HMPError(f"{label}: unsupported option -{letter}{hint if letter else hint[1:]}")
             elif isinstance(parameter, Number):
                 if rest or not parameter.optional:
-                    words[parameter.name], rest = self._take_number(rest, typed_name)
+                    words[parameter.name], rest = self._take_number(rest, typed_name, positive=parameter.positive)
             elif parameter.option:
                 rest = self._take_option(parameter, rest, words, f"{label}: string expected{hint}")
             elif not rest:
@@ -152,11 +153,14 @@ class HMPCommand:
         words[parameter.name], after = take_word(after)
         return after
 
-    def _take_number(self, rest: str, typed_name: str) -> tuple[int, str]:
+    def _take_number(self, rest: str, typed_name: str, *, positive: bool) -> tuple[int, str]:
         from .expression import take_expression
 
         try:
-            return take_expression(rest)
+            number, rest = take_expression(rest)
+            if positive and number < 0:
+                raise HMPError("enter a positive value\n")
+            return number, rest
         except HMPError as error:
             raise HMPError(f'{error}Try "help {typed_name}" for more information\n') from None
 

@@ -25,7 +25,7 @@ def query_memory_size_summary(context: Context, _arguments: Arguments) -> dict[s
     """Size of the RAM the machine was started with, and of what was plugged since."""
     summary = {"base-memory": context.vm.machine.ram_size}
     if context.vm.target.plugged_memory:
-        summary["plugged-memory"] = sum(device.length for device in context.vm.memory_devices)
+        summary["plugged-memory"] = sum(device.plugged for device in context.vm.memory_devices)
     return summary
 
 

@@ -27,7 +27,7 @@ def query_numa(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     numa = context.vm.numa
     nodes = numa.nodes
     described = []
-    plugged = [(device.node, device.length) for device in context.vm.memory_devices]
+    plugged = [(device.numa_node, device.plugged) for device in context.vm.memory_devices]
     for node in nodes:
         more = sum(size for node_id, size in plugged if node_id == node.node_id)
         size = node.size + more

@@ -157,7 +157,7 @@ def _device_options(vm: VirtualMachine, last: str) -> tuple[int, Candidates]:
     parts = last.split(",")
     current = parts[-1]
     offset = len(last) - len(current)
-    types = device_types(vm.target)
+    types = device_types(vm.target, vm.release)
     if len(parts) == 1:
         return offset, [(type_name, "device type") for type_name in types]
     type_name = parts[0].removeprefix("driver=")
@@ -169,7 +169,7 @@ def _device_options(vm: VirtualMachine, last: str) -> tuple[int, Candidates]:
         values = [(backend.name, backend.type_name) for backend in backends] if name == "memdev" else []
         return offset + len(name) + 1, values
     given = {part.partition("=")[0] for part in parts[:-1]}
-    declared = device_class(type_name).class_properties(vm.release)
+    declared = device_class(type_name, vm.target).class_properties(vm.release)
     settable = {found.name: found.description or found.type_name for found in declared if found.setter is not None}
     settable["id"] = "the name of the device"
     return offset, [(f"{name}=", meaning) for name, meaning in settable.items() if name not in given]

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from .progress import ProgressReporter
     from .sessions import HMPMonitor, QMPMonitor
     from .settings import Settings
+    from .throttle import EventThrottle
 
 
 def tell_hint(hint: str | None) -> None:
     """A line on stderr."""
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+THROTTLED = ("BALLOON_CHANGE", "MEMORY_DEVICE_SIZE_CHANGE")
+"""Events that may come too fast for those who listen."""
 
 
 class Program:
@@ -50,6 +55,7 @@ class Program:
         self.show_progress: Callable[[str], object] | None = None
         """Where the progress of slow work is shown, as a line that is overwritten; None is on stderr."""
         self._progress: ProgressReporter | None = None
+        self._throttle: EventThrottle | None = None
         self.failure: VMError | None = None
         """What kept the machine from being made after monitors were served (`-preconfig`)."""
 
@@ -176,8 +182,19 @@ class Program:
         from time import time_ns
 
         seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+        event = name, data, seconds, nanoseconds // 1000
+        if name not in THROTTLED:
+            self._send_event(*event)
+            return
+        if self._throttle is None:
+            from .throttle import EventThrottle
+
+            self._throttle = EventThrottle(self.loop, self._send_event)
+        self._throttle.tell(event)
+
+    def _send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
         for monitor in self.monitors:
-            monitor.send_event(name, data, seconds, nanoseconds // 1000)
+            monitor.send_event(name, data, seconds, microseconds)
 
     def _on_preallocation(self, vm: VirtualMachine, preallocation: Preallocation) -> None:
         from .progress import ProgressReporter

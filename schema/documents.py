@@ -23,6 +23,7 @@ SUBJECTS = (
     "qom",
     "memory",
     "devices",
+    "balloon",
     "memslots",
     "guest",
     "dirty",

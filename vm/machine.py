@@ -207,6 +207,7 @@ class VirtualMachine:
         machine.board.accelerated = self.accelerator.in_kernel
         if self.accelerator.follows:
             machine.memory_space.add_listener(self.accelerator.slots.follower(0))
+            machine.board.memslots = self.accelerator.slots
         if self.accelerator.slots.has_smm:
             machine.board.smm_listener = self.accelerator.slots.follower(1)
         for arguments in config.objects:
@@ -415,6 +416,8 @@ class VirtualMachine:
         """Reset the machine, which ends a guest; one that is paused is then as before its first start."""
         self.stop_guest()
         self.emit("RESET", {"guest": False, "reason": reason})
+        if self._plugging is not None:
+            self._plugging.reset()
         if not self.running:
             self.run_state = "prelaunch"
 

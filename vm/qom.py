@@ -55,6 +55,11 @@ class Property:
         self.since = since
         self.until = until
 
+    @property
+    def is_child(self) -> bool:
+        """Whether it stands for a child that every object of the type has."""
+        return self.type_name.startswith("child<")
+
 
 class QOMObject:
     """A node of the object tree."""
@@ -70,6 +75,8 @@ class QOMObject:
     """The properties that this class adds to its parents'."""
     instance_properties: tuple[Property, ...] = ()
     """The properties that QEMU gives to each object rather than to the class; they are listed after those."""
+    has_more_rows = False
+    """Whether `instance_rows` has others than those."""
     additions: tuple[Property, ...] = ()
     """The properties of this class that QEMU's has not; they are listed after all others."""
     registered_names: tuple[str, ...] = ()
@@ -105,7 +112,10 @@ class QOMObject:
 
     def has_property(self, name: str) -> bool:
         """Whether there is a child or a property of that name."""
-        return name in self._children or name in _properties_of(type(self), self.qemu)
+        if name in self._children:
+            return True
+        declared = _properties_of(type(self), self.qemu).get(name)
+        return declared is not None and not declared.is_child
 
     def remove_child(self, name: str) -> None:
         """Take a child out of the tree."""
@@ -175,14 +185,15 @@ class QOMObject:
     def listed_children(self) -> list[QOMObject]:
         """The children in the order in which QEMU lists them."""
         children = self.children
-        return [children[name] for name in self._hash_order()]
+        return [children[name] for name in self._hash_order() if name in children]
 
     def _hash_order(self) -> HashOrder:
-        """The names' order; while nothing was ever removed it follows from the names alone."""
+        """The order of the object's own properties and its children; as long as nothing was ever removed it follows
+        from the names alone."""
         children = self.children
         if self._order is None:
             self._order = HashOrder(frugal=self.qemu is not None and "frugal tables" in self.qemu.settings("QOM"))
-            for name in children:
+            for name in dict.fromkeys((*_instance_properties_of(type(self), self.qemu), *children)):
                 self._order.add(name)
         return self._order
 
@@ -223,28 +234,31 @@ class QOMObject:
 
     def list_properties(self) -> list[tuple[str, str]]:
         """Name and type of each property and child, in QEMU's order."""
-        listed = [(found.name, found.type_name) for found in self.class_properties(self.qemu)]
-        return listed + [(child.name, f"child<{child.type_name}>") for child in self.listed_children()]
+        children, own = self.children, _instance_properties_of(type(self), self.qemu)
+        of_class = (found for found in self.class_properties(self.qemu) if found is not own.get(found.name))
+        listed = [(found.name, found.type_name) for found in of_class]
+        for name in self._hash_order():
+            if name in children:
+                listed.append((name, f"child<{children[name].type_name}>"))
+            elif name in own and not own[name].is_child:
+                listed.append((name, own[name].type_name))
+        return listed
+
+    @classmethod
+    def instance_rows(cls, release: Release | None) -> tuple[Property, ...]:
+        """The properties that each object of the class has in a release, in the order in which it is given them."""
+        declared = [base.__dict__.get("instance_properties", ()) for base in reversed(cls.__mro__)]
+        return tuple(found for rows in declared for found in _covered(rows, release))
 
     @classmethod
     def class_properties(cls, release: Release | None = None) -> Iterator[Property]:
         """The properties that the type has in a release, in QEMU's order: those of the oldest ancestor first."""
         for base in reversed(cls.__mro__):
             own = {found.name: found for found in _covered(base.__dict__.get("properties", ()), release)}
-            order = HashOrder()
-            for name in dict.fromkeys((*base.__dict__.get("registered_names", ()), *own)):
-                order.add(name)
-            yield from (own[name] for name in order if name in own)
-        of_instances = {
-            found.name: found
-            for base in reversed(cls.__mro__)
-            for found in _covered(base.__dict__.get("instance_properties", ()), release)
-        }
-        if of_instances:
-            order = HashOrder()
-            for name in of_instances:
-                order.add(name)
-            yield from (of_instances[name] for name in order)
+            names = dict.fromkeys((*base.__dict__.get("registered_names", ()), *own))
+            yield from (own[name] for name in listing_order(names) if name in own)
+        of_instances = _instance_properties_of(cls, release)
+        yield from (of_instances[name] for name in listing_order(of_instances))
         for base in reversed(cls.__mro__):
             yield from _covered(base.__dict__.get("additions", ()), release)
 
@@ -265,6 +279,26 @@ def _covered(declared: Iterable[Property], release: Release | None) -> list[Prop
     return [found for found in declared if release is None or release.covers(found.since, found.until)]
 
 
+_known_instance_properties: dict[tuple[type[QOMObject], Release | None], dict[str, Property]] = {}
+
+
+def _instance_properties_of(implementation: type[QOMObject], release: Release | None) -> dict[str, Property]:
+    """The properties that QEMU gives to each object of a class, by name."""
+    known = _known_instance_properties.get((implementation, release))
+    if known is None:
+        known = {found.name: found for found in implementation.instance_rows(release)}
+        _known_instance_properties[implementation, release] = known
+    return known
+
+
+def listing_order(names: Iterable[str]) -> list[str]:
+    """The order in which QEMU lists names that it was given one after another."""
+    order = HashOrder()
+    for name in names:
+        order.add(name)
+    return list(order)
+
+
 _known_properties: dict[tuple[type[QOMObject], Release | None], dict[str, Property]] = {}
 
 
@@ -274,9 +308,10 @@ def _properties_of(implementation: type[QOMObject], release: Release | None) -> 
     if known is None:
         known = {}
         for base in reversed(implementation.__mro__):
-            kinds = ("properties", "instance_properties", "additions")
-            declared = [found for kind in kinds for found in base.__dict__.get(kind, ())]
+            declared = [found for kind in ("properties", "additions") for found in base.__dict__.get(kind, ())]
             known.update((found.name, found) for found in _covered(declared, release))
+        if implementation.instance_properties or implementation.has_more_rows:
+            known.update(_instance_properties_of(implementation, release))
         _known_properties[implementation, release] = known
     return known
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .boards import machine_types
 from .boards.targets import targets
 from .devices import device_class, device_types
-from .devices.device import PluggableDevice
+from .devices.device import MemoryDevice, PluggableDevice
 from .objects import object_class, object_types
 from .qom import Container, MemoryRegionObject, QOMObject
 
@@ -67,13 +67,12 @@ class _Types:
 
     def add_ancestors(self, implementation: type[QOMObject]) -> KnownType:
         """The type of a class, after those of its parents."""
-        own_name = implementation.__dict__.get("type_name")
-        if implementation is QOMObject:
-            return self.root
-        parent = self.add_ancestors(implementation.__mro__[1])
-        if own_name is None:
-            return parent
-        return self.add(own_name, parent, implementation, abstract=True)
+        known = self.root
+        for base in reversed(implementation.__mro__):
+            own_name = base.__dict__.get("type_name")
+            if own_name is not None and base is not QOMObject:
+                known = self.add(own_name, known, base, abstract=True)
+        return known
 
 
 def all_types(release: Release, target: Target | None = None) -> dict[str, KnownType]:
@@ -87,9 +86,13 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
         creatable = object_class(name, release)
         parent = types.add_ancestors(creatable.__mro__[1])
         types.add(name, parent, creatable, interfaces=("user-creatable",))
-    for name in device_types(target or targets(release)["x86_64"]):
-        plugged = device_class(name)
-        types.add(name, types.add_ancestors(plugged.__mro__[1]), plugged, interfaces=("memory-device",))
+    plugs = target or targets(release)["x86_64"]
+    for name in device_types(plugs, release):
+        plugged = device_class(name, plugs)
+        interfaces = ("memory-device",) if issubclass(plugged, MemoryDevice) else ()
+        types.add_ancestors(plugged)
+        types.known[name].abstract = False
+        types.known[name].interfaces = interfaces
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)

@@ -125,18 +125,24 @@ def without_hints(errors: str) -> str:
     return re.sub(r"^hint: .*\n", "", errors, flags=re.MULTILINE)
 
 
+AT_ANY_TIME = ("DEVICE_DELETED",)
+"""Events that QEMU tells when it finds the time."""
+
+
 def replies(output: str, questions: Sequence[str]) -> Iterable[str]:
-    """The answer to each question in a form that can be compared; an event stands where it came."""
+    """The answer to each question in a form that can be compared; an event stands where it came, or at the end."""
     asked = iter(["{", *questions, "{"])
     events: list[str] = []
+    late: list[str] = []
     for line in output.split("\r\n"):
         message = json.loads(line) if line else {"QMP": None}
         if "event" in message:
-            events.append(f"{message['event']} {json.dumps(message.get('data'))}\n")
+            kept = late if message["event"] in AT_ANY_TIME else events
+            kept.append(f"{message['event']} {json.dumps(message.get('data'))}\n")
         elif "QMP" not in message:
             yield "".join(events) + comparable(next(asked), message)
             events = []
-    yield "".join(events)
+    yield "".join((*events, *late))
 
 
 def comparable(question: str, reply: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def test_addresses_and_slots_are_the_lowest_that_are_free(steps: list[tuple[int,
         taken = [(device.address, device.length) for device in placed.values()]
         try:
             slot = room.choose_slot(-1)
-            address = room.choose_address(wanted, units, alignment, release)
+            address = room.choose_address(wanted, units, alignment, release, lambda _text: None)
         except VMError:
             full = len(placed) == 5 or sum(length for _start, length in taken) + units > 20
             fits = lowest(taken, 8, 32, units, alignment) is not None
@@ -162,8 +162,7 @@ def test_the_guest_lets_go_or_does_not(vm: VirtualMachine, accepts: bool) -> Non
     device = plug(vm, "m")
     vm.plugging.request_removal(device)
     assert not events and vm.memory_devices == [device]
-    vm.plugging.guest_policy = "accept" if accepts else "refuse"
-    vm.plugging.request_removal(device)
+    vm.plugging.guest.follow("accept" if accepts else "refuse")  # which answers what was asked before
     told: dict[str, Any] = {"slot": "0", "slot-type": "DIMM", "source": 3, "status": 0 if accepts else 1}
     if accepts:
         path = "/machine/peripheral/dimm-m"
@@ -269,7 +268,7 @@ def test_the_map_shows_the_room(vm: VirtualMachine) -> None:
 def test_a_block_that_goes_while_the_dirty_rate_is_measured_counts_for_nothing(vm: VirtualMachine) -> None:
     add_backend(vm, "m")
     device = plug(vm, "m")
-    vm.plugging.guest_policy = "accept"
+    vm.plugging.guest.follow("accept")
     task = vm.dirty_rate.start(50, "millisecond", 512, "page-sampling")
     step = next(task)
     samples = step(Cancellation())
@@ -285,7 +284,7 @@ def test_a_block_that_goes_while_the_dirty_rate_is_measured_counts_for_nothing(v
 
 
 def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
-    vm.plugging.guest_policy = "accept"
+    vm.plugging.guest.follow("accept")
 
     def rounds(count: int) -> tuple[int, int]:
         for number in range(count):
@@ -311,7 +310,7 @@ def test_a_name_is_found_as_quickly_among_many(vm: VirtualMachine) -> None:
     assert set(vm.tree.find("twice")) == {vm.tree.objects.children["twice"], device}
     assert vm.tree.find("twice/memdev") == [vm.tree.objects.children["m"]]
     assert vm.tree.find("m/m[0]")
-    vm.plugging.guest_policy = "accept"
+    vm.plugging.guest.follow("accept")
     vm.plugging.request_removal(device)
     run_now(vm.delete_object("m"))
     assert vm.tree.find("twice") == [vm.tree.objects.children["twice"]]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..memory.region import MemoryRegion
     from ..releases import Release
     from .machine import MemoryModule
+    from .pci import PCIRoot
     from .targets import Target
 
 GIB = 1 << 30
@@ -49,6 +50,7 @@ class VirtMachine(Machine):
     lists_default_cpu = False
     numa_supported = True
     implicit_node_with_slots = True
+    maps_virtio_memory = True
     pluggable = ("pc-dimm", "nvdimm")
     implicit_node_with_max_ram = True
     topology_levels = ("clusters",)
@@ -335,7 +337,7 @@ class VirtMachine(Machine):
 
     def _add_pcie(self) -> None:
         host = self.add_device("gpex-pcihost")
-        self.add_device("PCIE", host, "pcie.0")
+        self._pci_bus = self.add_device("PCIE", host, "pcie.0")
         bridge = self.add_device("gpex-root", host, "gpex_root")
         ecam = host.own_region(self.topology.io("pcie-mmcfg-mmio", self.ecam_region_size))
         mmio = host.own_region(self.topology.container("gpex_mmio"))
@@ -361,6 +363,12 @@ class VirtMachine(Machine):
         master = self.topology.alias("bus master", self.system, 0, self.system.size)
         self.place(container, 0, master, bridge, enabled=False)
         self.add_space("gpex-root", container)
+
+    def pci_root(self) -> PCIRoot:
+        """The bus of the host bridge."""
+        from .pci import PCIRoot
+
+        return PCIRoot(self._pci_bus, {0: "gpex-root"})
 
     def _add_window(self, name: str, behind: MemoryRegion, owner: QOMObject) -> MemoryRegion:
         """Registers that answer where nothing in `behind` does."""

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from ..accel.memslots import MemslotTable
     from ..host import Host
     from ..hostmem.backend import MemoryBackend
     from ..memory.address_space import AddressSpace, Listener, MemoryTopology
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..objects import ObjectDefaults
     from ..releases import Release
     from .machine_type import MachineType
+    from .pci import PCIRoot
     from .targets import Target
 
     class MemoryModule(Protocol):
@@ -51,6 +53,7 @@ class Board:
         "cpus",
         "firmware",
         "host",
+        "memslots",
         "notices",
         "release",
         "smm_listener",
@@ -80,6 +83,8 @@ class Board:
         """Whether a kernel accelerator replaces devices by its own."""
         self.smm_listener: Listener | None = None
         """Follows what CPUs see in system management mode, where a kernel accelerator has that."""
+        self.memslots: MemslotTable | None = None
+        """Those of a kernel accelerator."""
         self.firmware: str | None = None
         self.warnings: list[str] = []
         """What QEMU says on stderr, without the program's name before it."""
@@ -89,6 +94,10 @@ class Board:
     def warn(self, text: str) -> None:
         """Note what people should know although it is no error."""
         self.warnings.append(f"warning: {text}")
+
+    def warn_later(self, text: str) -> None:
+        """Tell it while the machine is there already, or with the rest before it is."""
+        self.backend_defaults.warn(text)
 
 
 ON_OFF_AUTO = ("auto", "on", "off")
@@ -162,7 +171,13 @@ class Machine(QOMObject):
     implicit_node_with_max_ram = False
     """Whether there is a NUMA node when none is named and more RAM can come, in slots or at all."""
     pluggable: tuple[str, ...] = ()
-    """The types of devices that somebody could plug; one of another that was there from the start is nowhere."""
+    """The types of DIMMs that somebody could plug; one of another that was there from the start is nowhere."""
+    maps_virtio_memory = False
+    """Whether memory behind VirtIO gets an address; where nobody gives it one it is nowhere."""
+    pci_modelled = True
+    """Whether PCI devices can be had wherever QEMU has them."""
+    has_channels = False
+    """Whether devices can be reached by channels, as those of mainframes are."""
     tells_by_acpi = True
     """Whether a guest answers by ACPI when it is asked to let go of a DIMM."""
     releases_unseen = False
@@ -231,6 +246,19 @@ class Machine(QOMObject):
     def check_removal(self, dimm: MemoryModule) -> None:
         """Raise `VMError` if the guest cannot be asked to let go of that DIMM."""
         self.check_dimm(dimm)
+
+    def pci_root(self) -> PCIRoot | None:
+        """The bus for PCI devices that users plug; None where there is none."""
+        return None
+
+    def bus_kind(self, name: str) -> str | None:
+        """Of what kind the board's bus of that name is; None if there is none."""
+        if name == "main-system-bus":
+            return "System"
+        for node in self.walk():
+            if node.name == name and node.type_name.endswith(("-bus", "PCI", "PCIE", "ISA", "IDE")):
+                return node.type_name
+        return None
 
     def build(self) -> None:
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""

@@ -113,6 +113,8 @@ class MicroVM(X86Machine):
         RegisterRow("pcie", "gpex_ioport", 0, 0x10000, inside="gpex_ioport_window", since="7.2"),
     )
     bus_masters = ("pcie-root",)
+    pci_bus = "pcie/pcie.0"
+    pci_functions = {0: "pcie-root"}  # as in the tables
 
     def is_on(self, option: str | None) -> bool:
         """What is `auto` follows from the rest, and some needs ACPI."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..qom import QOMObject
     from ..releases import Release
     from .machine import MemoryModule
+    from .pci import PCIRoot
     from .targets import Target
 
 MIB = 1 << 20
@@ -112,6 +113,8 @@ class PseriesMachine(Machine):
     pluggable = ("pc-dimm", "nvdimm")
     tells_by_acpi = False
     releases_unseen = True
+    maps_address_zero = True
+    """Whether a PCI device that says it is at 0 is there."""
     max_cpus = 4096
     default_cpu = "power11"
     ic_mode = "dual"
@@ -297,17 +300,25 @@ class PseriesMachine(Machine):
             self.cpus.append(cpu)
             self.add_space(f"cpu-memory-{number}", self.system)
 
+    def pci_root(self) -> PCIRoot:
+        """The bus of the first host bridge."""
+        from .pci import PCIRoot
+
+        window = self._pci_window if self.maps_address_zero else None
+        return PCIRoot(self._pci_bus, {}, hotplug=True, name=HOST_BRIDGE, memory=self._pci_memory, window=window)
+
     def _add_host_bridge(self) -> None:
         bridge = self.add_device("spapr-pci-host-bridge")
-        self.add_device("PCI", bridge, "pci.0")
+        self._pci_bus = self.add_device("PCI", bridge, "pci.0")
         spaces = {
             "mmio": bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.mmio")),
             "io": bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.io", 64 << 10)),
         }
+        self._pci_window = spaces["mmio"]
         for name, space, address, offset, size in self.pci_windows:
             window = self.topology.alias(f"{HOST_BRIDGE}.{name}", spaces[space], offset, size)
             self.place(self.system, address, window, bridge)
-        dma = bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.iommu-root"))
+        self._pci_memory = dma = bridge.own_region(self.topology.container(f"{HOST_BRIDGE}.iommu-root"))
         self.place(dma, MSI_WINDOW, self.topology.io("msi", 0x1000), bridge)
         self.add_space(HOST_BRIDGE, dma)
         for number in range(self.dma_windows):

@@ -62,6 +62,9 @@ class S390Machine(Machine):
     """RAM is one region from 0 on, whatever its size."""
 
     type_name = "s390-ccw-machine"
+    pci_modelled = False
+    has_channels = True
+    maps_virtio_memory = True
     topology_levels: tuple[str, ...] = ("drawers", "books")
     tells_of_control_program = True
     """Whether the guest can say what it is."""

@@ -182,6 +182,7 @@ class SimpleMachine(Machine):
 
     type_name = "simple-machine"
     has_registers = False
+    pci_modelled = False
     row: Row
 
     def __init__(self, machine_type: MachineType, board: Board) -> None:

@@ -179,6 +179,13 @@ Q35_DEVICES = (
     *_eeproms("smbus"),
 )
 
+I440FX_FUNCTIONS = {0x00: "mch", 0x08: "isa-bridge", 0x09: "ide", 0x0A: "uhci", 0x0B: "pm"}
+Q35_FUNCTIONS = {
+    0x00: "mch", 0xE8: "uhci1", 0xE9: "uhci2", 0xEA: "uhci3", 0xEF: "ehci1", 0xF8: "isa-bridge", 0xFA: "ahci",
+    0xFB: "smbus",
+}  # fmt: skip
+"""Which PCI function of the root bus is which device."""
+
 ISA_REGISTERS = (
     RegisterRow("kvmvapic", "kvmvapic", 0x7E, 2),
     RegisterRow("machine", "ioport80", 0x80, 1, since="11.1"),

@@ -16,11 +16,12 @@ from .x86_layout import DeviceRow, RegisterRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..memory.ramblock import RAMBlock
     from ..memory.region import MemoryRegion
     from ..qom import QOMObject
+    from .pci import PCIRoot
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -72,6 +73,10 @@ class X86Machine(Machine):
     topology_levels: tuple[str, ...] = ("dies",)
     devices: tuple[DeviceRow, ...] = ()
     registers: tuple[RegisterRow, ...] = ()
+    pci_bus = ""
+    """The part that is the root PCI bus."""
+    pci_functions: Mapping[int, str] = {}
+    """The parts that are on it, by number."""
     bus_masters: tuple[str, ...] = ()
     switch_defaults: dict[str, str] = {}
     kept_defaults: dict[str, object] = {}
@@ -268,6 +273,18 @@ class X86Machine(Machine):
         else:
             owner.own_region(region)
         self.regions[row.name] = region
+
+    def pci_root(self) -> PCIRoot | None:
+        """The bus of the chipset, where there is one."""
+        bus = self.parts.get(self.pci_bus)
+        if bus is None:
+            return None
+        from .pci import PCIRoot
+
+        functions = {
+            number: self.parts[key].type_name for number, key in self.pci_functions.items() if key in self.parts
+        }
+        return PCIRoot(bus, functions, hotplug=bus.type_name == "PCI" and self.is_on("acpi"))
 
     def add_bus_masters(self) -> None:
         """The address space of each PCI device's own accesses, whose window on memory the guest has not enabled yet."""

@@ -71,6 +71,7 @@ class PCMachine(X86Machine):
     default_firmware = "bios-256k.bin"
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
+    maps_virtio_memory = True
     pluggable = ("pc-dimm", "nvdimm")
     plugs_dimms = True
     """Whether ACPI could tell the guest of a DIMM."""
@@ -360,6 +361,8 @@ class I440FXMachine(PCMachine):
     devices: tuple[DeviceRow, ...] = layout.I440FX_DEVICES
     registers: tuple[RegisterRow, ...] = (*layout.ISA_REGISTERS, *layout.I440FX_REGISTERS)
     bus_masters: tuple[str, ...] = layout.I440FX_BUS_MASTERS
+    pci_bus = "host/pci.0"
+    pci_functions = layout.I440FX_FUNCTIONS
     pci_hole64_size = 2 * GIB
     memory_hotplug_device = "pm"
     shows_roms_early = True
@@ -395,6 +398,8 @@ class Q35Machine(PCMachine):
     devices = layout.Q35_DEVICES
     registers = (*layout.ISA_REGISTERS, *layout.Q35_REGISTERS)
     bus_masters = layout.Q35_BUS_MASTERS
+    pci_bus = "host/pcie.0"
+    pci_functions = layout.Q35_FUNCTIONS
     pci_hole64_size = 32 * GIB
     memory_hotplug_device = "isa-bridge"
     acpi_pci_hotplug = True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..boards.machine import Machine
     from ..memory.region import MemoryRegion
-    from .space import DeviceMemory
+    from .rooms import Rooms
 
 EJECT_REQUEST = 3
 FAILED = 1
@@ -28,6 +28,7 @@ class PCDIMM(MemoryDevice):
     type_name = "pc-dimm"
     abstract = False
     kind = "dimm"
+    is_memory_module = True
     persistent = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -38,10 +39,26 @@ class PCDIMM(MemoryDevice):
         self.slot = -1
         self._placed = False
 
+    @classmethod
+    def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
+        """Raise `VMError` for a bus, of which it knows none, and where nobody could plug it."""
+        if bus is not None:
+            kind = machine.bus_kind(bus)
+            raise VMError(
+                f"Bus '{bus}' not found" if kind is None else f"Device '{cls.type_name}' can't go on {kind} bus"
+            )
+        if hot and cls.type_name not in machine.pluggable:
+            raise VMError(f"Device '{cls.type_name}' can not be hotplugged on this machine")
+
     @property
     def address(self) -> int:
         """Where the guest sees it."""
         return self.addr
+
+    @property
+    def numa_node(self) -> int:
+        """The NUMA node that it belongs to."""
+        return self.node
 
     @property
     def backend(self) -> MemoryBackend:
@@ -66,8 +83,9 @@ class PCDIMM(MemoryDevice):
         """What its address and size must be multiples of."""
         return self.backend.address_alignment if machine.dimm_alignment is None else machine.dimm_alignment
 
-    def check(self, machine: Machine, room: DeviceMemory | None) -> None:
+    def check(self, machine: Machine, rooms: Rooms) -> None:
         """Find its slot and address; raises `VMError`."""
+        room = rooms.memory
         if self.type_name in machine.pluggable:
             machine.check_dimm(self)
             if room is None:
@@ -75,7 +93,7 @@ class PCDIMM(MemoryDevice):
                 raise VMError(NO_SLOTS)
             slot = room.choose_slot(self.slot)
             self.addr = room.choose_address(
-                self.addr, self._checked_length(), self.alignment(machine), machine.board.release
+                self.addr, self._checked_length(), self.alignment(machine), self.qemu, machine.board.warn_later
             )
             self.slot = slot
         checks = [self._check_node, self._check_backend]
@@ -99,17 +117,17 @@ class PCDIMM(MemoryDevice):
         if self.backend.in_use:
             raise VMError(f"can't use already busy memdev: {self.backend.name}")
 
-    def realize(self, machine: Machine, room: DeviceMemory | None) -> None:
+    def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Take the backend and map it; raises `VMError`, nothing changed, if that fails."""
         if self.type_name not in machine.pluggable:
             self.backend.in_use = True
             self.realized = True
             return
-        assert room is not None, "it was looked at"
+        assert rooms.memory is not None, "it was looked at"
         self.backend.take()
         try:
             self._make_region(machine)
-            room.put(self, self.slot)
+            rooms.memory.put(self, self.slot)
         except BaseException:
             self.backend.leave()
             raise
@@ -118,15 +136,15 @@ class PCDIMM(MemoryDevice):
     def _make_region(self, machine: Machine) -> None:
         """Make what is mapped, where that is not the backend's region."""
 
-    def unrealize(self, room: DeviceMemory | None) -> None:
+    def unrealize(self, machine: Machine, rooms: Rooms) -> None:
         """Give the backend back."""
         if self._placed:
-            assert room is not None, "it is there"
-            room.take(self)
+            assert rooms.memory is not None, "it is there"
+            rooms.memory.take(self)
         self.backend.leave()
         self.realized = self._placed = False
 
-    def check_removal(self, machine: Machine) -> None:
+    def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` where there is nobody who could unplug it."""
         if self.type_name not in machine.pluggable:
             raise VMError(f"Device '{self.type_name}' can not be hotplugged on this machine")
@@ -234,9 +252,9 @@ class NVDIMM(PCDIMM):
         self._memory = self.own_region(machine.topology.alias("nvdimm-memory", region, 0, self.length))
         self._memory.nonvolatile = True
 
-    def check_removal(self, machine: Machine) -> None:
+    def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """No guest lets go of one."""
-        super().check_removal(machine)
+        super().check_removal(machine, rooms)
         raise VMError("nvdimm device hot unplug is not supported yet.")
 
     # Properties

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..errors import VMError
 from ..objects import is_identifier
 from ..qom import QOMObject
-from . import device_class, device_types
+from . import device_class, device_types, resolve_alias
 from .device import MemoryDevice, PluggableDevice
+from .guest import PlayedGuest
+from .rooms import Rooms
 from .space import DeviceMemory
 from .values import OptionText, as_text, from_text
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ..boards.machine import Machine
     from ..hostmem.backend import MemoryBackend
     from ..object_tree import ObjectTree
+    from .balloon import VirtIOBalloon
 
 CPUS_STAY = "CPUs are not unplugged here"
 HINT = "of QEMU's devices the memory ones are here: {}"
@@ -26,28 +29,23 @@ HINT = "of QEMU's devices the memory ones are here: {}"
 class Plugging:
     """The devices that users plugged into a machine."""
 
-    __slots__ = ("_anonymous", "_emit", "_room", "_tree", "devices", "guest_policy", "machine")
+    __slots__ = ("_anonymous", "_tree", "devices", "emit", "guest", "machine", "rooms")
 
     def __init__(self, machine: Machine, tree: ObjectTree, emit: Callable[[str, dict[str, Any]], None]) -> None:
         self.machine = machine
         self._tree = tree
-        self._emit = emit
+        self.emit = emit
         """Tells of an event."""
-        self._room: DeviceMemory | None = None
+        self.rooms = Rooms(machine)
         self._anonymous = 0
         """How many devices without an id were begun, which is where the next one's name comes from."""
         self.devices: list[PluggableDevice] = []
-        self.guest_policy = "none"
-        """What the guest does with a request: nothing, as if there were none, or "accept", or "refuse"."""
+        self.guest = PlayedGuest(self)
 
     @property
     def room(self) -> DeviceMemory | None:
         """Where memory devices go; None without `maxmem`."""
-        machine, region = self.machine, self.machine.device_memory
-        if self._room is None and region is not None:
-            room = machine.max_ram_size - machine.board_ram_size
-            self._room = DeviceMemory(region, region.address, room, machine.ram_slots)
-        return self._room
+        return self.rooms.memory
 
     @property
     def memory_devices(self) -> list[MemoryDevice]:
@@ -64,13 +62,16 @@ class Plugging:
         made, options = self._begin(arguments, hot)
         container, name = self._place(made.device_id)
         try:
-            self._prepare(made, options, self.room)
-            made.realize(self.machine, self.room)
+            self._prepare(made, options, self.rooms)
+            made.realize(self.machine, self.rooms)
         except BaseException:
             container.fail_child(name)
             raise
         container.add_child(name, made)
         self.devices.append(made)
+        for part in made.parts():
+            part.on_request = lambda: self.guest.resize(made)
+        self.guest.resize(made)
         return made
 
     def draft(self, arguments: dict[str, Any], *, more_slots: int = 0, more_room: int = 0) -> PluggableDevice:
@@ -79,15 +80,13 @@ class Plugging:
         The machine may be taken to have more slots and more room than it has. Nothing changes.
         """
         made, options = self._begin(arguments, True)
-        room = self.room
-        if room is not None and (more_slots or more_room):
-            room = room.enlarged(more_slots, more_room)
-        self._prepare(made, options, room)
+        rooms = self.rooms.enlarged(more_slots, more_room) if more_slots or more_room else self.rooms
+        self._prepare(made, options, rooms)
         return made
 
     def knows(self, type_name: object) -> bool:
         """Whether there are devices of that type."""
-        return type_name in device_types(self.machine.board.target)
+        return type_name in device_types(self.machine.board.target, self.machine.board.release)
 
     def missing_room(self, arguments: dict[str, Any]) -> int:
         """How many bytes too few there are for a device, alignment aside; 0 where it cannot be told."""
@@ -108,19 +107,18 @@ class Plugging:
         options = dict(arguments)
         type_name = self._type_name(self._text(options.pop("driver", None)))
         bus = self._text(options.pop("bus", None))
-        if isinstance(bus, str):
-            raise VMError(f"Bus '{bus}' not found")
-        if hot and type_name not in self.machine.pluggable:
-            raise VMError(f"Device '{type_name}' can not be hotplugged on this machine")
+        implementation = device_class(type_name, self.machine.board.target)
+        implementation.check_place(self.machine, self.rooms, str(bus) if isinstance(bus, str) else None, hot=hot)
         device_id = self._device_id(options.pop("id", None))
-        made = device_class(type_name)(self.machine.board.release, self._tree, hotplugged=hot)
+        made = implementation(self.machine.board.release, self._tree, hotplugged=hot)
+        made.use_machine(self.machine)
         made.device_id = device_id
         return made, options
 
-    def _prepare(self, made: PluggableDevice, options: dict[str, Any], room: DeviceMemory | None) -> None:
+    def _prepare(self, made: PluggableDevice, options: dict[str, Any], rooms: Rooms) -> None:
         for key, value in options.items():
             self._set(made, key, value)
-        made.check(self.machine, room)
+        made.check(self.machine, rooms)
 
     def _text(self, value: object) -> object:
         """A value of JSON as older QEMUs look at it: as that of an option."""
@@ -130,7 +128,9 @@ class Plugging:
     def _type_name(self, driver: object) -> str:
         if not isinstance(driver, str):
             raise VMError("Parameter 'driver' is missing")
-        known = device_types(self.machine.board.target)
+        target, release = self.machine.board.target, self.machine.board.release
+        known = device_types(target, release)
+        driver = resolve_alias(driver, target)
         if driver not in known:
             raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
         return driver
@@ -192,40 +192,70 @@ class Plugging:
         raise VMError(self.machine.board.release.text("no device", "{} is not a device").format(name))
 
     def request_removal(self, device: PluggableDevice) -> None:
-        """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked.
-
-        A guest that lets go of a DIMM, or does not, says so by ACPI.
-        """
+        """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked."""
         machine = self.machine
-        device.check_removal(machine)
-        device.removal_requested = True
-        if self.guest_policy == "none":
-            if machine.told_without_guest is not None:
-                device.removal_requested = False
-                raise VMError(machine.told_without_guest)
-            if machine.releases_unseen and device.hotplugged:
-                self.remove(device)
-            return
-        device.removal_requested = False
-        accepted = self.guest_policy == "accept"
+        device.check_removal(machine, self.rooms)
+        if device.goes_unasked:
+            self.remove(device)
+        elif self.guest.policy != "none":
+            self.guest.release(device)
+        elif machine.told_without_guest is not None and device.is_memory_module:
+            raise VMError(machine.told_without_guest)
+        elif machine.releases_unseen and device.hotplugged:
+            self.remove(device)
+        else:
+            device.removal_requested = True
+
+    def answer_removal(self, device: PluggableDevice, *, accepted: bool) -> None:
+        """What follows when the guest lets go of a device or does not; of a DIMM it says so by ACPI."""
+        machine = self.machine
         if accepted:
             self.remove(device)
-        if machine.tells_by_acpi:
-            self._emit("ACPI_DEVICE_OST", {"info": device.acpi_status(accepted)})
-        elif not accepted and machine.board.release.covers("6.2"):
-            self._emit("DEVICE_UNPLUG_GUEST_ERROR", _named(device))
+        status = device.acpi_status(accepted) if machine.tells_by_acpi else None
+        if status is not None:
+            self.emit("ACPI_DEVICE_OST", {"info": status})
+        elif not accepted and not machine.tells_by_acpi and machine.board.release.covers("6.2"):
+            self.emit("DEVICE_UNPLUG_GUEST_ERROR", named(device))
+
+    def reset(self) -> None:
+        """Be as after a reset of the machine."""
+        for device in list(self.devices):
+            if device.removal_requested and device.goes_at_reset and device.hotplugged:
+                self._take_out(device)  # and nobody is told, as observed
+                continue
+            event = device.reset(self.machine, self.rooms)
+            if event is not None:
+                self.emit(*event)
+            self.guest.resize(device)
 
     def remove(self, device: PluggableDevice) -> None:
         """Unplug a device whose guest has let go of it."""
-        device.unrealize(self.room)
+        gone = [named(each) for each in (*device.parts(), device)]
+        self._take_out(device)
+        for data in gone:
+            self.emit("DEVICE_DELETED", data)
+
+    def _take_out(self, device: PluggableDevice) -> None:
+        device.unrealize(self.machine, self.rooms)
         self.devices.remove(device)
-        data, parent = _named(device), device.parent
-        assert parent is not None, "it is in the tree"
-        parent.remove_child(device.name)
-        self._emit("DEVICE_DELETED", data)
+        assert device.parent is not None, "it is in the tree"
+        device.parent.remove_child(device.name)
+
+    def find_balloon(self) -> VirtIOBalloon:
+        """The balloon; raises `VMError` if there is none."""
+        if self.rooms.balloon is None:
+            raise VMError("No balloon device has been activated", "DeviceNotActive")
+        return self.rooms.balloon
+
+    def resize_balloon(self, size: int) -> None:
+        """Want the guest to have `size` bytes; raises `VMError` if there is no balloon."""
+        balloon = self.find_balloon()
+        balloon.ask(size)
+        if balloon.on_request is not None:
+            balloon.on_request()
 
 
-def _named(device: PluggableDevice) -> dict[str, Any]:
+def named(device: QOMObject) -> dict[str, Any]:
     """How an event names a device."""
     named = {} if device.device_id is None else {"device": device.device_id}
     return {**named, "path": device.path}

@@ -11,13 +11,17 @@ from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from ..accel.memslots import MemslotTable
     from ..memory.region import MemoryRegion
     from ..releases import Release
     from .device import MemoryDevice
 
 UNNAMED = "(unnamed)"
+SHARED_MEMSLOTS = 256
+MANY_MEMSLOTS = 509
+"""How many there must be before devices have more than one."""
 
 
 NO_SLOTS = "no slots where allocated, please specify the 'slots' option"
@@ -101,24 +105,48 @@ class DeviceMemory:
             raise VMError("no free slots available")
         return free
 
-    def choose_address(self, wanted: int, length: int, alignment: int, release: Release) -> int:
-        """The address `wanted`, or the lowest that is free and aligned for 0; raises `VMError` if it cannot be had."""
+    def choose_address(
+        self,
+        wanted: int,
+        length: int,
+        alignment: int,
+        release: Release,
+        warn: Callable[[str], None],
+        length_alignment: int | None = None,
+    ) -> int:
+        """The address `wanted`, or the lowest that is free and aligned for 0; raises `VMError` if it cannot be had.
+
+        `length_alignment` is what newer versions want the length to be a multiple of, if that is another; `warn` is
+        told of gaps.
+        """
+        older = release.settings("devices").get("address first", False)
+        unit = alignment if older or length_alignment is None else length_alignment
+        if older:
+            self._warn(alignment, warn)
         if self.used + length > self.room:
             raise VMError(
                 f"not enough space, currently {self.used:#x} in use of total space for memory devices {self.room:#x}"
             )
-        if self.size % alignment and self.address % alignment:
-            raise VMError(f"the alignment ({alignment:#x}) is not supported")
+        if not older:
+            self._warn(alignment, warn)
         mistakes = [
-            (length % alignment, f"backend memory size must be multiple of {alignment:#x}"),
+            (length % unit, f"backend memory size must be multiple of {unit:#x}"),
             (wanted % alignment, f"address must be aligned to {alignment:#x} bytes"),
         ]
-        if release.settings("devices").get("address first", False):
+        if older:
             mistakes.reverse()
         for wrong, text in mistakes:
             if wrong:
                 raise VMError(text)
         return self._check_address(wanted, length) if wanted else self._lowest_address(length, alignment)
+
+    def _warn(self, alignment: int, warn: Callable[[str], None]) -> None:
+        """Tell that there will be gaps."""
+        if self.address % alignment:
+            warn(
+                f"the alignment ({alignment:#x}) exceeds the expected maximum alignment, memory will get fragmented "
+                "and not all 'maxmem' might be usable for memory devices."
+            )
 
     def _check_address(self, wanted: int, length: int) -> int:
         if not (self.address <= wanted and wanted + length <= self.end):
@@ -141,6 +169,25 @@ class DeviceMemory:
                 "could not find position in guest address space for memory device - memory fragmented due to alignments"
             )
         return address
+
+    def memslot_limit(self, size: int, memslots: MemslotTable | None) -> int:
+        """How many memslots one more device of `size` bytes should take at most, as QEMU shares them out.
+
+        All devices together should have `SHARED_MEMSLOTS`, each as many as its part of the room; where there are few,
+        one.
+        """
+        if memslots is not None and memslots.max_slots < MANY_MEMSLOTS:
+            return 1
+        needed = sum(device.memslots for _start, _length, device in self._placed)
+        left = SHARED_MEMSLOTS - needed
+        if memslots is not None:
+            reserved = needed - sum(device.used_memslots for _start, _length, device in self._placed)
+            free = memslots.max_slots - sum(memslot.as_id == 0 for memslot in memslots)
+            left = min(left, free - reserved)
+        if left < 1 or size == self.room:
+            return max(left, 1)
+        available = self.room - self.used
+        return max(int(left * size / available), 1) if available else 1
 
     def put(self, device: MemoryDevice, slot: int | None) -> None:
         """Map a device where it is to be; raises `VMError`, nothing changed, if the accelerator has no room for it."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..qom import Property, parse_switch
+from ..qom import Property, parse_switch, take_bool, take_enum, take_int, take_str
 from ..sizes import parse_integer, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..releases import Release
+    from .device import SettableDevice
 
-NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64}
+SUFFIXES = "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
+NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64, "size": 64}
 """The types of properties that are numbers, with their bits."""
 
 
@@ -23,19 +26,67 @@ class OptionText(str):
 
 
 class DeviceProperty(Property):
-    """A property that is set before the device exists, and not afterwards; `default` is told of it."""
+    """A property that is set before the device exists, and later only if `any_time`; `default` is told of it."""
 
-    __slots__ = ("default", "frozen_text", "is_size")
+    __slots__ = ("any_time", "default", "frozen_text", "is_size", "reads_text")
 
     def __init__(
-        self, *args: Any, default: object = None, is_size: bool = False, frozen_text: str | None = None, **options: Any
+        self,
+        *args: Any,
+        default: object = None,
+        is_size: bool = False,
+        any_time: bool = False,
+        reads_text: bool = False,
+        frozen_text: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self.default = default
-        self.is_size = is_size
+        self.is_size = is_size or self.type_name == "size"
         """Whether a text may have a suffix."""
+        self.reads_text = reads_text
+        """Whether its setter understands what an option says."""
+        self.any_time = any_time
         self.frozen_text = frozen_text
         """What an attempt to set it later is told; None for the words that most have."""
+
+
+ON_OFF_AUTO = ("auto", "on", "off")
+
+
+def kept(
+    name: str, type_name: str, default: Any = None, description: str | None = None, **options: Any
+) -> DeviceProperty:
+    """A property that only is told again: what it changes nothing here can see. `options` are `since` and `until`."""
+    unset = "" if type_name == "str" else default
+
+    def getter(device: SettableDevice) -> Any:
+        return device.kept.get(name, unset)
+
+    def setter(device: SettableDevice, value: object) -> None:
+        device.kept[name] = _CHECKS[type_name](name, value, device.qemu)
+
+    return DeviceProperty(name, type_name, getter, setter, description, default=default, **options)
+
+
+_CHECKS: dict[str, Callable[[str, object, Release], object]] = {
+    "bool": lambda name, value, _release: take_bool(name, value),
+    "str": lambda name, value, _release: take_str(name, value),
+    "uint32": lambda name, value, _release: take_int(name, value, "uint32_t", 32),
+    "int32": lambda name, value, _release: take_signed(name, value, "int32_t", 32),
+    "size": lambda name, value, _release: take_int(name, value, "uint64", 64),
+    "OnOffAuto": lambda name, value, release: take_enum(name, value, ON_OFF_AUTO, release),
+}
+
+
+def bit(name: str, default: bool, **options: Any) -> DeviceProperty:
+    """A switch among the bits of a device."""
+    return kept(name, "bool", default, "on/off", **options)
+
+
+def switch(name: str, default: bool, *, since: str | None = None) -> tuple[DeviceProperty, DeviceProperty]:
+    """A switch of its own, which older versions do not describe."""
+    return kept(name, "bool", default, since=since, until="7.2"), bit(name, default, since="10.0")
 
 
 def as_text(value: object) -> str | None:
@@ -49,13 +100,13 @@ def from_text(declared: Property, text: str, release: Release) -> object:
     """The value that the text of an option means to a property; raises `VMError`."""
     if declared.type_name == "bool":
         return parse_switch(declared.name, text)
-    if declared.type_name not in NUMBERS:
+    if declared.type_name not in NUMBERS or getattr(declared, "reads_text", False):
         return str(text)
-    if isinstance(declared, DeviceProperty) and declared.is_size:
+    if declared.type_name == "size" or (isinstance(declared, DeviceProperty) and declared.is_size):
         try:
             return parse_size(text)
         except ValueError:
-            raise VMError(f"Parameter '{declared.name}' expects size") from None
+            raise _no_size(declared.name, text, release) from None
     try:
         number = parse_integer(text, release.settings("numbers").get("binary", True))
         if declared.type_name == "int32" and not -(1 << 63) <= number < 1 << 63:
@@ -66,6 +117,15 @@ def from_text(declared: Property, text: str, release: Release) -> object:
         if not release.settings("devices").get("numbers are integers", True):
             kind = "int64" if declared.type_name == "int32" else "uint64"
         raise VMError(f"Parameter '{declared.name}' expects {kind}") from None
+
+
+def _no_size(name: str, text: str, release: Release) -> VMError:
+    """What is told of a text that means no size."""
+    if release.covers("7.2"):
+        return VMError(f"Parameter '{name}' expects size")
+    if text.removeprefix("-").isdecimal():
+        return VMError(f"Value '{text}' is out of range for parameter '{name}'")
+    return VMError(f"Parameter '{name}' expects a non-negative number below 2^64", details=SUFFIXES)
 
 
 def take_signed(name: str, value: object, type_name: str, bits: int) -> int:

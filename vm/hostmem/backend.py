@@ -204,18 +204,19 @@ class MemoryBackend(UserCreatable):
         self.region = self.own_region(self.topology.ram(name, self.size, block))
         self.region.set_readonly(memory.readonly)
 
-    def take(self) -> MemoryRegion:
-        """The region, for whoever maps it: its block gets its name, and it can no longer be deleted.
+    def take(self, block_name: str | None = None) -> MemoryRegion:
+        """The region, for whoever maps it: its block gets its name, or another, and it can no longer be deleted.
 
         Raises `VMError` if somebody has it, or a block has that name.
         """
         region = self.region
         if region is None or region.ram_block is None or self.in_use:
             raise VMError(f"can't use already busy memdev: {self.name}")
+        name = region.name if block_name is None else block_name
         try:
-            self.topology.ram_blocks.rename(region.ram_block, region.name)
+            self.topology.ram_blocks.rename(region.ram_block, name)
         except ValueError:
-            raise VMError(f'RAMBlock "{region.name}" already registered') from None
+            raise VMError(f'RAMBlock "{name}" already registered') from None
         self.in_use = True
         return region
 

@@ -87,6 +87,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "values are texts": True,  # of QMP's device_add, as those of an option
             "address first": True,  # of an address and a size that are not aligned
             "lists defaults": False,
+            "aliases by table": False,  # properties of a part as the whole's, in the order of its hash table
+            "shows registers": False,  # of VirtIO devices, as an address space
         },
         # what is shown and said
         "mtree": {"port lists": False},
@@ -100,6 +102,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "checks node sizes": False,  # too many MiB for a node are bytes
         },
         "texts": {
+            "no memory devices": "memory devices (e.g. for memory hotplug) are not enabled, please specify the "
+            "maxmem option",
+            "memory stays": "virtio based memory devices cannot be unplugged.",
+            "balloon size": "target",
             "behind the limit": "",
             "no CPU hotplug": "The feature 'query-hotpluggable-cpus' is not enabled",
             "unsupported machine": "unsupported machine type\nUse -machine help to list supported machines",
@@ -139,6 +145,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "watchdogs": 0,
             "own_cpu_models": (),
             "told_without_guest": "Memory hot unplug not supported for this guest",
+            "maps_address_zero": False,
         },
         # targets and CPUs
         "targets": {
@@ -153,7 +160,13 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "POWER CPUs": {"power10": "power10_v1.0"},
         # objects
         "backends": {"warns of pmem": False},
-        "devices": {"follows paths": False, "busy first": True, "numbers are integers": False},
+        "devices": {
+            "follows paths": False,
+            "busy first": True,
+            "numbers are integers": False,
+            "holders have ids": False,  # of PCI functions
+            "names registers": False,  # of VirtIO devices, each by its device
+        },
         "objects": {
             # Arguments of object-add have no types, ids need not be identifiers.
             "set as given": True,

@@ -1,0 +1,94 @@
+"""Which device is which function of the root PCI bus. The rules and their words are QEMU's."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..boards.pci import PCIRoot
+    from .pci import PCIDevice
+
+FUNCTIONS = 8
+"""How many a slot has."""
+NUMBERS = 32 * FUNCTIONS
+
+
+class PCIBus:
+    """The functions of a bus by number: eight times the slot, and the function."""
+
+    __slots__ = ("_devices", "root")
+
+    def __init__(self, root: PCIRoot) -> None:
+        self.root = root
+        self._devices: dict[int, PCIDevice] = {}
+
+    def choose(self, device: PCIDevice) -> int:
+        """The number that a device asks for, or the first free slot; raises `VMError` if it cannot be had."""
+        wanted, kind = device.devfn, device.type_name
+        if wanted is None:
+            free = (number for number in range(0, NUMBERS, FUNCTIONS) if not self._holder(number))
+            wanted = next(free, None)
+            if wanted is None:
+                raise VMError(f"PCI: no slot/function available for {kind}, all in use or reserved")
+            # As observed: newer versions look at the slot that no number at all would be.
+            looked_at = NUMBERS - 1 if device.qemu.covers("10.0") else wanted
+        else:
+            looked_at = wanted
+        slot, function = divmod(wanted, FUNCTIONS)
+        holder = self._holder(wanted)
+        if holder:
+            if not device.qemu.settings("devices").get("holders have ids", True):
+                holder = holder.partition(",")[0]
+            raise VMError(f"PCI: slot {slot} function {function} not available for {kind}, in use by {holder}")
+        first = self._holder(looked_at // FUNCTIONS * FUNCTIONS)
+        if device.hotplugged and first:
+            raise VMError(
+                f"PCI: slot {looked_at // FUNCTIONS} function 0 already occupied by {first.partition(',')[0]}, "
+                f"new func {kind} cannot be exposed to guest."
+            )
+        self._check_functions(device, slot, function)
+        return wanted
+
+    def _check_functions(self, device: PCIDevice, slot: int, function: int) -> None:
+        """A device of several functions says so in the first one, which others rely on."""
+        if function:
+            if self._holder(slot * FUNCTIONS) and not self._has_several(slot):
+                raise VMError(f"PCI: single function device can't be populated in function {slot:x}.{function:x}")
+        elif not device.has_several_functions:
+            for other in range(1, FUNCTIONS):
+                if self._holder(slot * FUNCTIONS + other):
+                    raise VMError(
+                        f"PCI: {slot:x}.0 indicates single function, but {slot:x}.{other:x} is already populated."
+                    )
+
+    def _holder(self, number: int) -> str:
+        """Type and id of what is there; empty if nothing is."""
+        device = self._devices.get(number)
+        if device is not None:
+            return f"{device.type_name},id={device.device_id or '(null)'}"
+        type_name = self.root.functions.get(number)
+        return f"{type_name},id=(null)" if type_name else ""
+
+    def _has_several(self, slot: int) -> bool:
+        """Whether the first function of a slot says that there are more; of the board's own those that have more."""
+        device = self._devices.get(slot * FUNCTIONS)
+        if device is not None:
+            return device.has_several_functions
+        return any(slot * FUNCTIONS < number < (slot + 1) * FUNCTIONS for number in self.root.functions)
+
+    def put(self, device: PCIDevice) -> None:
+        """Let a device be at the number that was chosen for it."""
+        assert device.devfn is not None, "it was chosen"
+        self._devices[device.devfn] = device
+
+    def take(self, device: PCIDevice) -> None:
+        """Take a device out."""
+        assert device.devfn is not None, "it is there"
+        del self._devices[device.devfn]
+
+    def name_of(self, device: PCIDevice) -> str:
+        """How RAMBlocks call a device."""
+        assert device.devfn is not None, "it is there"
+        slot, function = divmod(device.devfn, FUNCTIONS)
+        return f"{self.root.name}:{slot:02x}.{function:x}"

@@ -1,0 +1,359 @@
+"""virtio-mem: memory in blocks, of which a guest uses as many as it is asked to."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..qom import Property, take_int
+from .channels import CHANNEL_PROPERTIES, VirtIOCCW
+from .memslots import MemslotPlan, piece_size
+from .values import DeviceProperty, bit, kept, switch
+from .virtio import GENERATIONS, VECTORS, VirtIODevice, VirtIOPCI
+from .virtio_memory import VirtIOMemoryDevice, VirtIOMemoryProxy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
+
+    from ..boards.machine import Machine
+    from ..memory.region import MemoryRegion
+    from .device import Decision
+    from .rooms import Rooms
+    from .space import DeviceMemory
+
+MIB = 1 << 20
+SMALLEST_BLOCK = MIB
+HUGE_PAGE = 2 * MIB
+"""Bytes that the kernel likes to have together, where pages are small."""
+
+
+def _set_node(device: VirtIOMem, value: object) -> None:
+    device.node = take_int("node", value, "uint32_t", 32)
+
+
+def _mem_properties(*own: Property) -> tuple[Property, ...]:
+    """The properties of virtio-mem, and those that it has on some targets."""
+    return (
+        VirtIOMemoryDevice.MEMADDR,
+        DeviceProperty("node", "uint32", lambda device: device.node, _set_node, default=0),
+        *switch("prealloc", False, since="7.2"),
+        Property("legacy-memdev", "str", None, until="10.0"),
+        VirtIOMemoryDevice.MEMDEV,
+        *own,
+        bit("x-early-migration", True, since="10.0"),
+        bit("dynamic-memslots", False, since="10.0"),
+    )
+
+
+class VirtIOMem(VirtIOMemoryDevice):
+    """Memory in blocks, of which the guest's driver plugs as many as `requested-size` says; those are `plugged` bytes.
+
+    The driver that is played here plugs the lowest blocks first and unplugs the highest first.
+    """
+
+    type_name = "virtio-mem"
+    abstract = True
+    label = "virtio-mem"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.node = 0
+        self.requested = 0
+        self.plugged = 0
+        self._block_size = 0
+        self._plan: MemslotPlan | None = None
+
+    @property
+    def block_size(self) -> int:
+        """Bytes that are plugged together."""
+        return self._block_size or self.default_block_size
+
+    @property
+    def default_block_size(self) -> int:
+        """A page of the backend, or a huge one where pages are small."""
+        if self.memdev is None:
+            return HUGE_PAGE
+        page_size = self.memdev.memory.page_size if self.memdev.memory is not None else self.memdev.host.page_size
+        return max(page_size, HUGE_PAGE if page_size == self.memdev.host.page_size else SMALLEST_BLOCK)
+
+    @property
+    def alignment(self) -> int:
+        """A block, or what the backend is aligned to."""
+        return max(self.block_size, self.backend.address_alignment)
+
+    @property
+    def unplugged_inaccessible(self) -> bool:
+        """Whether the guest may not even read what is not plugged."""
+        return True
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the memory takes memslots only as far as it is plugged."""
+        return bool(self.kept.get("dynamic-memslots", False))
+
+    @property
+    def region(self) -> MemoryRegion:
+        """The backend's, or what shows the plugged part of it."""
+        return super().region if self._plan is None else self._plan.container
+
+    def plan(self, machine: Machine, limit: int) -> None:
+        """Divide the memory into memslots, at most `limit`, where that is asked for."""
+        if self.is_dynamic:
+            size = piece_size(self.backend.size, self.block_size, limit)
+            self._plan = MemslotPlan(machine, self, super().region, size)
+
+    @property
+    def memslots(self) -> int:
+        """How many memslots it may come to need."""
+        return 1 if self._plan is None else self._plan.count
+
+    @property
+    def used_memslots(self) -> int:
+        """How many it needs as it is."""
+        return 1 if self._plan is None else self._plan.shown
+
+    def check(self, machine: Machine, rooms: Rooms) -> None:
+        """Raise `VMError` if the machine cannot have it as it is set."""
+        backend = self.backend
+        self.check_free()
+        if self.qemu.covers("10.0") and getattr(backend, "prealloc", False):
+            raise VMError(
+                f"'memdev' property specifies a memdev with preallocation enabled: {backend.name}. "
+                "Instead, specify 'prealloc=on' for the virtio-mem device. "
+            )
+        nodes = len(machine.numa_nodes)
+        if self.node and self.node >= nodes:
+            raise VMError(
+                f"'node' property has value '{self.node}', which exceedsthe number of numa nodes: {nodes or 1}"
+            )
+        if self.is_dynamic and not self.unplugged_inaccessible:
+            raise VMError("'dynamic-memslots' property set to 'on' requires 'unplugged-inaccessible' to be 'on'")
+        self._check_sizes(machine)
+
+    def check_free(self) -> None:
+        """Raise `VMError` if somebody has the backend."""
+        if self.backend.in_use:
+            raise VMError(f"'memdev' property specifies a busy memdev: {self.backend.name}")
+
+    def _check_sizes(self, machine: Machine) -> None:
+        block, size = self.block_size, self.backend.size
+        page_size = self.backend.memory.page_size if self.backend.memory is not None else 1
+        if block < page_size:
+            raise VMError(f"'block-size' property has to be at least the page size ({page_size:#x})")
+        if block < self.default_block_size:
+            default = self.default_block_size // MIB
+            machine.board.warn_later(f"'block-size' property is smaller than the default block size ({default} MiB)")
+        if self.requested % block:
+            raise VMError(f"'requested-size' property has to be multiples of 'block-size' ({block:#x})")
+        if self.memaddr % block:
+            raise VMError(f"'memaddr' property has to be multiples of 'block-size' ({block:#x})")
+        if size % block:
+            raise VMError(f"'memdev' property memdev size has to be multiples of'block-size' ({block:#x})")
+
+    def realize(self, machine: Machine, rooms: Rooms, block_prefix: str) -> None:
+        """Take the backend, whose pages go back to the host until they are plugged."""
+        self._block_size = self.block_size
+        self.kept["unplugged-inaccessible"] = "on" if self.unplugged_inaccessible else "off"
+        self.backend.take(f"{block_prefix}{self.backend.name}")
+        self._discard(0, self.backend.size)
+        super().realize(machine, rooms, block_prefix)
+
+    def unrealize(self, machine: Machine, rooms: Rooms) -> None:
+        """Give the backend back."""
+        super().unrealize(machine, rooms)
+        self.backend.leave()
+
+    def resize(self, size: int) -> None:
+        """Plug or unplug blocks until `size` bytes are plugged; what is unplugged goes back to the host.
+
+        Raises `VMError`, nothing changed, if the accelerator or the host has no room.
+        """
+        assert size % self.block_size == 0, "blocks are plugged whole"
+        before = self.plugged
+        if size > before and self.kept.get("prealloc", False):
+            self._populate(before, size - before)
+        if self._plan is not None:
+            self._plan.show(size)
+        self.plugged = size
+        if size < before:
+            self._discard(size, before - size)
+
+    def _discard(self, start: int, length: int) -> None:
+        memory = self.backend.memory
+        assert memory is not None, "backends that are there have some"
+        if length:
+            memory.discard(start, length)
+
+    def _populate(self, start: int, length: int) -> None:
+        memory = self.backend.memory
+        assert memory is not None, "backends that are there have some"
+        try:
+            memory.populate(start, length)
+        except OSError as error:
+            memory.discard(start, length)
+            raise VMError(f"no memory for the blocks of '{self.backend.name}': {error.strerror}") from None
+
+    def describe(self) -> dict[str, Any]:
+        """What `query-memory-devices` tells of it."""
+        return {
+            "memaddr": self.memaddr,
+            "node": self.node,
+            "requested-size": self.requested,
+            "size": self.plugged,
+            "max-size": self.backend.size,
+            "block-size": self.block_size,
+            "memdev": self.backend.path,
+        }
+
+    # Properties
+
+    def _set_requested(self, value: object) -> None:
+        size = take_int("requested-size", value, "uint64", 64)
+        if self.realized:
+            if size % self.block_size:
+                raise VMError(f"'requested-size' has to be multiples of 'block-size' ({self.block_size:#x})")
+            if size > self.backend.size:
+                raise VMError(f"'requested-size' cannot exceed the memory backend size({self.backend.size:#x})")
+        self.requested = size
+        if self.on_request is not None:
+            self.on_request()
+
+    def _set_block_size(self, value: object) -> None:
+        size = take_int("block-size", value, "uint64", 64)
+        if size < SMALLEST_BLOCK:
+            raise VMError(f"'block-size' property has to be at least {SMALLEST_BLOCK:#x}")
+        if size & (size - 1):
+            raise VMError("'block-size' property has to be a power of two")
+        self._block_size = size
+
+    instance_properties = (
+        DeviceProperty(
+            "block-size",
+            "size",
+            lambda device: device.block_size,
+            _set_block_size,
+            frozen_text="'block-size' cannot be changed",
+        ),
+        Property("size", "size", lambda device: device.plugged),
+        DeviceProperty("requested-size", "size", lambda device: device.requested, _set_requested, any_time=True),
+    )
+
+
+class VirtIOMemWithNewGuests(VirtIOMem):
+    """As it is on targets whose guests never read what is not plugged."""
+
+    abstract = False
+    properties = _mem_properties()
+
+
+class VirtIOMemWithOldGuests(VirtIOMem):
+    """As it is on targets that have guests which read what is not plugged."""
+
+    abstract = False
+    properties = _mem_properties(
+        kept("unplugged-inaccessible", "OnOffAuto", "auto", "on/off/auto", since="7.2", until="7.2"),
+        kept("unplugged-inaccessible", "OnOffAuto", "on", "on/off/auto", since="10.0"),
+    )
+
+    @property
+    def unplugged_inaccessible(self) -> bool:
+        """Whether the guest may not even read what is not plugged; else it reads zeros, if they take no memory."""
+        asked = self.kept.get("unplugged-inaccessible", "on" if self.qemu.covers("10.0") else "auto")
+        if asked != "auto" or not self.qemu.covers("7.2"):
+            return bool(asked == "on")
+        return bool(getattr(self.backend, "share", False)) or self.backend.backing_path is not None
+
+
+class VirtIOMemProxy(VirtIOMemoryProxy):
+    """The device that users make of it."""
+
+    abstract = True
+    virtio: VirtIOMem
+    kind = "virtio-mem"
+
+    @property
+    def plugged(self) -> int:
+        """Bytes that are memory of the guest."""
+        return self.virtio.plugged
+
+    @property
+    def memslots(self) -> int:
+        """How many memslots it may come to need."""
+        return self.virtio.memslots
+
+    @property
+    def used_memslots(self) -> int:
+        """How many it needs as it is."""
+        return self.virtio.used_memslots
+
+    @property
+    def numa_node(self) -> int:
+        """The NUMA node that it belongs to."""
+        return self.virtio.node
+
+    def prepare(self, machine: Machine, room: DeviceMemory) -> None:
+        """Divide the memory into memslots."""
+        self.virtio.plan(machine, room.memslot_limit(self.length, machine.board.memslots))
+
+    def check_removal(self, machine: Machine, rooms: Rooms) -> None:
+        """Raise `VMError` if it cannot be asked for."""
+        if not self.qemu.covers("10.0"):
+            super().check_removal(machine, rooms)
+        super(VirtIOMemoryProxy, self).check_removal(machine, rooms)
+        if self.virtio.plugged:
+            raise VMError("virtio-mem device cannot get unplugged while some of its memory is still plugged")
+        if self.virtio.requested:
+            raise VMError("virtio-mem device cannot get unplugged while 'requested-size' != '0'")
+
+    @property
+    def wants_change(self) -> bool:
+        """Whether it is wanted that more is plugged, or less."""
+        return self.virtio.plugged != self.virtio.requested
+
+    def change(self, decide: Decision) -> tuple[str, dict[str, Any]] | None:
+        """Plug as much as the guest decides on; raises `VMError`, nothing changed, if there is no room."""
+        size = decide(self.virtio.plugged, self.virtio.requested, self.virtio.block_size)
+        return self._resize(size) if size != self.virtio.plugged else None
+
+    def reset(self, machine: Machine, rooms: Rooms) -> tuple[str, dict[str, Any]] | None:
+        """All is unplugged, however much is wanted."""
+        return self._resize(0) if self.virtio.plugged else None
+
+    def _resize(self, size: int) -> tuple[str, dict[str, Any]]:
+        self.virtio.resize(size)
+        named = {} if self.device_id is None else {"id": self.device_id}
+        placed = {"qom-path": self.path} if self.qemu.covers("6.2") else {}
+        return "MEMORY_DEVICE_SIZE_CHANGE", {**named, "size": size, **placed}
+
+
+class _VirtIOMemPCIBase(VirtIOMemProxy, VirtIOPCI):
+    abstract = True
+    virtio_class: ClassVar[type[VirtIODevice]] = VirtIOMemWithNewGuests
+    modern_only = True
+    vectors = 2
+    properties = VECTORS
+
+
+class VirtIOMemPCI(_VirtIOMemPCIBase):
+    """virtio-mem on a PCI bus."""
+
+    type_name = "virtio-mem-pci"
+    abstract = False
+    properties = GENERATIONS
+
+
+class VirtIOMemPCIWithOldGuests(_VirtIOMemPCIBase):
+    """The same with such guests."""
+
+    type_name = "virtio-mem-pci"
+    abstract = False
+    virtio_class = VirtIOMemWithOldGuests
+    properties = GENERATIONS
+
+
+class VirtIOMemCCW(VirtIOMemProxy, VirtIOCCW):
+    """virtio-mem on a mainframe's channels."""
+
+    type_name = "virtio-mem-ccw"
+    abstract = False
+    virtio_class = VirtIOMemWithNewGuests
+    properties = CHANNEL_PROPERTIES

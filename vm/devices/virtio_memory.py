@@ -1,0 +1,146 @@
+"""What memory devices behind VirtIO have in common: a backend, an address, and who makes one."""
+
+from __future__ import annotations
+
+from ..errors import VMError
+from ..hostmem.backend import MemoryBackend
+from ..qom import take_int, take_str
+from .device import MemoryDevice
+from .values import DeviceProperty
+from .virtio import VirtIODevice, VirtIOProxy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..boards.machine import Machine
+    from ..memory.region import MemoryRegion
+    from .rooms import Rooms
+    from .space import DeviceMemory
+
+NOT_ENABLED = (
+    "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the maxmem "
+    "option"
+)
+STAYS = "this virtio based memory devices cannot be unplugged"
+
+
+class VirtIOMemoryDevice(VirtIODevice):
+    """A VirtIO device that is memory of a backend, at an address of the guest."""
+
+    abstract = True
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.memdev: MemoryBackend | None = None
+        self.memaddr = 0
+
+    @property
+    def backend(self) -> MemoryBackend:
+        """The memory; raises `VMError` if none was named."""
+        if self.memdev is None:
+            raise VMError("'memdev' property must be set")
+        return self.memdev
+
+    @property
+    def alignment(self) -> int:
+        """What the address and the size of its memory are multiples of."""
+        raise NotImplementedError
+
+    @property
+    def region(self) -> MemoryRegion:
+        """What the guest sees."""
+        region = self.backend.region
+        assert region is not None, "backends that are there have one"
+        return region
+
+    def describe(self) -> dict[str, Any]:
+        """What `query-memory-devices` tells of it."""
+        raise NotImplementedError
+
+    def _set_memdev(self, value: object) -> None:
+        name = take_str("memdev", value)
+        self.memdev = self.tree.find_linked("memdev", name, MemoryBackend) if name else None
+
+    def _memdev_path(self) -> str:
+        return self.memdev.path if self.memdev is not None else ""
+
+    def _set_memaddr(self, value: object) -> None:
+        self.memaddr = take_int("memaddr", value, "uint64", 64)
+
+    MEMDEV = DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev)
+    MEMADDR = DeviceProperty("memaddr", "uint64", lambda device: device.memaddr, _set_memaddr, default=0)
+
+
+class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
+    """The device that users make of one of these."""
+
+    abstract = True
+    virtio: VirtIOMemoryDevice
+
+    @property
+    def address(self) -> int:
+        """Where the guest sees it."""
+        return self.virtio.memaddr
+
+    @property
+    def length(self) -> int:
+        """Bytes of the guest's address space that it takes."""
+        return self.virtio.memdev.size if self.virtio.memdev is not None else 0
+
+    @property
+    def region(self) -> MemoryRegion:
+        """What is mapped."""
+        return self.virtio.region
+
+    def check(self, machine: Machine, rooms: Rooms) -> None:
+        """Find its address, then its place on the bus; raises `VMError`."""
+        if machine.maps_virtio_memory:
+            self._check_place(machine, rooms.memory)
+        super().check(machine, rooms)
+
+    def _check_place(self, machine: Machine, room: DeviceMemory | None) -> None:
+        backend = self.virtio.backend
+        if room is None:
+            raise VMError(self.qemu.text("no memory devices", NOT_ENABLED))
+        self.prepare(machine, room)
+        self.virtio.memaddr = room.choose_address(
+            self.virtio.memaddr,
+            backend.size,
+            self.virtio.alignment,
+            self.qemu,
+            machine.board.warn_later,
+            backend.address_alignment,
+        )
+
+    def prepare(self, machine: Machine, room: DeviceMemory) -> None:
+        """Decide what there is to know before an address is looked for."""
+
+    def realize(self, machine: Machine, rooms: Rooms) -> None:
+        """Be there, and mapped; raises `VMError`, nothing changed, if the accelerator has no room."""
+        super().realize(machine, rooms)
+        if rooms.memory is not None and machine.maps_virtio_memory:
+            try:
+                rooms.memory.put(self, None)
+            except BaseException:
+                super().unrealize(machine, rooms)
+                raise
+
+    def unrealize(self, machine: Machine, rooms: Rooms) -> None:
+        """Be gone."""
+        if rooms.memory is not None and machine.maps_virtio_memory:
+            rooms.memory.take(self)
+        super().unrealize(machine, rooms)
+
+    def check_removal(self, machine: Machine, rooms: Rooms) -> None:
+        """Nobody lets go of one."""
+        super().check_removal(machine, rooms)
+        raise VMError(self.qemu.text("memory stays", STAYS))
+
+    def describe_place(self) -> dict[str, Any]:
+        """Its address, node and size."""
+        return {"addr": self.address, "node": self.numa_node, "size": self.length}
+
+    def describe(self) -> dict[str, Any]:
+        """What `query-memory-devices` tells of it."""
+        return self.virtio.describe()
