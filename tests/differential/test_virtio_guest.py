@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .oracle import RELEASES, our_command, qemu
+from .oracle import RELEASES, our_command, qemu, sections
 from .test_devices import Asked
 from .virtio_driver import PLUG, UNPLUG, UNPLUG_ALL, QTest, VirtIODriver, memory_request, pages
 
@@ -154,6 +154,41 @@ def test_the_balloon(release: str, tmp_path: Path) -> None:
         both.ask("device_del", id="b")
         both.let_go(BALLOON_SLOT)
         both.check("DEVICE_DELETED", "DEVICE_DELETED")
+    finally:
+        both.close()
+
+
+def without_registers(parts: list[str]) -> list[str]:
+    """Trees without the registers that were somewhere once, which leaves its trace."""
+    return [part for part in parts if "virtio-pci-cfg-mem-as" not in part]
+
+
+@pytest.mark.parametrize("release", ["10.0", "11.1"])
+@pytest.mark.parametrize("memdev", ["a", "c"])  # one memslot, and several
+def test_dynamic_memslots_in_the_trees(memdev: str, release: str, tmp_path: Path) -> None:
+    both = Both(release, tmp_path)
+    try:
+        both.ask("device_add", driver="virtio-mem-pci", memdev=memdev, id="v", **{"dynamic-memslots": True})
+        both.follow("accept")
+        driver = VirtIODriver(both.qtest, MEMORY_SLOT)
+        driver.start(UNPLUGGED_IS_INACCESSIBLE, 1)
+        base = driver.config(16, "q")
+        sizes = (256 * MIB, 4 * MIB) if memdev == "a" else (2048 * MIB, 1024 * MIB + BLOCK, 1024 * MIB)
+        present = 0
+        for size in sizes:
+            both.ask("qom-set", path="/machine/peripheral/v", property="requested-size", value=size)
+            low, high = sorted((present, size))
+            kind = PLUG if size > present else UNPLUG
+            assert driver.send(0, memory_request(kind, base + low, (high - low) // BLOCK), 10) == bytes(10)
+            present = size
+            driver.show(False)
+            for question in ("info mtree", "info mtree -f"):
+                theirs, ours = (
+                    sections(one.ask("human-monitor-command", **{"command-line": question})["return"])
+                    for one in (both.theirs, both.ours)
+                )
+                assert without_registers(ours) == without_registers(theirs)
+            driver.show(True)
     finally:
         both.close()
 

@@ -62,11 +62,19 @@ class VirtIODriver:
     """Drives the modern virtio device at a PCI slot of a PC; its queues lie at `memory` in the guest's RAM."""
 
     def __init__(self, qtest: QTest, slot: int, bar: int = 0xFE000000, memory: int = 0x100000) -> None:
-        self.qtest, self.bar, self.memory = qtest, bar, memory
+        self.qtest, self.bar, self.memory, self._slot = qtest, bar, memory, slot
         self._last: dict[int, int] = {}
-        for register, value in ((BAR_4, bar), (BAR_4 + 4, 0), (COMMAND, MEMORY_AND_MASTER)):
-            qtest.ask(f"outl {CONFIG_ADDRESS:#x} {1 << 31 | slot << 11 | register:#x}")
-            qtest.ask(f"outl {CONFIG_DATA:#x} {value:#x}")
+        for register, value in ((BAR_4, bar), (BAR_4 + 4, 0)):
+            self._configure(register, value)
+        self.show(True)
+
+    def _configure(self, register: int, value: int) -> None:
+        self.qtest.ask(f"outl {CONFIG_ADDRESS:#x} {1 << 31 | self._slot << 11 | register:#x}")
+        self.qtest.ask(f"outl {CONFIG_DATA:#x} {value:#x}")
+
+    def show(self, on: bool) -> None:
+        """Have the registers at their address, or nowhere, where trees do not show them."""
+        self._configure(COMMAND, MEMORY_AND_MASTER if on else 0)
 
     def start(self, features: int, queues: int) -> int:
         """Agree on those of `features` that are offered, give it queues, and return what was offered."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ramslot.vm.memory.address_space import AddressSpace
     from ramslot.vm.memory.region import MemoryRegion
 
-    Byte = tuple[str, int, bool, bool, int]
+    Byte = tuple[str, int, bool, bool, int, str | None]
 
 Row = tuple[str, int, int, int]
 Operation = tuple[str, int, int, int]
@@ -54,6 +54,7 @@ class Node:
         self.enabled = True
         self.readonly = kind == "rom"
         self.romd_mode = kind == "romd"
+        self.unmergeable = False
         self.dirty_log_mask = 0
         self.address = 0
         self.children: list[tuple[int, int]] = []
@@ -89,7 +90,9 @@ class World:
             "rom": lambda: topology.rom(name, size, block),
             "romd": lambda: topology.rom_device(name, size, block),
         }
-        return factories[node.kind]()
+        made = factories[node.kind]()
+        made.unmergeable = node.unmergeable = number % 3 == 0
+        return made
 
     # Changes, to both
 
@@ -167,13 +170,17 @@ class World:
             for _, child in visible_first(node):
                 found = found or self.byte(child, offset - self.nodes[child].address)
             if found is None and node.kind != "container":
-                found = (str(number), offset, False, node.romd_mode, node.dirty_log_mask)
+                found = (str(number), offset, False, node.romd_mode, node.dirty_log_mask, None)
         if found is not None and node.readonly:
-            return (*found[:2], True, *found[3:])
+            found = (*found[:2], True, *found[3:])
+        if found is not None and node.unmergeable and found[5] is None:
+            return (*found[:5], str(number))
         return found
 
     def expected(self, space: AddressSpace) -> list[Byte | None]:
-        return [self.byte(int(space.root.name), offset) for offset in range(SPACE)]
+        """What each byte shows of what decides alone what the space shows."""
+        root = space.root.flatview_root()
+        return [self.byte(int((root or space.root).name), offset) for offset in range(SPACE)]
 
     def shown(self, space: AddressSpace) -> list[Byte | None]:
         bytes_shown: list[Byte | None] = [None] * SPACE
@@ -182,7 +189,8 @@ class World:
             for unit in range(shown.start // self.scale, shown.end // self.scale):
                 offset = unit + (shown.offset - shown.start) // self.scale
                 values = shown.readonly, shown.romd_mode, shown.dirty_log_mask
-                bytes_shown[unit] = (shown.region.name, offset, *values)
+                whole = shown.whole.name if shown.whole is not None else None
+                bytes_shown[unit] = (shown.region.name, offset, *values, whole)
         return bytes_shown
 
 

@@ -30,6 +30,8 @@ class MemslotPlan:
             )
             for number, start in enumerate(starts)
         ]
+        for piece in self._pieces:
+            piece.unmergeable = True
 
     @property
     def count(self) -> int:
@@ -48,10 +50,10 @@ class MemslotPlan:
 
 
 def piece_size(size: int, block_size: int, limit: int) -> int:
-    """Bytes of each piece where `size` bytes may take `limit` memslots: a power of two, or all in one."""
+    """Bytes of each piece where `size` bytes may take `limit` memslots; they are not smaller than they need be."""
     if limit > 1:
         even = -(-size // limit)
-        piece = max(1 << (even - 1).bit_length(), block_size, SMALLEST)
+        piece = max(-(-even // block_size) * block_size, SMALLEST)
         if piece < size:
             return piece
     return size

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 class FlatRange:
     """Addresses `[start, end)` of a view that show `region` from `offset` on. Immutable."""
 
-    __slots__ = ("dirty_log_mask", "end", "nonvolatile", "offset", "readonly", "region", "romd_mode", "start")
+    __slots__ = ("dirty_log_mask", "end", "nonvolatile", "offset", "readonly", "region", "romd_mode", "start", "whole")
 
     def __init__(
-        self, start: int, end: int, region: MemoryRegion, offset: int, readonly: bool, nonvolatile: bool
+        self,
+        start: int,
+        end: int,
+        region: MemoryRegion,
+        offset: int,
+        readonly: bool,
+        nonvolatile: bool,
+        whole: MemoryRegion | None = None,
     ) -> None:
         self.start = start
         self.end = end
@@ -30,6 +37,8 @@ class FlatRange:
         self.offset = offset
         self.readonly = readonly
         self.nonvolatile = nonvolatile
+        self.whole = whole
+        """What shows it and is never united with what it continues; None where nothing is so."""
         self.romd_mode = region.romd_mode
         self.dirty_log_mask = region.dirty_log_mask | region.topology.dirty_log_mask
 
@@ -42,6 +51,7 @@ class FlatRange:
         piece.offset = self.offset + piece.start - self.start
         piece.readonly = self.readonly
         piece.nonvolatile = self.nonvolatile
+        piece.whole = self.whole
         piece.romd_mode = self.romd_mode
         piece.dirty_log_mask = self.dirty_log_mask
         return piece
@@ -61,6 +71,7 @@ class FlatRange:
             and self.readonly == other.readonly
             and self.romd_mode == other.romd_mode
             and self.nonvolatile == other.nonvolatile
+            and self.whole is other.whole
         )
 
     def same(self, other: FlatRange) -> bool:
@@ -76,6 +87,7 @@ class FlatRange:
             and before.readonly == self.readonly
             and before.romd_mode == self.romd_mode
             and before.nonvolatile == self.nonvolatile
+            and before.whole is self.whole
             and before.dirty_log_mask == self.dirty_log_mask
         )
 
@@ -86,7 +98,7 @@ class FlatRange:
 def render(root: MemoryRegion, start: int, end: int) -> list[FlatRange]:
     """What `[start, end)` of a tree shows, sorted; costs as much as the regions that overlap it."""
     ranges: list[FlatRange] = []
-    _paint(root, -root.address, start, end, False, False, IntervalSet(), ranges)
+    _paint(root, -root.address, start, end, False, False, None, IntervalSet(), ranges)
     ranges.sort(key=_start)
     return united(ranges)
 
@@ -98,6 +110,7 @@ def _paint(
     end: int,
     readonly: bool,
     nonvolatile: bool,
+    whole: MemoryRegion | None,
     painted: IntervalSet,
     ranges: list[FlatRange],
 ) -> None:
@@ -110,15 +123,18 @@ def _paint(
         return
     readonly = readonly or region.readonly
     nonvolatile = nonvolatile or region.nonvolatile
+    if region.unmergeable:
+        whole = region
     if region.alias is not None:
         target = region.alias
-        _paint(target, base - target.address - region.alias_offset, start, end, readonly, nonvolatile, painted, ranges)
+        below = base - target.address - region.alias_offset
+        _paint(target, below, start, end, readonly, nonvolatile, whole, painted, ranges)
         return
     for child in region.visible_subregions(start - base, end - base):
-        _paint(child, base, start, end, readonly, nonvolatile, painted, ranges)
+        _paint(child, base, start, end, readonly, nonvolatile, whole, painted, ranges)
     if region.terminates:
         for gap_start, gap_end in painted.gaps(start, end):
-            ranges.append(FlatRange(gap_start, gap_end, region, gap_start - base, readonly, nonvolatile))
+            ranges.append(FlatRange(gap_start, gap_end, region, gap_start - base, readonly, nonvolatile, whole))
         painted.add(start, end)
 
 

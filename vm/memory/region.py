@@ -56,6 +56,7 @@ class MemoryRegion:
         "ram_block",
         "spaces",
         "topology",
+        "unmergeable",
     )
 
     def __init__(self, topology: MemoryTopology, kind: str, name: str, size: int) -> None:
@@ -72,6 +73,8 @@ class MemoryRegion:
         self._readonly = kind == ROM
         self._romd_mode = kind == ROM_DEVICE
         self.nonvolatile = False
+        self.unmergeable = False
+        """Whether views never unite it with what it continues; it is decided before it is shown."""
         self._dirty_log_mask = 0
         self.container: MemoryRegion | None = None
         self.alias: MemoryRegion | None = None
