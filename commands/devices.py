@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CATEGORIES = ("Storage devices", "Misc devices", "Uncategorized devices")
 """The order of `-device help`."""
+LONGEST_DELAY = 3600
+"""Seconds."""
 NO_DEVICE_TYPE = "Parameter 'typename' expects a non-abstract device type"
 BASE_PROPERTIES = ("type", "parent_bus", "realized", "hotplugged", "hotpluggable")
 """What every device has: `device-list-properties` leaves it out."""
@@ -45,51 +47,13 @@ def device_del(context: Context, arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
-def what_if_device_add(context: Context, arguments: Arguments) -> dict[str, Any]:
-    """What `device_add` with these arguments would do."""
-    from ..vm.devices.device import MemoryDevice
-    from ..vm.devices.preview import preview
-
-    vm = context.vm
-    found = preview(vm.plugging, {name: arguments[name] for name in qdict_order(arguments)})
-    room = vm.plugging.room
-    described: dict[str, Any] = {"fits": found.error is None}
-    if room is not None:
-        described |= {"free": room.room - room.used, "free-slots": room.slots - room.taken_slots}
-    if found.error is not None:
-        described["error"] = str(found.error)
-        if found.fix is not None:
-            described["fix"] = found.fix
-    elif isinstance(found.device, MemoryDevice):
-        described |= found.device.describe_place()
-        if vm.accelerator.follows:
-            described |= _memslots_for(vm, found.device)
-    return described
-
-
-def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
-    """How many memslots it takes, how many are free, and what the kernel would keep for them; an error if too few."""
-    from ..vm.accel.cost import SlotCost
-
-    slots, cost, needed = vm.accelerator.slots, SlotCost(), 0
-    free = slots.max_slots - sum(memslot.as_id == 0 for memslot in slots)
-    x86 = vm.target.arch in ("x86_64", "i386")
-    for start in range(0, device.length, slots.max_size):
-        needed += 1
-        size = min(slots.max_size, device.length - start)
-        cost.add(device.address + start, size, log_dirty=False, x86=x86, shadow=vm.accelerator.shadow_paging)
-    described: dict[str, Any] = {"memslots": needed, "free-memslots": free, "kernel-memory": cost.total}
-    if needed > free:
-        error = f"not enough memslots: {needed} needed, {free} free of {slots.max_slots}"
-        described |= {"fits": False, "error": error}
-    return described
-
-
 def set_guest_policy(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Decide for the guest."""
-    guest = context.vm.plugging.guest
+    guest, delay = context.vm.plugging.guest, arguments.get("delay")
+    if delay is not None and not (arguments["policy"] == "delay" and 0 <= delay <= LONGEST_DELAY):
+        raise VMError(f"Parameter 'delay' expects 0 to {LONGEST_DELAY} seconds, for policy 'delay' alone")
     guest.start_task = context.program.start_task
-    guest.follow(arguments["policy"], arguments.get("delay"))
+    guest.follow(arguments["policy"], delay)
     return {}
 
 
@@ -166,36 +130,8 @@ def read_options(text: str) -> dict[str, OptionText]:
     return pairs
 
 
-def _render_what_if(result: dict[str, Any], words: dict[str, Any]) -> str:
-    from ..vm.sizes import size_to_str
-
-    if "help" in words:
-        return f"{words['help']}\n"
-    lines = []
-    if result["fits"]:
-        place = f"at {result['addr']:#x}" if "addr" in result else "nowhere: nothing takes it"
-        slot = f", slot {result['slot']}" if result.get("slot", -1) >= 0 else ""
-        lines.append(f"it fits: {size_to_str(result['size'])} {place}{slot}, node {result['node']}")
-        if "memslots" in result:
-            kernel = size_to_str(result["kernel-memory"])
-            lines.append(f"memslots: {result['memslots']} of {result['free-memslots']} free; kernel memory: {kernel}")
-    else:
-        lines.append(f"it does not fit: {result['error']}")
-        if "fix" in result:
-            lines.append(f"smallest change: {result['fix']}")
-    if "free" in result:
-        lines.append(f"room now: {size_to_str(result['free'])}, {result['free-slots']} slots")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _what_if_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    if words["command"] != "device_add":
-        raise HMPError("what_if: only of device_add can be told beforehand\n")
-    request, arguments = _device_add_request(vm, words)
-    return ("what-if-device-add" if request == "device_add" else request), arguments
-
-
-def _device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def device_add_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The request that a line stands for whose words are those of `device_add`."""
     pairs = read_options(words.get("device", ""))
     if any(word in pairs for word in HELP_WORDS) or pairs.get("driver") in HELP_WORDS:
         try:
@@ -273,6 +209,21 @@ def _defaulted(declared: Property, release: Release) -> str | None:
     return f"{declared.description or ''} (default: {shown})"
 
 
+def _guest_policy_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    arguments: dict[str, Any] = {"policy": words["policy"]}
+    if "seconds" in words:
+        try:
+            arguments["delay"] = float(words["seconds"])
+        except ValueError:
+            raise HMPError(f"'{words['seconds']}' is no number of seconds\n") from None
+    return "set-guest-policy", arguments
+
+
+def _render_guest_policy(result: dict[str, Any], _words: Any) -> str:
+    late = f", {result['delay']:g} s later" if "delay" in result else ""
+    return f"guest policy: {result['policy']}{late}\n"
+
+
 def _render_device_add(_result: Any, words: dict[str, Any]) -> str:
     return f"{words['help']}\n" if "help" in words else ""
 
@@ -280,7 +231,7 @@ def _render_device_add(_result: Any, words: dict[str, Any]) -> str:
 HMP = (
     HMPCommand(
         "device_add",
-        _device_add_request,
+        device_add_request,
         _render_device_add,
         help="add device, like -device on the command line",
         syntax="driver[,prop=value][,...]",
@@ -294,25 +245,17 @@ HMP = (
         parameters=(Word("id", "device-id"),),
     ),
     HMPCommand(
-        "what_if",
-        _what_if_request,
-        _render_what_if,
-        help="tell whether and where a device would fit, what it would cost, and else what the smallest remedy is",
-        syntax="device_add driver[,prop=value][,...]",
-        parameters=(Word("command", "foreseen"), Word("device", "device", optional=True)),
-    ),
-    HMPCommand(
         "guest_policy",
-        lambda _vm, words: ("set-guest-policy", {"policy": words["policy"]}),
-        help="what the guest does when it is asked to let go of a device",
-        syntax="none|accept|refuse",
-        parameters=(Word("policy", "guest-policy"),),
+        _guest_policy_request,
+        help="what the guest does when it is asked to let go of a device, or to have more memory or less",
+        syntax="none|accept|refuse|delay [seconds]|partial",
+        parameters=(Word("policy", "guest-policy"), Word("seconds", optional=True)),
     ),
     HMPCommand(
         "info guest_policy",
         fixed("query-guest-policy"),
-        lambda result, _words: f"guest policy: {result['policy']}\n",
-        help="show what the guest does when it is asked to let go of a device",
+        _render_guest_policy,
+        help="show what the guest does when it is asked to let go of a device, or to have more memory or less",
     ),
     HMPCommand(
         "info memory-devices",

@@ -45,6 +45,7 @@ def query_address(context: Context, arguments: Arguments) -> dict[str, Any]:
             info |= _memory(vm, block, found.offset + address - found.start)
     if space is vm.machine.memory_space:
         info |= _memslot(vm, address)
+        info |= _memory_device(vm, address)
     info["shadowed"] = [_shadowed(each) for each in shadowed]
     return info
 
@@ -54,6 +55,16 @@ def _find_space(vm: VirtualMachine, name: str) -> AddressSpace:
         if space.name == name:
             return space
     raise VMError(f"address space '{name}' not found")
+
+
+def _memory_device(vm: VirtualMachine, address: int) -> dict[str, Any]:
+    """The memory device that has an address, or that one could have it."""
+    for device in vm.memory_devices:
+        if device.is_mapped and device.address <= address < device.address + device.length:
+            described = {"path": device.path, "type": device.type_name, "plugged": device.is_plugged(address)}
+            return {"device": described}
+    room = vm.machine.device_memory
+    return {"room": True} if room is not None and 0 <= address - room.address < room.size else {}
 
 
 def _path(way: Way) -> list[dict[str, Any]]:
@@ -144,6 +155,10 @@ def _render_why(info: dict[str, Any], _words: dict[str, Any]) -> str:
         lines = [
             f"{address:#x} is no memory; whether a device answers is not known: this board's registers are not modelled"
         ]
+    elif info.get("room"):
+        lines = [f"{address:#x} is nothing: there is room for memory devices, and none has it"]
+    elif "device" in info:
+        lines = [f"{address:#x} is nothing: its memory device has it unplugged"]
     else:
         lines = [f"{address:#x} is nothing: no region of address space '{info['address-space']}' answers there"]
     lines += _path_lines(path, address)
@@ -195,6 +210,10 @@ def _place_lines(info: dict[str, Any]) -> list[str]:
         lines.append(f"host:       {host['address']:#x}, page of {size_to_str(host['page-size'])}, {there}")
     if "backend" in info:
         lines.append(f"backend:    {info['backend']['path']} ({info['backend']['type']})")
+    if "device" in info:
+        device = info["device"]
+        plugged = "" if device["plugged"] else ", not plugged"
+        lines.append(f"device:     {device['path']} ({device['type']}){plugged}")
     return lines
 
 

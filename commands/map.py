@@ -11,6 +11,7 @@ from .hmp import HMPCommand, Word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from ..vm.machine import VirtualMachine
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 LAST_ADDRESS = (1 << 64) - 1
 ROWS = 24
 """Rows over which all that is no hole is spread, before each range is given at least one."""
-GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊", "unknown": "┊", "room": "┄"}
+GLYPHS = {"ram": "█", "rom": "▓", "romd": "▒", "i/o": "░", "hole": "┊", "unknown": "┊", "room": "┄", "unplugged": "┄"}
 HOLE_NAMES = {
     "hole": "nothing",
     "unknown": "no memory; registers are not modelled",
     "room": "room for memory devices",
+    "unplugged": "unplugged memory of",
 }
 HOLES = tuple(HOLE_NAMES)
 BAR = 8
@@ -52,12 +54,23 @@ def _holes(vm: VirtualMachine, start: int, end: int, kind: str) -> list[dict[str
     if region is None or end < region.address or region.address + region.size <= start:
         return [_hole(start, end, kind)]
     first, last = max(start, region.address), min(end, region.address + region.size - 1)
-    pieces = [(start, first - 1, kind), (first, last, "room"), (last + 1, end, kind)]
+    pieces = [(start, first - 1, kind, ""), *_room(vm, first, last), (last + 1, end, kind, "")]
     return [_hole(*piece) for piece in pieces if piece[0] <= piece[1]]
 
 
-def _hole(start: int, end: int, kind: str) -> dict[str, Any]:
-    return {"start": start, "end": end, "kind": kind, "name": "", "offset": 0, "slots": []}
+def _room(vm: VirtualMachine, start: int, end: int) -> Iterator[tuple[int, int, str, str]]:
+    """Addresses that memory devices may have: what nobody has, and what one has unplugged, by its name."""
+    for device in vm.memory_devices:
+        first, last = max(start, device.address), min(end, device.address + device.length - 1)
+        if device.is_mapped and first <= last:
+            yield start, first - 1, "room", ""
+            yield first, last, "unplugged", device.device_id or device.path
+            start = last + 1
+    yield start, end, "room", ""
+
+
+def _hole(start: int, end: int, kind: str, name: str = "") -> dict[str, Any]:
+    return {"start": start, "end": end, "kind": kind, "name": name, "offset": 0, "slots": []}
 
 
 def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
@@ -136,7 +149,7 @@ def slots_text(slots: list[dict[str, Any]]) -> str:
 def name_text(shown: dict[str, Any]) -> str:
     """What a range shows, with the offset where it has one."""
     if shown["kind"] in HOLES:
-        return HOLE_NAMES[shown["kind"]]
+        return f"{HOLE_NAMES[shown['kind']]} {shown['name']}".rstrip()
     return f"{shown['name']} @{shown['offset']:#x}" if shown["offset"] else str(shown["name"])
 
 

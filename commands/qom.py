@@ -161,6 +161,8 @@ def _typed(declared: Property, text: str, binary: bool) -> Any:
     """The value that a text stands for, by the property's type; `binary` says whether 0b11 is a number."""
     if declared.type_name == "bool":
         return parse_switch(declared.name, text)
+    if declared.type_name == "size":
+        return _size(text)
     if declared.is_list:
         return _number_list(text, binary)
     if declared.type_name == "int":
@@ -177,6 +179,17 @@ def _number(name: str, text: str, binary: bool) -> int | str:
     except ValueError:
         return text
     return number if abs(number) < 2**64 else text
+
+
+def _size(text: str) -> int | str:
+    """The bytes that a text means; one that means none is told so when all else was looked at."""
+    from ..vm.devices.values import OptionText
+    from ..vm.sizes import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError:
+        return OptionText(text)
 
 
 def _number_list(text: str, binary: bool) -> list[int]:

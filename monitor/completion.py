@@ -29,11 +29,15 @@ OPTION_KINDS = {
 """Of each kind of parameter that is a list of options: the QMP command, its member that comes first, what that is."""
 
 
+SWITCHES = {"bool": ("on", "off"), "OnOffAuto": ("auto", "on", "off")}
+"""The values of properties that have few."""
 WORDS = {
     "guest-policy": {
         "none": "no guest that would answer",
-        "accept": "it lets go of a device",
+        "accept": "it does what it is asked for",
         "refuse": "it does not",
+        "delay": "it does, some time later",
+        "partial": "it does half of it",
     },
     "foreseen": {"device_add": "what would become of a device"},
 }
@@ -164,12 +168,13 @@ def _device_options(vm: VirtualMachine, last: str) -> tuple[int, Candidates]:
     if type_name not in types:
         return offset, []
     name, equals, _ = current.partition("=")
+    declared = {row.name: row for row in device_class(type_name, vm.target).class_properties(vm.release)}
     if equals:
-        backends = [backend for backend in vm.backends() if not backend.in_use]
-        values = [(backend.name, backend.type_name) for backend in backends] if name == "memdev" else []
+        backends = [(backend.name, backend.type_name) for backend in vm.backends() if not backend.in_use]
+        kind = declared[name].type_name if name in declared else ""
+        values = backends if name == "memdev" else [(word, name) for word in SWITCHES.get(kind, ())]
         return offset + len(name) + 1, values
     given = {part.partition("=")[0] for part in parts[:-1]}
-    declared = device_class(type_name, vm.target).class_properties(vm.release)
-    settable = {found.name: found.description or found.type_name for found in declared if found.setter is not None}
+    settable = {row.name: row.description or row.type_name for row in declared.values() if row.is_settable}
     settable["id"] = "the name of the device"
     return offset, [(f"{name}=", meaning) for name, meaning in settable.items() if name not in given]

@@ -24,6 +24,7 @@ SUBJECTS = (
     "memory",
     "devices",
     "balloon",
+    "what_if",
     "memslots",
     "guest",
     "dirty",

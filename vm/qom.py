@@ -56,6 +56,11 @@ class Property:
         self.until = until
 
     @property
+    def is_settable(self) -> bool:
+        """Whether it can be set at all."""
+        return self.setter is not None
+
+    @property
     def is_child(self) -> bool:
         """Whether it stands for a child that every object of the type has."""
         return self.type_name.startswith("child<")

@@ -169,7 +169,7 @@ def test_what_the_balloon_has_is_the_hosts(vm: VirtualMachine) -> None:
     memory = vm.machine.memory_backend.memory
     assert memory is not None
     memory.populate(0, 64 * MIB)
-    address = memory.address  # type: ignore[attr-defined]  # a real host's
+    address = memory.address
     vm.plugging.resize_balloon(20 * MIB + 4096)
     assert resident(address) == 20 * MIB + 4096
     assert vm.plugging.find_balloon().actual == 20 * MIB + 4096

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramslot.commands.devices import what_if_device_add
+from ramslot.commands.what_if import what_if_device_add
 from ramslot.vm.config import Config
 from ramslot.vm.devices.device import MemoryDevice
 from ramslot.vm.devices.preview import preview
@@ -204,7 +204,7 @@ def test_what_would_become_of_it(vm: VirtualMachine, arguments: dict[str, Any], 
         device = vm.plugging.add(arguments, hot=True)
         assert found.error is None
         assert isinstance(found.device, MemoryDevice) and isinstance(device, MemoryDevice)
-        assert found.device.describe_place() == device.describe_place()
+        assert found.device.describe_place(vm.plugging.rooms) == device.describe_place(vm.plugging.rooms)
         return
     assert found.fix == (fix or None)
     with pytest.raises(VMError) as caught:

@@ -120,6 +120,10 @@ class VirtIOCCW(VirtIOProxy):
         self.virtio.unrealize(machine, rooms)
         self.realized = False
 
+    def describe_place(self, rooms: Rooms) -> dict[str, Any]:
+        """Its number."""
+        return {"devno": identifier(self.number)}
+
     def acpi_status(self, accepted: bool) -> dict[str, Any] | None:
         """There is no ACPI."""
         return None

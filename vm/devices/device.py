@@ -115,6 +115,10 @@ class PluggableDevice(SettableDevice):
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` if the machine cannot even ask the guest to let go of it."""
 
+    def describe_place(self, rooms: Rooms) -> dict[str, Any]:
+        """Where it was decided to be."""
+        raise NotImplementedError(f"{self.type_name} is abstract")
+
     def acpi_status(self, accepted: bool) -> dict[str, Any] | None:
         """What a guest tells by ACPI of a request to eject it; None if it tells nothing."""
         raise NotImplementedError(f"{self.type_name} is abstract")
@@ -146,6 +150,8 @@ class MemoryDevice(PluggableDevice):
     abstract = True
     kind = ""
     """What `info memory-devices` calls it."""
+    address_property = "addr"
+    """The property that says where the guest sees it."""
 
     @property
     def numa_node(self) -> int:
@@ -182,9 +188,14 @@ class MemoryDevice(PluggableDevice):
         """What is mapped."""
         raise NotImplementedError
 
-    def describe_place(self) -> dict[str, Any]:
-        """Where it was decided to be."""
-        raise NotImplementedError
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the guest sees it."""
+        return True
+
+    def is_plugged(self, address: int) -> bool:
+        """Whether the guest uses what is at one of its addresses."""
+        return True
 
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it, without its id."""

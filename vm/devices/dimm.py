@@ -161,14 +161,17 @@ class PCDIMM(MemoryDevice):
             "status": 0 if accepted else FAILED,
         }
 
-    def describe_place(self) -> dict[str, Any]:
+    def describe_place(self, rooms: Rooms) -> dict[str, Any]:
         """Its address, slot, node and size."""
+        return self._place()
+
+    def _place(self) -> dict[str, Any]:
         return {"addr": self.addr, "slot": self.slot, "node": self.node, "size": self.length}
 
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it."""
         return {
-            **self.describe_place(),
+            **self._place(),
             "memdev": self.backend.path,
             "hotplugged": self.hotplugged,
             "hotpluggable": self.hotpluggable,

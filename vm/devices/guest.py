@@ -60,6 +60,8 @@ class PlayedGuest:
 
     def _do(self, action: Callable[[], None]) -> None:
         def act() -> None:
+            if self.policy == "none":
+                return  # there is no guest any more
             try:
                 action()
             except VMError as error:
@@ -67,7 +69,7 @@ class PlayedGuest:
 
         if self.policy == "delay":
             self.start_task(_later(self.delay, act))
-        elif self.policy != "none":
+        else:
             act()
 
     def _answer(self, device: PluggableDevice) -> None:

@@ -126,6 +126,11 @@ class PCIDevice(PluggableDevice):
         if self.removal_requested and self.qemu.covers("7.2"):
             raise VMError(f"Device {self.device_id or '(null)'} is already in the process of unplug")
 
+    def describe_place(self, rooms: Rooms) -> dict[str, Any]:
+        """Its function on the bus."""
+        assert rooms.pci is not None, "it was looked for"
+        return {"function": rooms.pci.name_of(self)}
+
     def acpi_status(self, accepted: bool) -> dict[str, Any] | None:
         """A guest tells nothing of it."""
         return None

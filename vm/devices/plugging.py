@@ -74,19 +74,36 @@ class Plugging:
         self.guest.resize(made)
         return made
 
-    def draft(self, arguments: dict[str, Any], *, more_slots: int = 0, more_room: int = 0) -> PluggableDevice:
+    def draft(
+        self, arguments: dict[str, Any], *, hot: bool = True, more_slots: int = 0, more_room: int = 0
+    ) -> PluggableDevice:
         """The device that `add` would plug, decided upon and not plugged; raises `VMError` where `add` would.
 
         The machine may be taken to have more slots and more room than it has. Nothing changes.
         """
-        made, options = self._begin(arguments, True)
+        made, options = self._begin(arguments, hot)
         rooms = self.rooms.enlarged(more_slots, more_room) if more_slots or more_room else self.rooms
         self._prepare(made, options, rooms)
         return made
 
-    def knows(self, type_name: object) -> bool:
-        """Whether there are devices of that type."""
-        return type_name in device_types(self.machine.board.target, self.machine.board.release)
+    def takes_memory(self, type_name: object) -> bool:
+        """Whether there are devices of that type, and they have the memory of a backend."""
+        target, release = self.machine.board.target, self.machine.board.release
+        if not isinstance(type_name, str) or type_name not in device_types(target, release):
+            return False
+        return any(row.name == "memdev" for row in device_class(type_name, target).class_properties(release))
+
+    def unit_of(self, arguments: dict[str, Any], backend: MemoryBackend) -> int:
+        """What the size of a device's backend must be a multiple of."""
+        from .virtio_memory import VirtIOMemoryProxy
+
+        try:
+            made, options = self._begin({name: arguments[name] for name in arguments if name != "id"}, False)
+            for key, value in options.items():
+                self._set(made, key, value)
+        except VMError:
+            return backend.address_alignment
+        return made.virtio.alignment if isinstance(made, VirtIOMemoryProxy) else backend.address_alignment
 
     def missing_room(self, arguments: dict[str, Any]) -> int:
         """How many bytes too few there are for a device, alignment aside; 0 where it cannot be told."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..sizes import option_size
 from .device import MemoryDevice, PluggableDevice
+from .values import as_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Change = tuple[str, dict[str, Any], int, int]
 
-LEAVABLE = ("addr", "slot", "node")
+LEAVABLE = ("addr", "memaddr", "devno", "slot", "node")
 """Properties that can be left to the machine."""
 
 
@@ -50,10 +51,20 @@ def _smallest_change(plugging: Plugging, arguments: dict[str, Any]) -> str | Non
             device = plugging.draft(changed, more_slots=slots, more_room=room)
         except VMError:
             continue
-        if isinstance(device, MemoryDevice) and device.address and "addr" in arguments and "addr" not in changed:
+        if isinstance(device, MemoryDevice) and device.address_property in arguments.keys() - changed.keys():
             said += f"; it goes to {device.address:#x} then"
         return said
-    return _another_backend(plugging, arguments)
+    return _from_the_start(plugging, arguments) or _another_backend(plugging, arguments)
+
+
+def _from_the_start(plugging: Plugging, arguments: dict[str, Any]) -> str | None:
+    """That it could be had from the start, where it comes too late."""
+    try:
+        plugging.draft(arguments, hot=False)
+    except VMError:
+        return None
+    options = [f"{name}={as_text(value)}" for name, value in arguments.items() if name != "driver"]
+    return f"have it from the start: -device {','.join([str(arguments['driver']), *options])}"
 
 
 def _changes(plugging: Plugging, arguments: dict[str, Any]) -> Iterator[Change]:
@@ -78,11 +89,11 @@ def _changes(plugging: Plugging, arguments: dict[str, Any]) -> Iterator[Change]:
 def _another_backend(plugging: Plugging, arguments: dict[str, Any]) -> str | None:
     """The size of a backend that would fit, or that another is needed, where all but the backend is right."""
     backend = plugging.backend_of(arguments)
-    if backend is None and not plugging.knows(arguments.get("driver")):
+    if not plugging.takes_memory(arguments.get("driver")):
         return None
     if backend is None:
         return "name a memory backend that exists: memdev=ID"
-    unit = backend.address_alignment
+    unit = plugging.unit_of(arguments, backend)
     if backend.size % unit:
         below, above = backend.size // unit * unit, -(-backend.size // unit) * unit
         sizes = " or ".join(option_size(size) for size in (below, above) if size)

@@ -74,7 +74,7 @@ _CHECKS: dict[str, Callable[[str, object, Release], object]] = {
     "str": lambda name, value, _release: take_str(name, value),
     "uint32": lambda name, value, _release: take_int(name, value, "uint32_t", 32),
     "int32": lambda name, value, _release: take_signed(name, value, "int32_t", 32),
-    "size": lambda name, value, _release: take_int(name, value, "uint64", 64),
+    "size": lambda name, value, release: take_size(name, value, release),
     "OnOffAuto": lambda name, value, release: take_enum(name, value, ON_OFF_AUTO, release),
 }
 
@@ -106,6 +106,8 @@ def from_text(declared: Property, text: str, release: Release) -> object:
         try:
             return parse_size(text)
         except ValueError:
+            if release.covers("7.2"):
+                raise VMError(f"Parameter '{declared.name}' expects size") from None
             raise _no_size(declared.name, text, release) from None
     try:
         number = parse_integer(text, release.settings("numbers").get("binary", True))
@@ -119,11 +121,16 @@ def from_text(declared: Property, text: str, release: Release) -> object:
         raise VMError(f"Parameter '{declared.name}' expects {kind}") from None
 
 
+def take_size(name: str, value: object, release: Release) -> int:
+    """`value` as a number of bytes; a text is one that means none."""
+    if isinstance(value, OptionText):
+        raise _no_size(name, value, release)
+    return take_int(name, value, "uint64", 64)
+
+
 def _no_size(name: str, text: str, release: Release) -> VMError:
     """What is told of a text that means no size."""
-    if release.covers("7.2"):
-        return VMError(f"Parameter '{name}' expects size")
-    if text.removeprefix("-").isdecimal():
+    if text.isdecimal() or (text.removeprefix("-").isdecimal() and release.name != "7.2"):
         return VMError(f"Value '{text}' is out of range for parameter '{name}'")
     return VMError(f"Parameter '{name}' expects a non-negative number below 2^64", details=SUFFIXES)
 

@@ -74,8 +74,14 @@ class _Alias(Property):
         readable = getter if of.getter is not None else None
         super().__init__(of.name, of.type_name, readable, setter, of.description, since=of.since, until=of.until)
         self.of = of
+        """The part's, which says why it cannot be set if it cannot."""
         self.default = getattr(of, "default", None)
         self.is_size = getattr(of, "is_size", False)
+
+    @property
+    def is_settable(self) -> bool:
+        """Whether it can be set at all."""
+        return self.of.is_settable
 
 
 def _aliased(implementation: type[VirtIODevice], release: Release) -> Iterator[Property]:

@@ -6,7 +6,7 @@ from ..errors import VMError
 from ..qom import Property, take_int
 from .channels import CHANNEL_PROPERTIES, VirtIOCCW
 from .memslots import MemslotPlan, piece_size
-from .values import DeviceProperty, bit, kept, switch
+from .values import DeviceProperty, bit, kept, switch, take_size
 from .virtio import GENERATIONS, VECTORS, VirtIODevice, VirtIOPCI
 from .virtio_memory import VirtIOMemoryDevice, VirtIOMemoryProxy
 
@@ -207,7 +207,7 @@ class VirtIOMem(VirtIOMemoryDevice):
     # Properties
 
     def _set_requested(self, value: object) -> None:
-        size = take_int("requested-size", value, "uint64", 64)
+        size = take_size("requested-size", value, self.qemu)
         if self.realized:
             if size % self.block_size:
                 raise VMError(f"'requested-size' has to be multiples of 'block-size' ({self.block_size:#x})")
@@ -218,7 +218,7 @@ class VirtIOMem(VirtIOMemoryDevice):
             self.on_request()
 
     def _set_block_size(self, value: object) -> None:
-        size = take_int("block-size", value, "uint64", 64)
+        size = take_size("block-size", value, self.qemu)
         if size < SMALLEST_BLOCK:
             raise VMError(f"'block-size' property has to be at least {SMALLEST_BLOCK:#x}")
         if size & (size - 1):
@@ -275,6 +275,10 @@ class VirtIOMemProxy(VirtIOMemoryProxy):
         """Bytes that are memory of the guest."""
         return self.virtio.plugged
 
+    def is_plugged(self, address: int) -> bool:
+        """Whether the guest uses what is at one of its addresses: those that are plugged are the lowest."""
+        return address - self.address < self.plugged
+
     @property
     def memslots(self) -> int:
         """How many memslots it may come to need."""
@@ -307,11 +311,16 @@ class VirtIOMemProxy(VirtIOMemoryProxy):
     @property
     def wants_change(self) -> bool:
         """Whether it is wanted that more is plugged, or less."""
-        return self.virtio.plugged != self.virtio.requested
+        return self.virtio.plugged != self._wanted
+
+    @property
+    def _wanted(self) -> int:
+        """What is requested, as far as there is so much."""
+        return min(self.virtio.requested, self.length)
 
     def change(self, decide: Decision) -> tuple[str, dict[str, Any]] | None:
         """Plug as much as the guest decides on; raises `VMError`, nothing changed, if there is no room."""
-        size = decide(self.virtio.plugged, self.virtio.requested, self.virtio.block_size)
+        size = decide(self.virtio.plugged, self._wanted, self.virtio.block_size)
         return self._resize(size) if size != self.virtio.plugged else None
 
     def reset(self, machine: Machine, rooms: Rooms) -> tuple[str, dict[str, Any]] | None:

@@ -77,6 +77,13 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
 
     abstract = True
     virtio: VirtIOMemoryDevice
+    address_property = "memaddr"
+    _is_mapped = True
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the guest sees it, which somebody has to give an address for."""
+        return self._is_mapped
 
     @property
     def address(self) -> int:
@@ -95,7 +102,8 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
 
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Find its address, then its place on the bus; raises `VMError`."""
-        if machine.maps_virtio_memory:
+        self._is_mapped = machine.maps_virtio_memory
+        if self._is_mapped:
             self._check_place(machine, rooms.memory)
         super().check(machine, rooms)
 
@@ -119,7 +127,7 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be there, and mapped; raises `VMError`, nothing changed, if the accelerator has no room."""
         super().realize(machine, rooms)
-        if rooms.memory is not None and machine.maps_virtio_memory:
+        if rooms.memory is not None and self._is_mapped:
             try:
                 rooms.memory.put(self, None)
             except BaseException:
@@ -128,7 +136,7 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
         """Be gone."""
-        if rooms.memory is not None and machine.maps_virtio_memory:
+        if rooms.memory is not None and self._is_mapped:
             rooms.memory.take(self)
         super().unrealize(machine, rooms)
 
@@ -137,9 +145,10 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
         super().check_removal(machine, rooms)
         raise VMError(self.qemu.text("memory stays", STAYS))
 
-    def describe_place(self) -> dict[str, Any]:
-        """Its address, node and size."""
-        return {"addr": self.address, "node": self.numa_node, "size": self.length}
+    def describe_place(self, rooms: Rooms) -> dict[str, Any]:
+        """Its address, if somebody gave it one, node and size, and its place on the bus."""
+        placed = {"addr": self.address} if self.is_mapped else {}
+        return {**super().describe_place(rooms), **placed, "node": self.numa_node, "size": self.length}
 
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it."""
