@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Context:
     """What a handler works on; each client has its own."""
 
-    __slots__ = ("contract", "failure", "program", "vm")
+    __slots__ = ("contract", "failure", "program", "texts", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
         from ..schema import contract
@@ -50,6 +50,8 @@ class Context:
         self.program = program
         self.failure: Exception | None = None
         """The client's last command that failed did so for this."""
+        self.texts: dict[str, tuple[object, str]] = {}
+        """What HMP lines printed that print the same as long as something is: that, and the text."""
         self.contract: Contract = contract(vm.release.number)
         """What can be asked of this release, and how it is answered."""
 

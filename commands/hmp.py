@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Request: TypeAlias = Callable[[VirtualMachine, Words], tuple[str, dict[str, Any]]]
     Parameter: TypeAlias = "Flag | Word | Number"
     Render: TypeAlias = Callable[[Any, Words], str]
+    Stamp: TypeAlias = Callable[[VirtualMachine, Words], object]
 
 
 class HMPError(Exception):
@@ -74,6 +75,7 @@ class HMPCommand:
         "render",
         "request",
         "since",
+        "stamp",
         "syntax",
         "until",
     )
@@ -89,6 +91,7 @@ class HMPCommand:
         parameters: tuple[Parameter, ...] = (),
         aliases: tuple[str, ...] = (),
         preconfig: bool = False,
+        stamp: Stamp | None = None,
         since: str | None = None,
         until: str | None = None,
     ) -> None:
@@ -101,6 +104,8 @@ class HMPCommand:
         self.aliases = aliases
         self.preconfig = preconfig
         """Whether it can be used before the board is made; its QMP command must be allowed then, too."""
+        self.stamp = stamp
+        """A value that is the same as long as the text is; None for one that may always be another."""
         self.since = since
         self.until = until
         """The first and the last version of QEMU with this command; where one has another, that is a row of its own."""

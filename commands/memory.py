@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..vm.accel.memslots import MemslotTable
+    from ..vm.machine import VirtualMachine
     from ..vm.memory.flatview import FlatRange
     from ..vm.memory.ramblock import RAMBlock
     from ..vm.memory.region import MemoryRegion
@@ -88,10 +89,15 @@ def _roots(context: Context) -> Iterable[tuple[list[str], MemoryRegion]]:
 
 
 class _TreeWalk:
-    """Describes regions with all below them, and remembers the targets of the aliases on the way."""
+    """Describes regions with all below them, and remembers the targets of the aliases on the way.
+
+    What is seen at the same place by several is described once, and is the same object then.
+    """
 
     def __init__(self, disabled: bool, owner: bool, release: Release) -> None:
         self._release = release
+        self._types = _TypeTexts(release)
+        self._described: dict[tuple[MemoryRegion, int], dict[str, Any]] = {}
         self._disabled = disabled
         self._owner = owner
         self._targets: dict[MemoryRegion, None] = {}
@@ -106,22 +112,33 @@ class _TreeWalk:
     def region(self, region: MemoryRegion, base: int) -> dict[str, Any]:
         """`region` with its subregions; `base` is the address of its container."""
         start = base + region.address
+        known = self._described.get((region, start))
+        if known is not None:
+            return known
+        text = self._types.of(region)
         described: dict[str, Any] = {
             "name": region.name,
             "start": start & ADDRESS_MASK,
             "end": start + max(region.size - 1, 0) & ADDRESS_MASK,
             "priority": region.priority,
-            "type": ("nv-" if region.nonvolatile else "") + _type_text(region, self._release),
+            "type": f"nv-{text}" if region.nonvolatile else text,
             "enabled": region.enabled,
         }
+        self._described[region, start] = described
         if region.alias is not None:
             self._targets.setdefault(region.alias)
             described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
         if self._owner:
             described.update(_owner(region, self._release))
-        children = sorted(region.subregions, key=lambda child: (child.address, -child.priority))
+        children = region.subregions
+        if children:
+            children = sorted(children, key=_by_address)
         described["subregions"] = [self.region(child, start) for child in children]
         return described
+
+
+def _by_address(region: MemoryRegion) -> tuple[int, int]:
+    return region.address, -region.priority
 
 
 def _owner(region: MemoryRegion, release: Release) -> dict[str, Any]:
@@ -144,7 +161,7 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
     shared: dict[MemoryRegion | None, list[Any]] = {}
     for space in context.vm.topology.spaces:
         shared.setdefault(space.view.root, []).append(space)
-    views = []
+    views, types = [], _TypeTexts(context.vm.release)
     for root, spaces in shared.items():
         described: dict[str, Any] = {
             "address-spaces": [{"name": space.name, "root": space.root.name} for space in spaces]
@@ -154,7 +171,10 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
         in_slots = context.vm.accelerator.in_kernel and context.vm.machine.memory_space in spaces
         slots = context.vm.accelerator.slots if in_slots else None
         owner, release = arguments.get("owner", False), context.vm.release
-        ranges = [_range(flat_range, slots, owner, release) for flat_range in spaces[0].view.ranges]
+        ranges = [_range(flat_range, slots, types) for flat_range in spaces[0].view.ranges]
+        if owner:
+            for shown, flat_range in zip(ranges, spaces[0].view.ranges, strict=True):
+                shown.update(_owner(flat_range.region, release))
         if root is not None and root.nonvolatile and root.alias is not None and root.size == root.alias.size:
             described["root"] = root.alias.name  # QEMU looks through it, and forgets what it is
             for shown in ranges:
@@ -168,54 +188,66 @@ def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, An
     return views
 
 
-def _type_text(region: MemoryRegion, release: Release) -> str:
-    """The type as a release shows it: what is no memory is i/o, or since QEMU 11.1, where nothing contains it, a
-    container."""
-    text = region.type_text
-    if text != "i/o" or not release.settings("mtree").get("containers", True):
-        return text
-    while region.alias is not None:
-        region = region.alias
-    return text if region.container is not None else CONTAINER
+class _TypeTexts:
+    """Types of regions as a release shows them."""
+
+    __slots__ = ("_shows_containers",)
+
+    def __init__(self, release: Release) -> None:
+        self._shows_containers = release.settings("mtree").get("containers", True)
+
+    def of(self, region: MemoryRegion) -> str:
+        """What is no memory is i/o, or since QEMU 11.1, where nothing contains it, a container."""
+        text = region.type_text
+        if text != "i/o" or not self._shows_containers:
+            return text
+        while region.alias is not None:
+            region = region.alias
+        return text if region.container is not None else CONTAINER
 
 
-def _range(flat_range: FlatRange, slots: MemslotTable | None, owner: bool, release: Release) -> dict[str, Any]:
-    region = flat_range.region
-    size = flat_range.end - flat_range.start
-    described = {
-        "start": flat_range.start,
-        "end": flat_range.end - 1,
+def _range(flat_range: FlatRange, slots: MemslotTable | None, types: _TypeTexts) -> dict[str, Any]:
+    region, start, end = flat_range.region, flat_range.start, flat_range.end
+    text = "rom" if flat_range.readonly else types.of(region)
+    return {
+        "start": start,
+        "end": end - 1,
         "priority": region.priority,
-        "type": ("nv-" if flat_range.nonvolatile else "")
-        + ("rom" if flat_range.readonly else _type_text(region, release)),
+        "type": f"nv-{text}" if flat_range.nonvolatile else text,
         "name": region.name,
         "offset": flat_range.offset,
         "readonly": flat_range.readonly,
-        "accelerated": slots is not None and slots.covers(0, flat_range.start, size),
+        "accelerated": slots is not None and slots.covers(0, start, end - start),
     }
-    return described | (_owner(region, release) if owner else {})
 
 
 # The text of HMP
 
 
+RAMBLOCK_HEAD = f"{'Block Name':>24} {'PSize':>8}  {'Offset':>18} {'Used':>18} {'Total':>18}"
+
+
 def _render_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
-    head, *lines = _render_old_ramblocks(result, _words).splitlines()
-    text = f"{head} {'HVA':>18} {'RO':>3}\n"
-    for line, block in zip(lines, result, strict=True):
-        line, separator, alias = line.partition("  alias of ")
-        text += f"{line} 0x{block['host-address']:016x} {'ro' if block['readonly'] else 'rw':>3}{separator}{alias}\n"
-    return text
+    lines = [f"{RAMBLOCK_HEAD} {'HVA':>18} {'RO':>3}\n"]
+    for text, block in zip(_ramblock_texts(result), result, strict=True):
+        access = " ro" if block["readonly"] else " rw"
+        lines.append(f"{text} 0x{block['host-address']:016x} {access}{_aliased_text(block)}\n")
+    return "".join(lines)
 
 
 def _render_old_ramblocks(result: list[dict[str, Any]], _words: Any) -> str:
-    lines = [f"{'Block Name':>24} {'PSize':>8}  {'Offset':>18} {'Used':>18} {'Total':>18}\n"]
-    for block in result:
-        lines.append(
-            f"{block['name']:>24} {size_text(block['page-size']):>8}  0x{block['offset']:016x} "
-            f"0x{block['used-length']:016x} 0x{block['max-length']:016x}{_aliased_text(block)}\n"
-        )
-    return "".join(lines)
+    texts = zip(_ramblock_texts(result), result, strict=True)
+    return "".join([f"{RAMBLOCK_HEAD}\n", *(f"{text}{_aliased_text(block)}\n" for text, block in texts)])
+
+
+def _ramblock_texts(result: list[dict[str, Any]]) -> list[str]:
+    """What all versions show of each block."""
+    sizes = {size: size_text(size) for size in {block["page-size"] for block in result}}
+    return [
+        f"{block['name']:>24} {sizes[block['page-size']]:>8}  0x{block['offset']:016x} "
+        f"0x{block['used-length']:016x} 0x{block['max-length']:016x}"
+        for block in result
+    ]
 
 
 def _aliased_text(block: dict[str, Any]) -> str:
@@ -235,37 +267,60 @@ def size_text(size: int) -> str:
 def _render_mtree(result: Any, words: dict[str, Any]) -> str:
     if words.get("flat"):
         return _flatviews_text(result)
-    disabled = words.get("disabled", False)
+    tree = _TreeText(words.get("disabled", False))
     lines: list[str] = []
     for space in result["address-spaces"]:
         lines += [f"address-space: {name}\n" for name in space["names"]]
-        _region_lines(space["root"], 1, 0, disabled, lines)
+        lines += tree.lines(space["root"], 0)
         lines.append("\n")
     for region in result["regions"]:
         lines.append(f"memory-region: {region['name']}\n")
-        _region_lines(region, 1, 0, disabled, lines)
+        lines += tree.lines(region, 0)
         lines.append("\n")
     if result.get("incomplete"):
         lines.append("(only memory: this board's registers are not modelled)\n")
     return "".join(lines)
 
 
-def _region_lines(region: dict[str, Any], level: int, base: int, disabled: bool, lines: list[str]) -> None:
-    if region["enabled"] or disabled:
-        start, end = region["start"], region["end"]
-        overflow = "[DETECTED OVERFLOW!] " if start < base or end < start else ""
-        alias = ""
-        if "alias" in region:
-            first = region["alias"]["offset"]
-            last = first + end - start & ADDRESS_MASK
-            alias = f" @{region['alias']['name']} {first:016x}-{last:016x}"
-        lines.append(
-            f"{overflow}{'  ' * level}{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): "
-            f"{'alias ' if alias else ''}{region['name']}{alias}{'' if region['enabled'] else ' [disabled]'}"
-            f"{_owner_text(region)}\n"
-        )
-    for child in region["subregions"]:
-        _region_lines(child, level + 1, region["start"], disabled, lines)
+OVERFLOW = "[DETECTED OVERFLOW!] "
+
+
+class _TreeText:
+    """The lines of regions and all below them, indented; those below one are made once, however often it is shown."""
+
+    def __init__(self, disabled: bool) -> None:
+        self._disabled = disabled
+        self._below: dict[int, list[str]] = {}
+
+    def lines(self, region: dict[str, Any], base: int) -> list[str]:
+        """A region and what is below it; `base` is the first address of what contains it."""
+        own = [f"  {_region_text(region, base)}"] if region["enabled"] or self._disabled else []
+        if own and own[0].startswith(f"  {OVERFLOW}"):
+            own = [f"{OVERFLOW}  {own[0].removeprefix(f'  {OVERFLOW}')}"]
+        below = self._below.get(id(region))
+        if below is None and region["subregions"]:
+            start = region["start"]
+            below = [_indented(line) for child in region["subregions"] for line in self.lines(child, start)]
+            self._below[id(region)] = below
+        return own + below if below else own
+
+
+def _indented(line: str) -> str:
+    return f"{OVERFLOW}  {line.removeprefix(OVERFLOW)}" if line.startswith("[") else f"  {line}"
+
+
+def _region_text(region: dict[str, Any], base: int) -> str:
+    start, end = region["start"], region["end"]
+    place = f"{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): "
+    if "alias" in region:
+        first = region["alias"]["offset"]
+        last = first + end - start & ADDRESS_MASK
+        place += f"alias {region['name']} @{region['alias']['name']} {first:016x}-{last:016x}"
+    else:
+        place += region["name"]
+    if start < base or end < start:
+        place = f"{OVERFLOW}{place}"
+    return f"{place}{'' if region['enabled'] else ' [disabled]'}{_owner_text(region)}\n"
 
 
 def _owner_text(described: dict[str, Any]) -> str:
@@ -302,6 +357,15 @@ def _mtree_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]
     return "query-mtree", arguments | ({"disabled": True} if words.get("disabled") else {})
 
 
+def _tree_stamp(vm: VirtualMachine, words: dict[str, Any]) -> object:
+    """Trees and views change with the topology; who owns a region is no matter of that."""
+    return None if words.get("owner") else vm.topology.changes
+
+
+def _ramblock_stamp(vm: VirtualMachine, _words: dict[str, Any]) -> object:
+    return vm.topology.ram_blocks.changes
+
+
 def _render_summary(result: dict[str, Any], _words: Any) -> str:
     text = f"base memory: {result['base-memory']}\n"
     if "plugged-memory" in result:
@@ -324,12 +388,14 @@ HMP = (
         "-D: dump disabled regions",
         syntax="[-f][-o][-D]",
         parameters=(Flag("f", "flat"), Flag("o", "owner"), Flag("D", "disabled")),
+        stamp=_tree_stamp,
     ),
     HMPCommand(
         "info ramblock",
         fixed("query-ramblocks"),
         _render_ramblocks,
         help="Display system ramblock information",
+        stamp=_ramblock_stamp,
         since="8.0",
     ),
     HMPCommand(
@@ -337,6 +403,7 @@ HMP = (
         fixed("query-ramblocks"),
         _render_old_ramblocks,
         help="Display system ramblock information",
+        stamp=_ramblock_stamp,
         until="7.2",
     ),
 )

@@ -31,6 +31,10 @@ class HMPLineError(Exception):
         self.hint = hint
 
 
+MOST_TEXTS = 16
+"""How many texts are kept for a client."""
+
+
 def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     """Run a QMP command: its result, or a task (a generator) that will have it. Raises `VMError`."""
     command = context.contract.find(name)
@@ -74,10 +78,20 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
         request, arguments = command.request(context.vm, words)
         if twin:
             return _twin_text(request, arguments)
+        stamp = command.stamp(context.vm, words) if command.stamp is not None else None
+        if stamp is not None:
+            known = context.texts.get(line)
+            if known is not None and known[0] == stamp:
+                return known[1]
         result = execute(context, request, arguments)
         if is_task(result):
             result = yield from result
-        return command.render(result, words)
+        text = command.render(result, words)
+        if stamp is not None:
+            if len(context.texts) >= MOST_TEXTS:
+                context.texts.clear()
+            context.texts[line] = stamp, text
+        return text
     except HMPError as error:
         raise HMPLineError(str(error)) from None
     except VMError as error:

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ramslot.commands import Context
 from ramslot.commands.explain import query_address
 from ramslot.commands.map import query_map
 from ramslot.commands.what_if import what_if_device_add
+from ramslot.monitor.dispatch import run_hmp_line
 from ramslot.monitor.throttle import SECONDS, EventThrottle
 from ramslot.vm.config import Config
 from ramslot.vm.devices.memslots import piece_size
@@ -435,3 +437,31 @@ def test_on_a_described_host_memory_goes_back_too() -> None:
         assert free - host.available_memory == GIB // 4
         want(vm, 0)
         assert host.available_memory == free
+
+
+VIEWS = ("info mtree", "info mtree -f", "info mtree -D", "info mtree -o", "info ramblock")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 7), max_size=12))
+def test_kept_texts_are_never_stale(steps: list[int]) -> None:
+    with machine() as vm:
+        vm.plugging.guest.follow("accept")
+        add_memory(vm, 3 * GIB, **{"dynamic-memslots": True})
+        program: Any = None
+        keeping = Context(vm, program)
+        for number, step in enumerate(steps):
+            if step < 4:
+                want(vm, step * GIB)
+            elif step == 4:
+                add_backend(vm, f"m{number}", MIB)
+            elif step == 5:
+                add_backend(vm, f"m{number}", MIB)
+                vm.plugging.add({"driver": "ivshmem-plain", "memdev": f"m{number}", "id": f"i{number}"}, hot=True)
+            elif step == 6 and len(vm.plugging.devices) > 1:
+                vm.plugging.request_removal(vm.plugging.devices[-1])
+            else:
+                vm.machine.system.set_enabled(not vm.machine.system.enabled)
+            for view in VIEWS:
+                for _ in range(2):
+                    assert run_now(run_hmp_line(keeping, view)) == run_now(run_hmp_line(Context(vm, program), view))

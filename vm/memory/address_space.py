@@ -83,6 +83,7 @@ class Transaction:
 
     def __enter__(self) -> Transaction:
         self._beginnings.append(len(self._undo))
+        self._topology.changes += 1
         return self
 
     def __exit__(self, error_type: object, error: object, traceback: object) -> None:
@@ -114,6 +115,8 @@ class MemoryTopology:
         self.damaged: dict[AddressSpace, None] = {}
         """Address spaces with damage, as an ordered set."""
         self.empty_view = FlatView(None, [])
+        self.changes = 0
+        """How often something may have changed; as long as it is the same, so is all that trees and views show."""
         self.dirty_log_mask = 0
         """The clients that want dirty logging of all memory, beside those of single regions."""
         self._sequence = 0
@@ -204,6 +207,7 @@ class MemoryTopology:
         self._drop_space(space)
 
     def _drop_space(self, space: AddressSpace) -> None:
+        self.changes += 1
         self.spaces.remove(space)
         space.root.leave_root_of(space)
 

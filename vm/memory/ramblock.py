@@ -133,10 +133,12 @@ class RAMBlockTable:
     `alignment` is the granularity of offsets: 64 target pages.
     """
 
-    __slots__ = ("_by_offset", "_gaps", "_listed", "_names", "_sequence", "alignment")
+    __slots__ = ("_by_offset", "_gaps", "_listed", "_names", "_sequence", "alignment", "changes")
 
     def __init__(self, alignment: int = 64 * 4096) -> None:
         self.alignment = alignment
+        self.changes = 0
+        """How often something changed; as long as it is the same, so is all that the table tells."""
         self._sequence = 0
         self._listed: list[tuple[int, int, RAMBlock]] = []
         """`(-max_length, age, block)`, sorted: the order of the list."""
@@ -161,6 +163,7 @@ class RAMBlockTable:
         fitting = bisect_left(self._gaps, (block.max_length,))
         if self._gaps and fitting == len(self._gaps):
             raise OverflowError(f"no room for {block.max_length:#x} bytes in the ram-address space")
+        self.changes += 1
         block.offset = self._after(self._gaps[fitting][3]) if self._gaps else 0
         self._sequence += 1
         insort(self._listed, (-block.max_length, self._sequence, block))
@@ -174,6 +177,7 @@ class RAMBlockTable:
 
     def remove(self, block: RAMBlock) -> None:
         """Take `block` out of the list; its offset may be used anew."""
+        self.changes += 1
         position = bisect_left(self._by_offset, (block.offset,))
         _, order, age, _ = self._by_offset[position]
         for changed in range(max(position - 1, 0), position + 1):
@@ -195,6 +199,7 @@ class RAMBlockTable:
         """
         if self._names.get(name, block) is not block:
             raise ValueError(name)
+        self.changes += 1
         self._names.pop(block.name, None)
         block.name = name
         if name:
