@@ -191,6 +191,33 @@ def test_on_a_logical_partition(tmp_path: Path) -> None:
     compare("", "ppc64", f"{options} -device pc-dimm,memdev=a,id=cold", questions, tmp_path)
 
 
+PARTITION_BACKENDS = (
+    "".join(f" -object memory-backend-ram,id=a{number},size=256M" for number in range(4))
+    + " -object memory-backend-ram,id=o,size=100M -object memory-backend-ram,id=l,size=512M"
+)
+UUID = "12345678-1234-1234-1234-123456789abc"
+
+
+def nvdimm(memdev: str, label_size: int = 0, **options: object) -> str:
+    labels = {"label-size": label_size} if label_size else {}
+    return plug(driver="nvdimm", memdev=memdev, **labels, **options)
+
+
+ON_A_PARTITION = (
+    nvdimm("a0"), nvdimm("a0", uuid=UUID), nvdimm("o", uuid=UUID), nvdimm("a0", 131072), nvdimm("a0", 131072, uuid=UUID),
+    nvdimm("l", 131072, uuid=UUID), nvdimm("l", 256 << 20), nvdimm("l", 256 << 20, uuid=UUID, id="n"),
+    nvdimm("a1", uuid=UUID, slot=9), nvdimm("a1", uuid=UUID, addr=5), *TABLES, dimm("a2", id="d"), *TABLES, unplug("n"),
+    ask("qom-get", path="/machine", property="nvdimm"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("nvdimms", ["", ",nvdimm=on", ",nvdimm=off"])
+def test_dimms_that_keep_their_contents_on_a_partition(nvdimms: str, release: str, tmp_path: Path) -> None:
+    options = f"-M {PSERIES}{nvdimms} -m 1G,slots=4,maxmem=8G{PARTITION_BACKENDS}"
+    compare("", "ppc64", options, ON_A_PARTITION, tmp_path, release=release)
+
+
 class Asked:
     """A QMP monitor, and the events that came meanwhile."""
 

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
         """What a machine looks at of a DIMM before it says whether it can have it."""
 
         persistent: bool
+        label_size: int
         device_id: str | None
         removal_requested: bool
 
         @property
         def length(self) -> int:
             """Bytes of memory."""
+
+        @property
+        def has_uuid(self) -> bool:
+            """Whether one was given to it."""
 
 
 IO_SPACE_SIZE = 1 << 16
@@ -242,6 +247,9 @@ class Machine(QOMObject):
 
     def check_dimm(self, dimm: MemoryModule) -> None:
         """Raise `VMError` if this machine, as it was started, cannot plug or unplug that DIMM."""
+
+    def take_dimm(self, dimm: MemoryModule) -> None:
+        """Note that this DIMM is there now."""
 
     def check_removal(self, dimm: MemoryModule) -> None:
         """Raise `VMError` if the guest cannot be asked to let go of that DIMM."""

@@ -6,7 +6,7 @@ import os
 
 from ..errors import VMError
 from ..qom import MemoryRegionObject, Property, take_bool, take_str
-from .machine import HMAT, Machine
+from .machine import HMAT, NVDIMM, Machine
 from .machine_type import MachineType
 from .versions import Version, family_versions
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..qom import QOMObject
     from ..releases import Release
-    from .machine import MemoryModule
+    from .machine import Board, MemoryModule
     from .pci import PCIRoot
     from .targets import Target
 
@@ -113,6 +113,8 @@ class PseriesMachine(Machine):
     pluggable = ("pc-dimm", "nvdimm")
     tells_by_acpi = False
     releases_unseen = True
+    tells_nvdimms = True
+    """Whether the machine has NVDIMMs enabled, as it tells, once it has one."""
     maps_address_zero = True
     """Whether a PCI device that says it is at 0 is there."""
     max_cpus = 4096
@@ -144,6 +146,10 @@ class PseriesMachine(Machine):
     )
     """Windows on the PCI bus: name, the space they show, address, offset, size."""
     dma_windows = 2
+
+    def __init__(self, machine_type: MachineType, board: Board) -> None:
+        super().__init__(machine_type, board)
+        self.switches["nvdimm"] = "auto"  # unlike others it takes them unless told not to
 
     def has_implicit_node(self) -> bool:
         """There is always one."""
@@ -232,9 +238,26 @@ class PseriesMachine(Machine):
     def check_dimm(self, dimm: MemoryModule) -> None:
         """Memory comes and goes in logical memory blocks."""
         if dimm.persistent:
-            raise VMError("nvdimm is not modelled on pseries (QEMU has it)")
-        if dimm.length % BLOCK_SIZE:
+            self._check_nvdimm(dimm)
+        elif dimm.length % BLOCK_SIZE:
             raise VMError(f"Hotplugged memory size must be a multiple of {BLOCK_SIZE // MIB} MB")
+
+    def _check_nvdimm(self, dimm: MemoryModule) -> None:
+        """The hypervisor calls for these have no smaller pieces, and tell them by their UUIDs."""
+        if self.switches["nvdimm"] == "off":
+            raise VMError("nvdimm device found but 'nvdimm=off' was set")
+        if not dimm.label_size:
+            raise VMError("PAPR requires NVDIMM devices to have label-size set")
+        if dimm.length % BLOCK_SIZE:
+            size = BLOCK_SIZE // MIB
+            raise VMError(f"PAPR requires NVDIMM memory size (excluding label) to be a multiple of {size}MB")
+        if not dimm.has_uuid:
+            raise VMError("NVDIMM device requires the uuid to be set")
+
+    def take_dimm(self, dimm: MemoryModule) -> None:
+        """A machine that has an NVDIMM has them enabled."""
+        if dimm.persistent and self.tells_nvdimms:
+            self.switches["nvdimm"] = "on"
 
     def check_removal(self, dimm: MemoryModule) -> None:
         """One request after the other."""
@@ -344,6 +367,7 @@ class PseriesMachine(Machine):
 
     properties: tuple[Property, ...] = (
         HMAT,
+        NVDIMM,
         _capability("cap-ccf-assist", "Count Cache Flush Assist via HW Instruction"),
         _capability("cap-cfpc", "Cache Flush on Privilege Change (broken, workaround, fixed)", CACHE_MODES),
         _capability("cap-dfp", "Allow Decimal Floating Point (DFP)"),

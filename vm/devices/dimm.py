@@ -30,6 +30,7 @@ class PCDIMM(MemoryDevice):
     kind = "dimm"
     is_memory_module = True
     persistent = False
+    label_size = 0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -66,6 +67,11 @@ class PCDIMM(MemoryDevice):
         if self.memdev is None:
             raise VMError("'memdev' property must be set")
         return self.memdev
+
+    @property
+    def has_uuid(self) -> bool:
+        """Whether one was given to it."""
+        return False
 
     @property
     def length(self) -> int:
@@ -131,6 +137,7 @@ class PCDIMM(MemoryDevice):
         except BaseException:
             self.backend.leave()
             raise
+        machine.take_dimm(self)
         self._placed = self.realized = True
 
     def _make_region(self, machine: Machine) -> None:
@@ -205,6 +212,7 @@ class PCDIMM(MemoryDevice):
     instance_properties: tuple[Property, ...] = (Property("size", "uint64", lambda dimm: dimm.length),)
 
 
+NO_UUID = "00000000-0000-0000-0000-000000000000"
 HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 LEAST_LABEL = 128 << 10
 """Bytes that labels need."""
@@ -219,9 +227,8 @@ class NVDIMM(PCDIMM):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.label_size = 0
         self.unarmed = False
-        self.uuid = "00000000-0000-0000-0000-000000000000"
+        self.uuid = NO_UUID
         self._memory: MemoryRegion | None = None
 
     @property
@@ -232,6 +239,11 @@ class NVDIMM(PCDIMM):
             return 0
         alignment = backend.address_alignment
         return max(backend.size - self.label_size, 0) // alignment * alignment
+
+    @property
+    def has_uuid(self) -> bool:
+        """Whether one was given to it."""
+        return self.uuid != NO_UUID
 
     @property
     def region(self) -> MemoryRegion:
@@ -258,7 +270,7 @@ class NVDIMM(PCDIMM):
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """No guest lets go of one."""
         super().check_removal(machine, rooms)
-        raise VMError("nvdimm device hot unplug is not supported yet.")
+        raise VMError(machine.told_without_guest or "nvdimm device hot unplug is not supported yet.")
 
     # Properties
 

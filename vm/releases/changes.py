@@ -146,6 +146,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "own_cpu_models": (),
             "told_without_guest": "Memory hot unplug not supported for this guest",
             "maps_address_zero": False,
+            "tells_nvdimms": False,
         },
         # targets and CPUs
         "targets": {
