@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -27,6 +28,7 @@ from ramslot.vm.host import Host
 from ramslot.vm.host.virtual import VirtualHost
 from ramslot.vm.host.virtual.reading import parse_description
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.memory.region import MemoryRegion
 from ramslot.vm.steps import Cancellation, run_now
 
 from .test_devices import GIB, MIB, Asked, add_backend, machine, state
@@ -300,7 +302,7 @@ def test_a_host_without_memory_fails_and_people_are_told(vm: VirtualMachine, mon
 def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
     vm.plugging.guest.follow("accept")
 
-    def rounds(count: int) -> tuple[int, int]:
+    def rounds(count: int) -> tuple[int, int, int]:
         for _ in range(count):
             add_memory(vm, 2 * GIB, **{"dynamic-memslots": True, "requested-size": BLOCK})
             want(vm, 2 * GIB)
@@ -310,14 +312,16 @@ def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
             for device in list(vm.plugging.devices):
                 vm.plugging.request_removal(device)
             run_now(vm.delete_object("b"))
+        gc.collect()
+        regions = sum(isinstance(found, MemoryRegion) for found in gc.get_objects())
         with open("/proc/self/maps") as maps:
-            return len(os.listdir("/proc/self/fd")), len(maps.readlines())
+            return len(os.listdir("/proc/self/fd")), regions, len(maps.readlines())
 
     rounds(20)
     before, blocks = rounds(20), state(vm)
     after = rounds(300)
     assert state(vm) == blocks
-    assert after[0] == before[0] and abs(after[1] - before[1]) < 10
+    assert after[:2] == before[:2] and abs(after[2] - before[2]) < 10
 
 
 WHAT_IF: tuple[tuple[str, dict[str, Any], str | None], ...] = (

@@ -39,6 +39,8 @@ class PCIDevice(PluggableDevice):
         self.devfn: int | None = None
         self._bus_path = ""
         self._spaces: list[AddressSpace] = []
+        self._window: MemoryRegion | None = None
+        """On what it sees as memory, which knows of it."""
 
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
@@ -93,7 +95,7 @@ class PCIDevice(PluggableDevice):
         self._bus_path = rooms.pci.root.bus.path
         topology = machine.topology
         container = self.own_region(topology.container("bus master container"))
-        window = topology.alias("bus master", rooms.pci.root.memory or machine.system, 0, machine.system.size)
+        self._window = window = topology.alias("bus master", rooms.pci.root.memory or machine.system, 0, machine.system.size)
         if self.hotplugged:
             machine.place(container, 0, window, self, enabled=False)
         self.add_space(machine, self.type_name, container)
@@ -115,6 +117,8 @@ class PCIDevice(PluggableDevice):
         for space in self._spaces:
             machine.topology.remove_space(space)
         self._spaces.clear()
+        if self._window is not None and self._window.container is not None:
+            self._window.container.remove_subregion(self._window)
         rooms.pci.take(self)
         self.realized = False
 
