@@ -196,7 +196,7 @@ def test_a_guest_that_takes_its_time(vm: VirtualMachine) -> None:
     memory = add_memory(vm)
     want(vm, 8 * MIB)
     want(vm, 4 * MIB)
-    assert memory.plugged == 0 and len(waiting.tasks) == 2
+    assert memory.plugged == 0 and len(waiting.tasks) == 1
     waiting.finish()
     assert memory.plugged == 4 * MIB
     want(vm, 0)

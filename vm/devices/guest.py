@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import sleep
 
 from ..errors import VMError
+from ..steps import run_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,61 +28,53 @@ DELAY = 1.0
 class PlayedGuest:
     """What the guest does; `policy` is one of `POLICIES`, and `delay` counts for one of them."""
 
-    __slots__ = ("_plugging", "delay", "policy", "start_task")
+    __slots__ = ("_expected", "_plugging", "delay", "policy", "start_task")
 
     def __init__(self, plugging: Plugging) -> None:
         self._plugging = plugging
+        self._expected: set[PluggableDevice] = set()
+        """The devices that the guest will look at when its time has come."""
         self.policy = "none"
         self.delay = DELAY
-        self.start_task: Callable[[Task[None]], None] = _run_to_first_step
+        self.start_task: Callable[[Task[None]], object] = run_now
         """Carries out what takes time."""
 
     def follow(self, policy: str, delay: float | None = None) -> None:
-        """Have another policy, which answers at once what was asked before."""
+        """Have another policy, by which all is answered that was asked before."""
         self.policy = policy
         self.delay = DELAY if delay is None else delay
-        if policy == "none":
-            return
         for device in list(self._plugging.devices):
-            if device.removal_requested:
-                self.release(device)
-            else:
-                self.resize(device)
+            self.attend(device)
 
-    def release(self, device: PluggableDevice) -> None:
-        """Answer a request to let go of a device."""
-        device.removal_requested = True
-        self._do(lambda: self._answer(device))
+    def attend(self, device: PluggableDevice) -> None:
+        """Look at a device, of which something is wanted: now, or later."""
+        if self.policy == "none" or not (device.removal_requested or device.wants_change):
+            return
+        if self.policy != "delay":
+            self._answer(device)
+        elif device not in self._expected:
+            self._expected.add(device)
+            self.start_task(self._attend_later(device))
 
-    def resize(self, device: PluggableDevice) -> None:
-        """Answer a request to have more memory of a device, or less."""
-        if device.wants_change:
-            self._do(lambda: self._change(device))
-
-    def _do(self, action: Callable[[], None]) -> None:
-        def act() -> None:
-            if self.policy == "none":
-                return  # there is no guest any more
-            try:
-                action()
-            except VMError as error:
-                self._plugging.machine.board.warn_later(f"the guest failed: {error}")
-
-        if self.policy == "delay":
-            self.start_task(_later(self.delay, act))
-        else:
-            act()
+    def _attend_later(self, device: PluggableDevice) -> Task[None]:
+        seconds = self.delay
+        yield lambda cancellation: _wait(seconds, cancellation)
+        self._expected.remove(device)
+        if device in self._plugging.devices and self.policy != "none":
+            self._answer(device)
 
     def _answer(self, device: PluggableDevice) -> None:
-        if device in self._plugging.devices and device.removal_requested:
-            device.removal_requested = False
-            self._plugging.answer_removal(device, accepted=self.policy in ("accept", "delay"))
-
-    def _change(self, device: PluggableDevice) -> None:
-        if device.realized and device.wants_change:
-            event = device.change(self._decide)
-            if event is not None:
-                self._plugging.emit(*event)
+        """Do what is wanted of a device; a guest that fails is told of, and nothing changed."""
+        try:
+            if device.removal_requested:
+                device.removal_requested = False
+                self._plugging.answer_removal(device, accepted=self.policy in ("accept", "delay"))
+            elif device.wants_change:
+                event = device.change(self._decide)
+                if event is not None:
+                    self._plugging.emit(*event)
+        except VMError as error:
+            self._plugging.machine.board.warn_later(f"the guest failed: {error}")
 
     def _decide(self, present: int, wanted: int, unit: int) -> int:
         """Where the guest stops on the way from `present` to `wanted` bytes, a multiple of `unit`."""
@@ -92,19 +85,8 @@ class PlayedGuest:
         return wanted
 
 
-def _later(seconds: float, action: Callable[[], None]) -> Task[None]:
-    yield lambda cancellation: _wait(seconds, cancellation)
-    action()
-
-
 def _wait(seconds: float, cancellation: Any) -> None:
     while seconds > 0:
         cancellation.check()
         sleep(min(seconds, 0.1))
         seconds -= 0.1
-
-
-def _run_to_first_step(task: Task[None]) -> None:
-    from ..steps import run_now
-
-    run_now(task)

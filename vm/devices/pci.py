@@ -95,7 +95,9 @@ class PCIDevice(PluggableDevice):
         self._bus_path = rooms.pci.root.bus.path
         topology = machine.topology
         container = self.own_region(topology.container("bus master container"))
-        self._window = window = topology.alias("bus master", rooms.pci.root.memory or machine.system, 0, machine.system.size)
+        self._window = window = topology.alias(
+            "bus master", rooms.pci.root.memory or machine.system, 0, machine.system.size
+        )
         if self.hotplugged:
             machine.place(container, 0, window, self, enabled=False)
         self.add_space(machine, self.type_name, container)

@@ -70,8 +70,8 @@ class Plugging:
         container.add_child(name, made)
         self.devices.append(made)
         for part in made.parts():
-            part.on_request = lambda: self.guest.resize(made)
-        self.guest.resize(made)
+            part.on_request = lambda: self.guest.attend(made)
+        self.guest.attend(made)
         return made
 
     def draft(
@@ -214,14 +214,14 @@ class Plugging:
         device.check_removal(machine, self.rooms)
         if device.goes_unasked:
             self.remove(device)
-        elif self.guest.policy != "none":
-            self.guest.release(device)
-        elif machine.told_without_guest is not None and device.is_memory_module:
+            return
+        if self.guest.policy == "none" and machine.told_without_guest is not None and device.is_memory_module:
             raise VMError(machine.told_without_guest)
-        elif machine.releases_unseen and device.hotplugged:
+        if self.guest.policy == "none" and machine.releases_unseen and device.hotplugged:
             self.remove(device)
-        else:
-            device.removal_requested = True
+            return
+        device.removal_requested = True
+        self.guest.attend(device)
 
     def answer_removal(self, device: PluggableDevice, *, accepted: bool) -> None:
         """What follows when the guest lets go of a device or does not; of a DIMM it says so by ACPI."""
@@ -243,7 +243,7 @@ class Plugging:
             event = device.reset(self.machine, self.rooms)
             if event is not None:
                 self.emit(*event)
-            self.guest.resize(device)
+            self.guest.attend(device)
 
     def remove(self, device: PluggableDevice) -> None:
         """Unplug a device whose guest has let go of it."""
