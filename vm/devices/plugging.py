@@ -83,7 +83,12 @@ class Plugging:
         """
         made, options = self._begin(arguments, hot)
         rooms = self.rooms.enlarged(more_slots, more_room) if more_slots or more_room else self.rooms
-        self._prepare(made, options, rooms)
+        defaults = self.machine.board.backend_defaults
+        told, defaults.warn = defaults.warn, _tell_nobody
+        try:
+            self._prepare(made, options, rooms)
+        finally:
+            defaults.warn = told
         return made
 
     def takes_memory(self, type_name: object) -> bool:
@@ -270,6 +275,10 @@ class Plugging:
         balloon.ask(size)
         if balloon.on_request is not None:
             balloon.on_request()
+
+
+def _tell_nobody(_text: str) -> None:
+    """Of what would be said of a device that is only looked at."""
 
 
 def named(device: QOMObject) -> dict[str, Any]:
