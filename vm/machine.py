@@ -76,6 +76,7 @@ class VirtualMachine:
         self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)
         self.backend_defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
         self.backend_defaults.warn = lambda text: self.on_warning(f"warning: {text}")
+        self.backend_defaults.tell = lambda text: self.on_warning(text)
         self.observers: list[Observer] = []
         """Told of every event: name and data."""
         self.notices: list[str] = []

@@ -60,6 +60,7 @@ class ObjectDefaults:
         "prealloc",
         "preallocations",
         "release",
+        "tell",
         "tree",
         "warn",
     )
@@ -77,6 +78,8 @@ class ObjectDefaults:
         """RAMBlocks are multiples of this many bytes: the larger of the host's and the target's page."""
         self.warn: Callable[[str], None] = lambda _text: None
         """Told what people should know although it is no error."""
+        self.tell: Callable[[str], None] = lambda _text: None
+        """Told what belongs to an error and is not in it."""
         self.preallocations: list[Preallocation] = []
         """Those under way."""
         self.on_preallocation: Callable[[Preallocation], object] = lambda _preallocation: None

@@ -197,6 +197,42 @@ def test_sessions(session: int, release: str, tmp_path: Path) -> None:
     compare("", "x86_64", options, SESSIONS[session], tmp_path, release=release)
 
 
+FILE = " -object memory-backend-file,id=b,size=64M,mem-path=file.img"
+SMALL = " -object memory-backend-ram,id=b,size=64M"
+OF_B = memory("b", id="v")
+FOUND = (
+    (f"{FILE},readonly=on,share=on", [OF_B, "info ramblock", "object_del b"]),
+    (f"{FILE},readonly=on", [OF_B, "info ramblock", "object_del b"]),
+    (f"{FILE},readonly=on,rom=off", [OF_B, "object_del b"]),
+    (FILE, [OF_B, "info memory-devices"]),
+    (" -object memory-backend-memfd,id=b,size=64M,share=off", [OF_B]),
+    (SMALL, [balloon(id="n"), plug(driver="pc-dimm", memdev="b"), "info balloon", "balloon 100", ask("query-balloon")]),
+    (SMALL, [balloon(iommu_platform=True)]),
+    (SMALL, [balloon(id="v", iommu_platform=True, disable_legacy="on"), *LOOK]),
+    (SMALL, [balloon(id="v", modern_pio_notify=True), *LOOK]),
+    (SMALL, [balloon(romsize=0), balloon(id="v", vectors=2048), *LOOK]),
+    (SMALL, [balloon(id="v", vectors=2049), *LOOK]),
+    (SMALL, [balloon(romsize=2.0, id="v"), plug(driver="pc-dimm", memdev="b", slot=2.0), balloon(foo=None)]),
+    (SMALL, [memory("b", dynamic_memslots=None), plug(driver="virtio-mem-pci", id="1x", bus="x"),
+             plug(driver="pc-dimm", id="1x", bus="pci.0"), plug(driver="pc-dimm", id="1x", memdev="x")]),
+    (SMALL, [OF_B, *map(unplug, ("v/virtio-backend", "v/virtio-bus", f"{V}/virtio-backend")),
+             memory("b", addr=None), memory("b", addr=[]), memory("b", addr={}), memory("b", size="x"), memory("b", size=True)]),
+    (SMALL, [balloon(guest_stats_polling_interval=1 << 63),
+             "device_add virtio-balloon-pci,guest-stats-polling-interval=9223372036854775808"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("number", range(len(FOUND)))
+def test_what_trying_to_break_them_found(number: int, release: str, tmp_path: Path) -> None:
+    backend, questions = FOUND[number]
+    newer = {"readonly": "7.2", "rom=": "10.0"}
+    if any(word in backend and release in RELEASES[: RELEASES.index(since)] for word, since in newer.items()):
+        pytest.skip("this version's files have no such property")
+    options = f"-M pc -m 1G,slots=4,maxmem=8G{backend}"
+    compare("", "x86_64", options, questions, tmp_path, {"file.img": 64 << 20}, release=release)
+
+
 CHANNELS = (
     plug(driver="virtio-balloon", id="v"), *get("dev_id", "devno", "subch_id", "parent_bus", "max_revision", "ioeventfd"),
     "info qom-tree /machine/peripheral", "device_del v", ask("qom-list", path="/machine/peripheral"),
@@ -230,7 +266,9 @@ LINES = (
     "virtio-mem-pci,memdev=a0,addr=5 -device virtio-mem-pci,memdev=a1,addr=5.1",
     "virtio-mem-pci,memdev=a0,addr=5.1 -device virtio-mem-pci,memdev=a1,addr=5",
     "virtio-mem-pci,memdev=a0,addr=5,multifunction=on -device virtio-mem-pci,memdev=a1,addr=5.1,requested-size=64M,block-size=4M",
-    "virtio-balloon,bus=pcie.0", f"'{JSON}'",
+    "virtio-balloon,bus=pcie.0", f"'{JSON}'", """'{"driver": 3}'""",
+    """'{"driver": "virtio-mem-pci", "memdev": "a0", "requested-size": "4M"}'""",
+    """'{"driver": "virtio-mem-pci", "memdev": "a0", "requested-size": 4194304, "prealloc": true}'""",
 )  # fmt: skip
 
 

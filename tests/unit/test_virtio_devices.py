@@ -213,6 +213,56 @@ def test_a_guest_that_takes_its_time(vm: VirtualMachine) -> None:
     waiting.finish()
 
 
+def test_what_waits_is_not_done_by_another_rule(vm: VirtualMachine) -> None:
+    waiting = Waiting()
+    vm.plugging.guest.start_task = waiting.start
+    vm.plugging.guest.follow("delay", 5)
+    memory = add_memory(vm)
+    want(vm, 64 * MIB)
+    vm.plugging.guest.follow("partial")
+    assert memory.plugged == 32 * MIB
+    waiting.finish()
+    assert memory.plugged == 32 * MIB
+
+
+def test_memslots_that_others_may_need_are_theirs() -> None:
+    with few_slots(520) as vm:
+        add_memory(vm, 3 * GIB, **{"dynamic-memslots": True})
+        add_backend(vm, "m", MIB * 4)
+        vm.accelerator.slots.max_slots = len(list(vm.accelerator.slots)) + 3
+        before = state(vm)
+        with pytest.raises(VMError, match="hypervisor has not enough free memory slots left"):
+            vm.plugging.add({"driver": "pc-dimm", "memdev": "m"}, hot=True)
+        assert state(vm) == before
+        vm.accelerator.slots.max_slots += 1
+        vm.plugging.add({"driver": "pc-dimm", "memdev": "m"}, hot=True)
+        vm.plugging.guest.follow("accept")
+        want(vm, 3 * GIB)
+        assert shown_bytes(vm) == 3 * GIB
+
+
+def test_pages_that_do_not_go_are_told(vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = add_memory(vm)
+    vm.plugging.guest.follow("accept")
+    want(vm, 8 * MIB)
+
+    def fail(_self: object, _start: int, _length: int) -> None:
+        raise OSError(1, os.strerror(1))
+
+    told: list[str] = []
+    vm.on_warning = told.append
+    monkeypatch.setattr(type(memory.backend.memory), "discard", fail)
+    want(vm, 0)
+    assert memory.plugged == 8 * MIB
+    assert told == ["warning: the guest failed: Unexpected error discarding RAM: Operation not permitted"]
+    add_backend(vm, "c", 4 * MIB)
+    before = state(vm)
+    with pytest.raises(VMError, match="Unexpected error discarding RAM"):
+        vm.plugging.add({"driver": "virtio-mem-pci", "memdev": "c"}, hot=True)
+    assert state(vm) == before
+    run_now(vm.delete_object("c"))
+
+
 def test_a_delay_really_passes(vm: VirtualMachine) -> None:
     vm.plugging.guest.follow("delay", 0.01)
     memory = add_memory(vm, **{"requested-size": BLOCK})

@@ -100,6 +100,10 @@ class Board:
         """Note what people should know although it is no error."""
         self.warnings.append(f"warning: {text}")
 
+    def tell(self, text: str) -> None:
+        """A line about a mistake, beside its error."""
+        self.backend_defaults.tell(text)
+
     def warn_later(self, text: str) -> None:
         """Tell it while the machine is there already, or with the rest before it is."""
         self.backend_defaults.warn(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..qom import Property, take_int
 from .channels import CHANNEL_PROPERTIES, VirtIOCCW
-from .ranges import base_memory
+from .ranges import guest_memory
 from .values import DeviceProperty, bit, kept
 from .virtio import GENERATIONS, VECTORS, VirtIODevice, VirtIOPCI, VirtIOProxy
 
@@ -44,6 +44,7 @@ class VirtIOBalloon(VirtIODevice):
         self.inflated = 0
         self.polling_interval = 0
         self._machine: Machine | None = None
+        self._rooms: Rooms | None = None
 
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` for a second one, and for what needs a thread that is not there."""
@@ -54,7 +55,7 @@ class VirtIOBalloon(VirtIODevice):
 
     def realize(self, machine: Machine, rooms: Rooms, block_prefix: str) -> None:
         """Be there."""
-        self._machine = machine
+        self._machine, self._rooms = machine, rooms
         rooms.balloon = self
         super().realize(machine, rooms, block_prefix)
 
@@ -72,16 +73,24 @@ class VirtIOBalloon(VirtIODevice):
     @property
     def actual(self) -> int:
         """Bytes that the guest still has."""
-        return self.machine.ram_size - self.inflated
+        return self._whole - self.inflated
+
+    @property
+    def _whole(self) -> int:
+        """All the memory of the guest, DIMMs among it."""
+        assert self._rooms is not None, "it is there"
+        room = self._rooms.memory
+        return self.machine.ram_size + (room.module_bytes if room is not None else 0)
 
     def ask(self, size: int) -> None:
         """Want the guest to have `size` bytes."""
-        wanted = self.machine.ram_size - min(size, self.machine.ram_size)
+        wanted = self._whole - min(size, self._whole)
         self.target = wanted // PAGE * PAGE
 
     def resize(self, inflated: int) -> None:
         """Have `inflated` bytes in the balloon; those that come into it go back to the host, page by page of it."""
-        for memory, start, end in base_memory(self.machine, self.machine.ram_size - inflated, self.actual):
+        assert self._rooms is not None, "it is there"
+        for memory, start, end in guest_memory(self.machine, self._rooms.memory, self._whole - inflated, self.actual):
             unit = memory.page_size
             start, end = -(-start // unit) * unit, end // unit * unit
             if start < end:
@@ -96,7 +105,7 @@ class VirtIOBalloon(VirtIODevice):
 
     def _set_interval(self, value: object) -> None:
         number = value
-        if isinstance(number, bool) or not isinstance(number, int):
+        if isinstance(number, bool) or not isinstance(number, int) or not -(1 << 63) <= number < 1 << 63:
             raise VMError("Invalid parameter type for 'guest-stats-polling-interval', expected: integer")
         if number < 0:
             raise VMError("timer value must be greater than zero")

@@ -98,6 +98,7 @@ class PCDIMM(MemoryDevice):
                 check_slot(self.slot, machine.ram_slots)
                 raise VMError(NO_SLOTS)
             slot = room.choose_slot(self.slot)
+            room.check_memslots(1, machine.board.memslots, self.qemu)
             self.addr = room.choose_address(
                 self.addr, self._checked_length(), self.alignment(machine), self.qemu, machine.board.warn_later
             )

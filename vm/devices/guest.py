@@ -43,6 +43,7 @@ class PlayedGuest:
         """Have another policy, by which all is answered that was asked before."""
         self.policy = policy
         self.delay = DELAY if delay is None else delay
+        self._expected = set()  # what was to be looked at later is looked at now, or by another rule
         for device in list(self._plugging.devices):
             self.attend(device)
 
@@ -57,10 +58,10 @@ class PlayedGuest:
             self.start_task(self._attend_later(device))
 
     def _attend_later(self, device: PluggableDevice) -> Task[None]:
-        seconds = self.delay
+        seconds, expected = self.delay, self._expected
         yield lambda cancellation: _wait(seconds, cancellation)
-        self._expected.remove(device)
-        if device in self._plugging.devices and self.policy != "none":
+        expected.remove(device)
+        if expected is self._expected and device in self._plugging.devices:
             self._answer(device)
 
     def _answer(self, device: PluggableDevice) -> None:

@@ -80,7 +80,7 @@ class PCIDevice(PluggableDevice):
 
     def _check_values(self) -> None:
         size = self.kept.get("romsize", ANY_SIZE)
-        if size != ANY_SIZE and size & (size - 1):
+        if size != ANY_SIZE and (not size or size & (size - 1)):
             raise VMError(f"ROM size {size} is not a power of two")
         for name in ("romfile", "failover_pair_id", "sriov-pf"):
             if self.kept.get(name):
@@ -154,7 +154,7 @@ class PCIDevice(PluggableDevice):
         number = _parse_address(value) if isinstance(value, str) else None
         if number is None:
             if not isinstance(value, str):
-                raise VMError("Invalid parameter type for 'addr', expected: string")
+                raise VMError("Invalid parameter type for 'addr', expected int or str")
             raise VMError(f"Property '{self.type_name}.addr' doesn't take value '{value}'")
         self.devfn = number
 

@@ -6,7 +6,7 @@ from ..errors import VMError
 from ..objects import is_identifier
 from ..qom import QOMObject
 from . import device_class, device_types, resolve_alias
-from .device import MemoryDevice, PluggableDevice
+from .device import MemoryDevice, PluggableDevice, SettableDevice
 from .guest import PlayedGuest
 from .rooms import Rooms
 from .space import DeviceMemory
@@ -127,11 +127,13 @@ class Plugging:
     def _begin(self, arguments: dict[str, Any], hot: bool) -> tuple[PluggableDevice, dict[str, Any]]:
         """A device without properties yet, and what is to be set."""
         options = dict(arguments)
-        type_name = self._type_name(self._text(options.pop("driver", None)))
-        bus = self._text(options.pop("bus", None))
+        type_name = self._type_name(self._text(options.pop("driver", None), hot))
+        if self._takes_texts(hot):
+            self._check_id(options.get("id"))
+        bus = self._text(options.pop("bus", None), hot)
         implementation = device_class(type_name, self.machine.board.target)
         implementation.check_place(self.machine, self.rooms, str(bus) if isinstance(bus, str) else None, hot=hot)
-        device_id = self._device_id(options.pop("id", None))
+        device_id = self._device_id(options.pop("id", None), hot)
         made = implementation(self.machine.board.release, self._tree, hotplugged=hot)
         made.use_machine(self.machine)
         made.device_id = device_id
@@ -142,10 +144,12 @@ class Plugging:
             self._set(made, key, value)
         made.check(self.machine, rooms)
 
-    def _text(self, value: object) -> object:
-        """A value of JSON as older QEMUs look at it: as that of an option."""
-        texts = self.machine.board.release.settings("devices").get("values are texts", False)
-        return as_text(value) if texts and not isinstance(value, str) else value
+    def _takes_texts(self, hot: bool) -> bool:
+        """Whether values of JSON are looked at as those of options: older QEMUs do so in `device_add`."""
+        return hot and bool(self.machine.board.release.settings("devices").get("values are texts", False))
+
+    def _text(self, value: object, hot: bool) -> object:
+        return as_text(value) if self._takes_texts(hot) and not isinstance(value, str) else value
 
     def _type_name(self, driver: object) -> str:
         if not isinstance(driver, str):
@@ -157,14 +161,19 @@ class Plugging:
             raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
         return driver
 
-    def _device_id(self, device_id: object) -> str | None:
+    def _check_id(self, device_id: object) -> None:
+        """Refuse an id that is none; raises `VMError`. Those of options were looked at already."""
+        if isinstance(device_id, str) and not isinstance(device_id, OptionText) and not is_identifier(device_id):
+            text = self.machine.board.release.settings("devices").get("bad id", "Invalid qdev ID '{}'")
+            if text:
+                raise VMError(text.format(device_id))
+
+    def _device_id(self, device_id: object, hot: bool) -> str | None:
         release = self.machine.board.release
         if not isinstance(device_id, str):
             return None
-        if not isinstance(device_id, OptionText) and not is_identifier(device_id):
-            text = release.settings("devices").get("bad id", "Invalid qdev ID '{}'")
-            if text:
-                raise VMError(text.format(device_id))
+        if hot or not release.settings("devices").get("values are texts", False):
+            self._check_id(device_id)
         if self.machine.children["peripheral"].has_property(device_id):
             raise VMError(release.text("duplicate device", "Duplicate device ID '{}'").format(device_id))
         return str(device_id)
@@ -179,14 +188,13 @@ class Plugging:
         return machine.children["peripheral-anon"], f"device[{number}]"
 
     def _set(self, made: PluggableDevice, name: str, value: Any) -> None:
-        release = self.machine.board.release
-        declared = made.find_property(name)
-        if release.settings("devices").get("values are texts", False) and not isinstance(value, OptionText):
+        if self._takes_texts(made.hotplugged) and not isinstance(value, OptionText):
             text = as_text(value)
             if text is None:
                 return
             value = OptionText(text)
-        if declared.setter is None:
+        release, declared = self.machine.board.release, made.find_property(name)
+        if not declared.is_settable:
             made.set(name, value)  # which tells so
         made.set(name, from_text(declared, value, release) if isinstance(value, OptionText) else value)
 
@@ -198,20 +206,29 @@ class Plugging:
         if name.startswith("/"):
             matches = self._tree.find(name)
             found = matches[0] if len(matches) == 1 else None
-        elif self.machine.board.release.settings("devices").get("follows paths", True):
-            parts = [part for part in name.split("/") if part]
-            found = self._tree.descend(self.machine.children["peripheral"], parts)
         else:
-            found = self.machine.children["peripheral"].children.get(name)
+            found = self._below_peripheral([part for part in name.split("/") if part])
         if found is None:
             raise VMError(f"Device '{name}' not found", "DeviceNotFound")
         if isinstance(found, PluggableDevice):
             return found
         if found in self.machine.cpus:
             raise VMError("Boot CPU is unpluggable" if found is self.machine.cpus[0] else CPUS_STAY)
+        if isinstance(found, SettableDevice):
+            raise VMError("Bus 'virtio-bus' does not support hotplugging")
         if found.is_device:
             raise VMError(f"Device '{found.type_name}' does not support hotplugging")
         raise VMError(self.machine.board.release.text("no device", "{} is not a device").format(name))
+
+    def _below_peripheral(self, parts: list[str]) -> QOMObject | None:
+        """What these names lead to, by children and links; older versions follow no links, and see devices alone."""
+        peripheral = self.machine.children["peripheral"]
+        if self.machine.board.release.settings("devices").get("follows paths", True):
+            return self._tree.descend(peripheral, parts)
+        found: QOMObject | None = peripheral
+        for part in parts:
+            found = found.children.get(part) if found is not None else None
+        return found if found is not None and found.is_device else None
 
     def request_removal(self, device: PluggableDevice) -> None:
         """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked."""

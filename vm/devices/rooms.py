@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Rooms:
     """The places that devices are put in, each made when it is first asked for."""
 
-    __slots__ = ("_channels", "_machine", "_memory", "_pci", "balloon")
+    __slots__ = ("_channels", "_machine", "_memory", "_pci", "balloon", "warned_of_files")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -24,6 +24,8 @@ class Rooms:
         self._channels: ChannelSubsystem | None = None
         self.balloon: VirtIOBalloon | None = None
         """The one balloon that there may be."""
+        self.warned_of_files = False
+        """Whether people were told what becomes of files whose pages go back to the host."""
 
     @property
     def memory(self) -> DeviceMemory | None:

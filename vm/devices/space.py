@@ -170,6 +170,27 @@ class DeviceMemory:
             )
         return address
 
+    @property
+    def modules(self) -> list[MemoryDevice]:
+        """The DIMMs, by address."""
+        return [device for _start, _length, device in self._placed if device.is_memory_module]
+
+    @property
+    def module_bytes(self) -> int:
+        """Bytes of all of them."""
+        return sum(device.length for device in self.modules)
+
+    def check_memslots(self, needed: int, memslots: MemslotTable | None, release: Release) -> None:
+        """Raise `VMError` if there are not enough for a device, with those that others may come to need."""
+        if memslots is not None and self._free_memslots(memslots) < needed:
+            raise VMError(release.text("no memslots", "hypervisor has not enough free memory slots left"))
+
+    def _free_memslots(self, memslots: MemslotTable) -> int:
+        """How many nobody has, nor may come to need."""
+        placed = [device for _start, _length, device in self._placed]
+        reserved = sum(device.memslots - device.used_memslots for device in placed)
+        return memslots.max_slots - sum(memslot.as_id == 0 for memslot in memslots) - reserved
+
     def memslot_limit(self, size: int, memslots: MemslotTable | None) -> int:
         """How many memslots one more device of `size` bytes should take at most, as QEMU shares them out.
 
@@ -181,9 +202,7 @@ class DeviceMemory:
         needed = sum(device.memslots for _start, _length, device in self._placed)
         left = SHARED_MEMSLOTS - needed
         if memslots is not None:
-            reserved = needed - sum(device.used_memslots for _start, _length, device in self._placed)
-            free = memslots.max_slots - sum(memslot.as_id == 0 for memslot in memslots)
-            left = min(left, free - reserved)
+            left = min(left, self._free_memslots(memslots))
         if left < 1 or size == self.room:
             return max(left, 1)
         available = self.room - self.used

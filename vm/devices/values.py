@@ -93,6 +93,8 @@ def as_text(value: object) -> str | None:
     """A value of JSON as the text of an option; None for one that an option cannot have."""
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.17g}"
     return str(value) if isinstance(value, (str, int, float)) else None
 
 
@@ -111,13 +113,13 @@ def from_text(declared: Property, text: str, release: Release) -> object:
             raise _no_size(declared.name, text, release) from None
     try:
         number = parse_integer(text, release.settings("numbers").get("binary", True))
-        if declared.type_name == "int32" and not -(1 << 63) <= number < 1 << 63:
+        if declared.type_name in ("int32", "int") and not -(1 << 63) <= number < 1 << 63:
             raise ValueError(text)
         return number
     except ValueError:
         kind = "integer"
         if not release.settings("devices").get("numbers are integers", True):
-            kind = "int64" if declared.type_name == "int32" else "uint64"
+            kind = "int64" if declared.type_name in ("int32", "int") else "uint64"
         raise VMError(f"Parameter '{declared.name}' expects {kind}") from None
 
 

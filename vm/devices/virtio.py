@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..qom import Device, Property, listing_order
+from ..qom import Property, QOMObject, listing_order
 from .compat import apply_older
 from .device import PluggableDevice, SettableDevice
 from .pci import PCIDevice
@@ -23,6 +23,7 @@ PAGE = 0x1000
 QUEUES = 1024
 """How many queues the registers have room for."""
 UNSET = 0xFFFFFFFF
+MOST_VECTORS = 2048
 
 
 class VirtIODevice(SettableDevice):
@@ -99,6 +100,14 @@ def _aliased(implementation: type[VirtIODevice], release: Release) -> Iterator[P
     yield from implementation.instance_properties
 
 
+class Bus(QOMObject):
+    """What is between the device that users make and the part that a driver talks to."""
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__()
+        self.type_name = type_name
+
+
 class VirtIOProxy(PluggableDevice):
     """The device that users make; `virtio` is the part that a driver talks to."""
 
@@ -129,7 +138,7 @@ class VirtIOProxy(PluggableDevice):
     def add_bus(self) -> None:
         """The bus between the two, once the device is there."""
         self.list_regions()  # those that are older come before it, which shows in lists
-        self.add_child("virtio-bus", Device(self.bus_type))
+        self.add_child("virtio-bus", Bus(self.bus_type))
 
     def parts(self) -> list[SettableDevice]:
         """The devices inside it, which are gone before it is."""
@@ -168,6 +177,8 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
         assert rooms.pci is not None, "it was looked for"
         super().check(machine, rooms)
         self.virtio.check(machine, rooms)
+        if self._has_legacy and self.virtio.kept.get("iommu_platform", False):
+            raise VMError("VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device")
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be on the bus, with registers that are not mapped yet."""
@@ -185,7 +196,10 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
             self._make_modern_registers(machine, bar)
         vectors = self.kept.get("vectors", UNSET)
         self.kept["vectors"] = vectors = self.vectors if vectors == UNSET else vectors
-        if vectors and self.find_vectors():
+        if vectors > MOST_VECTORS and self.find_vectors():
+            machine.board.warn_later(f"unable to init msix vectors to {vectors}")
+            self.kept["vectors"] = 0
+        elif vectors and self.find_vectors():
             table = self.own_region(machine.topology.container(f"{self.type_name}-msix", PAGE))
             machine.place(table, 0, machine.topology.io("msix-table", vectors * 16), self)
             machine.place(table, 0x800, machine.topology.io("msix-pba", 8), self)
@@ -214,7 +228,12 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
         for number, name in enumerate(("common", "isr", "device")):
             machine.place(bar, number * PAGE, topology.io(f"virtio-pci-{name}{suffix}", PAGE), self)
         machine.place(bar, 3 * PAGE, topology.io(f"virtio-pci-notify{suffix}", self._notify_size), self)
-        self.own_region(topology.io(f"virtio-pci-notify-pio{suffix}", 4))
+        by_port = self.own_region(topology.io(f"virtio-pci-notify-pio{suffix}", 4))
+        if self.kept.get("modern-pio-notify", False):
+            ports = self.own_region(topology.container("virtio-pci-io", 4))
+            ports.add_subregion(0, by_port)
+            if self.qemu.settings("devices").get("shows registers", True):
+                self.add_space(machine, "virtio-pci-cfg-io-as", ports)
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
         """Leave the bus, and give back what the device has."""

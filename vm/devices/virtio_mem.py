@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 SMALLEST_BLOCK = MIB
+FILE_IS_MODIFIED = (
+    "Discarding RAM in private file mappings is possibly dangerous, because it will modify the underlying file and "
+    "will affect other users of the file"
+)
 HUGE_PAGE = 2 * MIB
 """Bytes that the kernel likes to have together, where pages are small."""
 
@@ -115,6 +119,8 @@ class VirtIOMem(VirtIOMemoryDevice):
         """Raise `VMError` if the machine cannot have it as it is set."""
         backend = self.backend
         self.check_free()
+        if backend.memory is not None and backend.memory.readonly:
+            raise VMError("'memdev' property specifies an unsupported memdev")
         if self.qemu.covers("10.0") and getattr(backend, "prealloc", False):
             raise VMError(
                 f"'memdev' property specifies a memdev with preallocation enabled: {backend.name}. "
@@ -153,8 +159,13 @@ class VirtIOMem(VirtIOMemoryDevice):
         """Take the backend, whose pages go back to the host until they are plugged."""
         self._block_size = self.block_size
         self.kept["unplugged-inaccessible"] = "on" if self.unplugged_inaccessible else "off"
+        self._check_discarding(machine, rooms)
         self.backend.take(f"{block_prefix}{self.backend.name}")
-        self._discard(0, self.backend.size)
+        try:
+            self._discard(0, self.backend.size)
+        except VMError:
+            self.backend.leave()
+            raise
         super().realize(machine, rooms, block_prefix)
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
@@ -169,19 +180,39 @@ class VirtIOMem(VirtIOMemoryDevice):
         """
         assert size % self.block_size == 0, "blocks are plugged whole"
         before = self.plugged
-        if size > before and self.kept.get("prealloc", False):
+        if size < before:
+            self._discard(size, before - size)
+        elif self.kept.get("prealloc", False):
             self._populate(before, size - before)
         if self._plan is not None:
             self._plan.show(size)
         self.plugged = size
-        if size < before:
-            self._discard(size, before - size)
+
+    def _check_discarding(self, machine: Machine, rooms: Rooms) -> None:
+        """Newer versions look at the file whose pages would go, and tell what may become of it; raises `VMError`."""
+        backend = self.backend
+        place = self.qemu.text("who discards", "ram_block_discard_shared_range")
+        if not place or getattr(backend, "share", True) or not self._has_file:
+            return
+        if getattr(backend, "readonly", False):
+            machine.board.tell(f"{place}: Discarding RAM with readonly files is not supported")
+            raise VMError("Unexpected error discarding RAM: Operation not permitted")
+        if not rooms.warned_of_files:
+            rooms.warned_of_files = True
+            machine.board.warn_later(f"{place}: {FILE_IS_MODIFIED}")
+
+    @property
+    def _has_file(self) -> bool:
+        return self.backend.backing_path is not None or self.backend.type_name != "memory-backend-ram"
 
     def _discard(self, start: int, length: int) -> None:
         memory = self.backend.memory
         assert memory is not None, "backends that are there have some"
-        if length:
-            memory.discard(start, length)
+        try:
+            if length:
+                memory.discard(start, length)
+        except OSError as error:
+            raise VMError(f"Unexpected error discarding RAM: {error.strerror}") from None
 
     def _populate(self, start: int, length: int) -> None:
         memory = self.backend.memory

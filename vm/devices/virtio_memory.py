@@ -108,10 +108,13 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
         super().check(machine, rooms)
 
     def _check_place(self, machine: Machine, room: DeviceMemory | None) -> None:
+        if room is None and self.qemu.covers("10.0"):
+            raise VMError(NOT_ENABLED)
         backend = self.virtio.backend
         if room is None:
             raise VMError(self.qemu.text("no memory devices", NOT_ENABLED))
         self.prepare(machine, room)
+        room.check_memslots(self.memslots, machine.board.memslots, self.qemu)
         self.virtio.memaddr = room.choose_address(
             self.virtio.memaddr,
             backend.size,

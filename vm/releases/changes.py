@@ -42,7 +42,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         # what is shown and said
         "mtree": {"containers": False},  # a region that nothing contains is i/o, too
         "JSON": {"places": False},  # mistakes are told without line and column
-        "texts": {"GIC versions": "Valid values are 3, 2, host, max."},
+        "texts": {"GIC versions": "Valid values are 3, 2, host, max.", "who discards": "ram_block_discard_range"},
     },
     "7.2": {
         # which machine types there are
@@ -106,6 +106,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "maxmem option",
             "memory stays": "virtio based memory devices cannot be unplugged.",
             "balloon size": "target",
+            "who discards": "",  # nobody looks at the file behind memory
+            "no memslots": "hypervisor has no free memory slots left",
             "behind the limit": "",
             "no CPU hotplug": "The feature 'query-hotpluggable-cpus' is not enabled",
             "unsupported machine": "unsupported machine type\nUse -machine help to list supported machines",
