@@ -148,7 +148,8 @@ def _owner(region: MemoryRegion, release: Release) -> dict[str, Any]:
         return {}
     in_list = region.port_list and release.settings("mtree").get("port lists", True)
     relation = "parent" if in_list or isinstance(owner, Container) else "owner"
-    described: dict[str, Any] = {"kind": "dev" if owner.is_device else "obj", "relation": relation, "path": owner.path}
+    described: dict[str, Any] = {"kind": "dev" if owner.is_device else "obj", "relation": relation}
+    described |= {"type": owner.type_name} if owner.parent is None else {"path": owner.path}
     if owner.device_id is not None:
         described["id"] = owner.device_id
     if in_list:
@@ -327,7 +328,8 @@ def _owner_text(described: dict[str, Any]) -> str:
     owner = described.get("owner")
     if owner is None:
         return ""
-    name = f"id={owner['id']}" if "id" in owner else f"path={owner['path']}"
+    key = next(key for key in ("id", "path", "type") if key in owner)
+    name = f"{key}={owner[key]}"
     through = f" owner:{{obj type={owner['through']}}}" if "through" in owner else ""
     return f"{through} {owner['relation']}:{{{owner['kind']} {name}}}"
 

@@ -259,6 +259,27 @@ def test_memory_on_channels(tmp_path: Path) -> None:
     compare("", "s390x", options, CHANNEL_MEMORY, tmp_path, release="11.1")
 
 
+@pytest.mark.parametrize("release", ["10.0", "11.1"])
+@pytest.mark.parametrize("kind", DEVICES)
+def test_pci_on_a_mainframe(kind: str, release: str, tmp_path: Path) -> None:
+    memdev = DEVICES[kind]
+    driver = kind if kind == "ivshmem-plain" else f"{kind}-pci"
+    another = [of_type(driver, "a3", id="w", addr="3"), *TABLES] if memdev else []
+    unattached = "info qom-tree /machine/unattached"
+    questions = [*all_tables(driver, memdev or "a3"), unattached, unplug("v"), unplug("v"), *another, unattached]
+    options = f"-M s390-ccw-virtio -m 1G,maxmem=8G{SAMPLES}"
+    compare("", "s390x", options, [of_type(driver, memdev, id="v"), *questions], tmp_path, release=release)
+    device = f"{driver},id=v" + (f",memdev={memdev}" if memdev else "")
+    compare("", "s390x", f"{options} -device {device}", questions, tmp_path / "cold", release=release)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_interrupts_that_a_mainframe_wants(release: str, tmp_path: Path) -> None:
+    questions = [balloon(id="v", vectors=0), balloon(id="w", **{} if release in ("10.0", "11.1") else {"class": 1})]
+    compare("", "s390x", "-M s390-ccw-virtio-4.2 -m 1G", questions[:1], tmp_path, release=release)
+    compare("", "s390x", "-M s390-ccw-virtio -m 1G", questions, tmp_path / "newest", release=release)
+
+
 JSON = json.dumps({"driver": "virtio-mem-pci", "id": "v", "memdev": "a0", "requested-size": 4 << 20, "addr": "5"})
 LINES = (
     "virtio-mem-pci,memdev=a0,addr=1", "virtio-mem-pci,memdev=absent", "virtio-mem-pci,memdev=a0,block-size=x", "virtio-mem-pci",

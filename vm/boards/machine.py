@@ -183,6 +183,8 @@ class Machine(QOMObject):
     """The types of DIMMs that somebody could plug; one of another that was there from the start is nowhere."""
     maps_virtio_memory = False
     """Whether memory behind VirtIO gets an address; where nobody gives it one it is nowhere."""
+    has_legacy_pci = True
+    """Whether VirtIO devices on PCI are for old drivers, too, where nothing is said."""
     pci_modelled = True
     """Whether PCI devices can be had wherever QEMU has them."""
     has_channels = False

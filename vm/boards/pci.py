@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 class PCIRoot:
     """The bus, what the board itself has on it, and what may come."""
 
-    __slots__ = ("bus", "functions", "hotplug", "memory", "name", "window")
+    __slots__ = ("_memory", "bus", "functions", "hotplug", "name", "window")
+    needs_interrupts = False
+    """Whether a device must have interrupts of its own."""
+    repeats_requests = False
+    """Whether a guest that was asked to let go of a device can be asked again."""
 
     def __init__(
         self,
@@ -32,7 +36,14 @@ class PCIRoot:
         """Whether devices may come and go while the machine is there."""
         self.name = name
         """How RAMBlocks of devices call the bus."""
-        self.memory = memory
+        self._memory = memory
         """What devices on it see as memory; None is what the CPUs see."""
         self.window = window
         """Where devices are that say they are at 0; None where that is no address."""
+
+    def enter(self, number: int) -> MemoryRegion | None:
+        """Have a function on the bus, and return what it sees as memory; None is what the CPUs see."""
+        return self._memory
+
+    def leave(self, number: int) -> None:
+        """Take a function away."""

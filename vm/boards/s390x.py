@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..qom import QOMObject
     from ..releases import Release
+    from .pci import PCIRoot
     from .targets import Target
 
 MIB = 1 << 20
@@ -62,7 +63,7 @@ class S390Machine(Machine):
     """RAM is one region from 0 on, whatever its size."""
 
     type_name = "s390-ccw-machine"
-    pci_modelled = False
+    has_legacy_pci = False
     has_channels = True
     maps_virtio_memory = True
     topology_levels: tuple[str, ...] = ("drawers", "books")
@@ -128,6 +129,12 @@ class S390Machine(Machine):
             if type_name != "sclpcpi" or self.tells_of_control_program:
                 made[name] = self.add_device(type_name, made[parent], name)
 
+    def pci_root(self) -> PCIRoot:
+        """The bus of the host bridge."""
+        from .zpci import ZPCIRoot
+
+        return ZPCIRoot(self, self.children["s390-pcihost"].children["pci.0"])
+
     properties: tuple[Property, ...] = (
         _key_wrap("aes-key-wrap", "enable/disable AES key wrapping using the CPACF wrapping key"),
         _key_wrap("dea-key-wrap", "enable/disable DEA key wrapping using the CPACF wrapping key"),
@@ -135,6 +142,7 @@ class S390Machine(Machine):
 
 
 CHANGES: dict[str, dict[str, Any]] = {
+    "11.0": {"has_legacy_pci": True},
     "10.0": {"tells_of_control_program": False},
     "6.1": {"prefers_sockets": True},
     "4.2": {"rounds_ram_down": True},

@@ -81,6 +81,8 @@ class PluggableDevice(SettableDevice):
     abstract = True
     is_memory_module = False
     """Whether it is a DIMM, of which guests tell in other ways than of other devices."""
+    had_parts = False
+    """Whether it failed only when the devices inside it were there already, which are told to be gone then."""
     goes_at_reset = False
     """Whether a request to let go of it, which nobody answered, is carried out when the machine is reset."""
     goes_unasked = False

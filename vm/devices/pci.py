@@ -78,6 +78,11 @@ class PCIDevice(PluggableDevice):
         self._check_values()
         self.devfn = rooms.pci.choose(self)
 
+    @property
+    def has_interrupts(self) -> bool:
+        """Whether it has interrupts of its own."""
+        return False
+
     def _check_values(self) -> None:
         size = self.kept.get("romsize", ANY_SIZE)
         if size != ANY_SIZE and (not size or size & (size - 1)):
@@ -93,11 +98,10 @@ class PCIDevice(PluggableDevice):
         assert rooms.pci is not None, "it was looked for"
         rooms.pci.put(self)
         self._bus_path = rooms.pci.root.bus.path
-        topology = machine.topology
+        assert self.devfn is not None, "it was chosen"
+        topology, memory = machine.topology, rooms.pci.root.enter(self.devfn)
         container = self.own_region(topology.container("bus master container"))
-        self._window = window = topology.alias(
-            "bus master", rooms.pci.root.memory or machine.system, 0, machine.system.size
-        )
+        self._window = window = topology.alias("bus master", memory or machine.system, 0, machine.system.size)
         if self.hotplugged:
             machine.place(container, 0, window, self, enabled=False)
         self.add_space(machine, self.type_name, container)
@@ -122,6 +126,8 @@ class PCIDevice(PluggableDevice):
         if self._window is not None and self._window.container is not None:
             self._window.container.remove_subregion(self._window)
         rooms.pci.take(self)
+        assert self.devfn is not None, "it is there"
+        rooms.pci.root.leave(self.devfn)
         self.realized = False
 
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
@@ -129,7 +135,7 @@ class PCIDevice(PluggableDevice):
         assert rooms.pci is not None, "it is there"
         if not rooms.pci.root.hotplug:
             raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging")
-        if self.removal_requested and self.qemu.covers("7.2"):
+        if self.removal_requested and self.qemu.covers("7.2") and not rooms.pci.root.repeats_requests:
             raise VMError(f"Device {self.device_id or '(null)'} is already in the process of unplug")
 
     def describe_place(self, rooms: Rooms) -> dict[str, Any]:

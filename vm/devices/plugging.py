@@ -65,6 +65,9 @@ class Plugging:
             self._prepare(made, options, self.rooms)
             made.realize(self.machine, self.rooms)
         except BaseException:
+            if made.had_parts and hot:
+                for part in made.parts():
+                    self.emit("DEVICE_DELETED", {"path": f"{container.path}/{name}/{part.name}"})
             container.fail_child(name)
             raise
         container.add_child(name, made)

@@ -156,6 +156,12 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
     vectors = 0
     """How many interrupts it has where it is not said."""
 
+    def use_machine(self, machine: Machine) -> None:
+        """Have what other machine types have different."""
+        super().use_machine(machine)
+        if not machine.has_legacy_pci:
+            self.kept["disable-legacy"] = "on"
+
     def _check_values(self) -> None:
         super()._check_values()
         if not self._has_modern and not self._has_legacy:
@@ -177,6 +183,9 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
         assert rooms.pci is not None, "it was looked for"
         super().check(machine, rooms)
         self.virtio.check(machine, rooms)
+        if rooms.pci.root.needs_interrupts and not self.has_interrupts:
+            self.had_parts = True
+            raise VMError("MSI-X support is mandatory in the S390 architecture")
         if self._has_legacy and self.virtio.kept.get("iommu_platform", False):
             raise VMError("VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device")
 
@@ -205,6 +214,12 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
             machine.place(table, 0x800, machine.topology.io("msix-pba", 8), self)
         if self._has_legacy:
             self.own_region(machine.topology.io("virtio-pci", 0x40))
+
+    @property
+    def has_interrupts(self) -> bool:
+        """Whether it has interrupts of its own."""
+        asked = self.kept.get("vectors", UNSET)
+        return self.find_vectors() and (asked == UNSET or 0 < asked <= MOST_VECTORS)
 
     def find_vectors(self) -> bool:
         """Whether the device of this version has interrupts of its own."""
