@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .accel import choose_accelerator, emulator
 from .boards import find_machine_type
-from .boards.machine import Board, set_from_text
+from .boards.board import Board
+from .boards.machine import set_from_text
 from .boards.smp import resolve_topology
 from .errors import VMError
 from .memory.address_space import MemoryTopology

@@ -7,7 +7,8 @@ from ..qom import Property, QOMObject, take_bool, take_enum, take_int, take_str
 from ..sizes import size_to_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
-from .machine import HMAT, NVDIMM, Board, Machine
+from .board import Board
+from .machine import HMAT, NVDIMM, Machine
 from .machine_type import MachineType
 from .versions import family_versions
 

@@ -16,16 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from ..accel.memslots import MemslotTable
-    from ..host import Host
     from ..hostmem.backend import MemoryBackend
-    from ..memory.address_space import AddressSpace, Listener, MemoryTopology
+    from ..memory.address_space import AddressSpace
     from ..numa import NumaNode
-    from ..objects import ObjectDefaults
-    from ..releases import Release
+    from .board import Board
     from .machine_type import MachineType
     from .pci import PCIRoot
-    from .targets import Target
 
     class MemoryModule(Protocol):
         """What a machine looks at of a DIMM before it says whether it can have it."""
@@ -45,68 +41,6 @@ if TYPE_CHECKING:
 
 
 IO_SPACE_SIZE = 1 << 16
-
-
-class Board:
-    """What a machine is built on and from: the topology, the host, and what the configuration asks for."""
-
-    __slots__ = (
-        "accelerated",
-        "backend_defaults",
-        "cpu_options",
-        "cpu_type",
-        "cpus",
-        "firmware",
-        "host",
-        "memslots",
-        "notices",
-        "release",
-        "smm_listener",
-        "target",
-        "topology",
-        "warnings",
-    )
-
-    def __init__(
-        self,
-        topology: MemoryTopology,
-        host: Host,
-        target: Target,
-        backend_defaults: ObjectDefaults,
-        release: Release,
-    ) -> None:
-        self.topology = topology
-        self.host = host
-        self.target = target
-        self.backend_defaults = backend_defaults
-        self.release = release
-        self.cpus = 1
-        self.cpu_type = ""
-        self.cpu_options: dict[str, str] = {}
-        """`-cpu MODEL,NAME=VALUE` by name."""
-        self.accelerated = False
-        """Whether a kernel accelerator replaces devices by its own."""
-        self.smm_listener: Listener | None = None
-        """Follows what CPUs see in system management mode, where a kernel accelerator has that."""
-        self.memslots: MemslotTable | None = None
-        """Those of a kernel accelerator."""
-        self.firmware: str | None = None
-        self.warnings: list[str] = []
-        """What QEMU says on stderr, without the program's name before it."""
-        self.notices: list[str] = []
-        """What QEMU says on stdout, without a name before it."""
-
-    def warn(self, text: str) -> None:
-        """Note what people should know although it is no error."""
-        self.warnings.append(f"warning: {text}")
-
-    def tell(self, text: str) -> None:
-        """A line about a mistake, beside its error."""
-        self.backend_defaults.tell(text)
-
-    def warn_later(self, text: str) -> None:
-        """Tell it while the machine is there already, or with the rest before it is."""
-        self.backend_defaults.warn(text)
 
 
 ON_OFF_AUTO = ("auto", "on", "off")

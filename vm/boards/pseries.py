@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ..qom import QOMObject
     from ..releases import Release
-    from .machine import Board, MemoryModule
+    from .board import Board
+    from .machine import MemoryModule
     from .pci import PCIRoot
     from .targets import Target
 

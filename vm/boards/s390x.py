@@ -6,7 +6,8 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_bool
-from .machine import Board, Machine
+from .board import Board
+from .machine import Machine
 from .machine_type import MachineType
 from .versions import family_versions
 

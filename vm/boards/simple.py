@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..loading import load
 from ..releases.simple_boards import CHANGES
-from .machine import Board, Machine
+from .board import Board
+from .machine import Machine
 from .machine_type import MachineType
 from .simple_parts import RAM, SYSTEM
 from .versions import deprecation, release_settings

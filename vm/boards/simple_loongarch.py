@@ -10,7 +10,7 @@ from .simple_parts import GIB, KIB, MIB, RAM, Alias, Block, Flash, Rom, SizeRule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .machine import Board
+    from .board import Board
     from .machine_type import MachineType
 
 LOW_RAM_SIZE = 256 * MIB

@@ -10,7 +10,7 @@ from .simple_parts import KIB, MIB, Rom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .machine import Board
+    from .board import Board
     from .machine_type import MachineType
 
 ACPI_TABLES = (

@@ -9,7 +9,8 @@ import os
 
 from ..errors import VMError
 from ..qom import Property, take_int, take_str
-from .machine import HMAT, Board, Machine, switch
+from .board import Board
+from .machine import HMAT, Machine, switch
 from .machine_type import MachineType
 from .x86_cpus import CPUModel, apic_id, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..errors import VMError
 from ..qom import Property, take_bool, take_enum, take_int
 from . import x86_layout as layout
-from .machine import NVDIMM, Board, switch
+from .board import Board
+from .machine import NVDIMM, switch
 from .machine_type import MachineType
 from .x86_cpus import AMD, apic_ids_used
 from .x86_layout import DeviceRow, RegisterRow

@@ -52,7 +52,8 @@ class PCIDevice(PluggableDevice):
                 raise VMError(f"No 'PCI' bus found for device '{cls.type_name}'")
             raise VMError(f"PCI devices are not modelled on machine '{machine.machine_type.name}' (QEMU may have them)")
         if hot and not rooms.pci.root.hotplug:
-            raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging")
+            hint = "devices can be on this bus only from the start: -device on the command line"
+            raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging", hint=hint)
 
     @classmethod
     def _check_bus(cls, machine: Machine, rooms: Rooms, name: str) -> None:

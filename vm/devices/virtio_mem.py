@@ -334,10 +334,12 @@ class VirtIOMemProxy(VirtIOMemoryProxy):
         if not self.qemu.covers("10.0"):
             super().check_removal(machine, rooms)
         super(VirtIOMemoryProxy, self).check_removal(machine, rooms)
+        hint = f"first: qom-set {self.path} requested-size 0; then a guest lets go of the memory (guest_policy accept)"
         if self.virtio.plugged:
-            raise VMError("virtio-mem device cannot get unplugged while some of its memory is still plugged")
+            text = "virtio-mem device cannot get unplugged while some of its memory is still plugged"
+            raise VMError(text, hint=hint)
         if self.virtio.requested:
-            raise VMError("virtio-mem device cannot get unplugged while 'requested-size' != '0'")
+            raise VMError("virtio-mem device cannot get unplugged while 'requested-size' != '0'", hint=hint)
 
     @property
     def wants_change(self) -> bool:

@@ -22,6 +22,7 @@ NOT_ENABLED = (
     "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the maxmem "
     "option"
 )
+MORE_ROOM = "-m SIZE,maxmem=MORE leaves room for memory devices; those behind VirtIO need no slots="
 STAYS = "this virtio based memory devices cannot be unplugged"
 
 
@@ -109,10 +110,10 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
 
     def _check_place(self, machine: Machine, room: DeviceMemory | None) -> None:
         if room is None and self.qemu.covers("10.0"):
-            raise VMError(NOT_ENABLED)
+            raise VMError(NOT_ENABLED, hint=MORE_ROOM)
         backend = self.virtio.backend
         if room is None:
-            raise VMError(self.qemu.text("no memory devices", NOT_ENABLED))
+            raise VMError(self.qemu.text("no memory devices", NOT_ENABLED), hint=MORE_ROOM)
         self.prepare(machine, room)
         room.check_memslots(self.memslots, machine.board.memslots, self.qemu)
         self.virtio.memaddr = room.choose_address(
