@@ -42,7 +42,7 @@ def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
     from ..vm.accel.cost import SlotCost
 
     slots, cost, needed = vm.accelerator.slots, SlotCost(), 0
-    free = slots.max_slots - sum(memslot.as_id == 0 for memslot in slots)
+    free = slots.free
     x86 = vm.target.arch in ("x86_64", "i386")
     most = min(slots.max_size, -(-device.length // device.memslots))
     for start in range(0, device.length, most):

@@ -58,6 +58,7 @@ class Both:
         self.ask("query-memory-devices")
         self.ask("query-balloon")
         self.ask("query-memory-size-summary")
+        self.ask("human-monitor-command", **{"command-line": "info numa"})
         told = [self._take_events(one) for one in (self.theirs, self.ours)]
         assert told[1] == told[0]
         assert [name for name, _data in told[1]] == list(events)

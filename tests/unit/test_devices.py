@@ -66,6 +66,8 @@ class Fake:
 
     device_id = None
 
+    memslots = 1
+
     def __init__(self, topology: MemoryTopology, address: int, length: int) -> None:
         self.address = address
         self.length = length

@@ -120,7 +120,7 @@ class KVMMemslotTable(MemslotTable):
     def add_private(self, gpa: int, size: int, hva: int) -> None:
         """Register the slot of a guest's own code, with the highest number; raises `VMError`."""
         number = self._kernel_limit - 1
-        if self.max_slots > number and sum(memslot.as_id == 0 for memslot in self) > number:
+        if self.max_slots > number and self.max_slots - self.free > number:
             raise VMError("no memslot is free for the guest's code")
         try:
             self.vm.set_user_memory_region(number, 0, gpa, size, hva)

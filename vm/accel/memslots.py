@@ -130,6 +130,11 @@ class MemslotTable:
         return sum(len(slots) for slots in self._spaces.values())
 
     @property
+    def free(self) -> int:
+        """How many more what all CPUs see may have."""
+        return self.max_slots - len(self._spaces.get(0, ()))
+
+    @property
     def address_spaces(self) -> list[int]:
         """The ids of the address spaces that are followed."""
         return sorted(self._spaces)

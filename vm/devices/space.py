@@ -41,6 +41,7 @@ class DeviceMemory:
     """
 
     __slots__ = (
+        "_by_parts",
         "_by_slot",
         "_full_to",
         "_lowest_slot",
@@ -65,6 +66,8 @@ class DeviceMemory:
         """First address and length of each device, lowest first."""
         self._full_to = address
         """Below it there is no room."""
+        self._by_parts: list[MemoryDevice] = []
+        """Those that may need more memslots than they have."""
         self._by_slot: dict[int, MemoryDevice] = {}
         self._lowest_slot = 0
         """All below are taken."""
@@ -86,6 +89,7 @@ class DeviceMemory:
         copy.size = self.size + room + slots * spare
         copy.used = self.used
         copy._placed = self._placed
+        copy._by_parts = self._by_parts
         copy._by_slot = self._by_slot
         return copy
 
@@ -187,9 +191,7 @@ class DeviceMemory:
 
     def _free_memslots(self, memslots: MemslotTable) -> int:
         """How many nobody has, nor may come to need."""
-        placed = [device for _start, _length, device in self._placed]
-        reserved = sum(device.memslots - device.used_memslots for device in placed)
-        return memslots.max_slots - sum(memslot.as_id == 0 for memslot in memslots) - reserved
+        return memslots.free - sum(device.memslots - device.used_memslots for device in self._by_parts)
 
     def memslot_limit(self, size: int, memslots: MemslotTable | None) -> int:
         """How many memslots one more device of `size` bytes should take at most, as QEMU shares them out.
@@ -213,6 +215,8 @@ class DeviceMemory:
         self.region.add_subregion(device.address - self.address, device.region)
         insort(self._placed, (device.address, device.length, device), key=lambda placed: placed[0])
         self.used += device.length
+        if device.memslots > 1:
+            self._by_parts.append(device)
         for start, taken, _device in self._placed[self._position(self._full_to) :]:
             if start != self._full_to:
                 break
@@ -227,6 +231,8 @@ class DeviceMemory:
         self.region.remove_subregion(device.region)
         self._placed = [placed for placed in self._placed if placed[2] is not device]
         self.used -= device.length
+        if device in self._by_parts:
+            self._by_parts.remove(device)
         self._full_to = min(self._full_to, device.address)
         for slot in [slot for slot, other in self._by_slot.items() if other is device]:
             del self._by_slot[slot]
