@@ -42,7 +42,8 @@ def _memslots_for(vm: VirtualMachine, device: MemoryDevice) -> dict[str, Any]:
     from ..vm.accel.cost import SlotCost
 
     slots, cost, needed = vm.accelerator.slots, SlotCost(), 0
-    free = slots.free
+    assert vm.plugging.room is not None, "it fits"
+    free = vm.plugging.room.free_memslots(slots)
     x86 = vm.target.arch in ("x86_64", "i386")
     most = min(slots.max_size, -(-device.length // device.memslots))
     for start in range(0, device.length, most):

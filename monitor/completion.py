@@ -1,6 +1,7 @@
 """What may follow in an HMP line: a pure function of the line and the machine, for every kind of prompt.
 
-Commands, options, object types, ids, properties and paths all come from the declarations; there is no list here.
+Commands, options, object types, ids, properties and paths all come from the declarations; what few lists there are here
+say what words mean.
 """
 
 from __future__ import annotations

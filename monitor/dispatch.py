@@ -21,6 +21,8 @@ QMP_TWIN = " --qmp"
 TOO_EARLY = "The command '{}' is permitted only after machine initialization has completed"
 TOO_EARLY_FOR_PEOPLE = "Command '{}' not available until machine initialization has completed.\n"
 LEAVE_PRECONFIG = "'exit_preconfig' makes the machine; until then set_numa_node and object_add tell of its memory"
+MOST_TEXTS = 16
+"""How many texts are kept for a client."""
 
 
 class HMPLineError(Exception):
@@ -29,10 +31,6 @@ class HMPLineError(Exception):
     def __init__(self, text: str, hint: str | None = None) -> None:
         super().__init__(text)
         self.hint = hint
-
-
-MOST_TEXTS = 16
-"""How many texts are kept for a client."""
 
 
 def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Event: TypeAlias = tuple[str, dict[str, Any] | None, int, int]
     """Name, data, and when it happened: seconds and microseconds."""
 
-SECONDS = 1.0
-"""How long nothing more is told of the same thing."""
+INTERVAL = 1.0
+"""Seconds in which nothing more is told of the same thing."""
 
 
 class EventThrottle:
@@ -42,7 +42,7 @@ class EventThrottle:
 
     def _wait(self, key: tuple[str, object]) -> None:
         self._held[key] = None
-        self._loop.call_later(SECONDS, self._on_time, key)
+        self._loop.call_later(INTERVAL, self._on_time, key)
 
     def _on_time(self, key: tuple[str, object]) -> None:
         event = self._held.pop(key)

@@ -99,6 +99,7 @@ class VirtualMachine:
         self.option_ids = {arguments["id"] for arguments in config.objects}
         """The ids of objects that the configuration named and that were not deleted since."""
         board = Board(self.topology, host, self.target, self.backend_defaults, self.release)
+        board.locks_memory = config.lock_memory
         board.warnings = self.warnings
         board.notices = self.notices
         board.firmware = config.firmware

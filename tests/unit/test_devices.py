@@ -66,7 +66,7 @@ class Fake:
 
     device_id = None
 
-    memslots = 1
+    memslots = used_memslots = 1
 
     def __init__(self, topology: MemoryTopology, address: int, length: int) -> None:
         self.address = address
@@ -118,8 +118,6 @@ def test_addresses_and_slots_are_the_lowest_that_are_free(steps: list[tuple[int,
         device = Fake(topology, address, units)
         room.put(device, slot)  # type: ignore[arg-type]  # see above
         placed[slot] = device
-    gaps = list(room.gaps())
-    assert sum(length for _start, length in gaps) == 24 - sum(device.length for device in placed.values())
     assert room.used == sum(device.length for device in placed.values())
 
 

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from ramslot.commands.explain import query_address
 from ramslot.commands.map import query_map
 from ramslot.commands.what_if import what_if_device_add
 from ramslot.monitor.dispatch import run_hmp_line
-from ramslot.monitor.throttle import SECONDS, EventThrottle
+from ramslot.monitor.throttle import INTERVAL, EventThrottle
 from ramslot.vm.config import Config
 from ramslot.vm.devices.memslots import piece_size
 from ramslot.vm.devices.pci import PCIDevice
@@ -477,7 +478,7 @@ def test_events_that_come_too_fast_wait(steps: list[tuple[float, str]]) -> None:
         times = [(when, number) for when, of, number in told if of == path]
         assert [number for _when, number in times][-1:] == numbers[-1:], "the latest is told"
         assert [number for _when, number in times] == sorted(number for _when, number in times)
-        assert all(later[0] - earlier[0] >= SECONDS - 1e-9 for earlier, later in pairwise(times))
+        assert all(later[0] - earlier[0] >= INTERVAL - 1e-9 for earlier, later in pairwise(times))
 
 
 def test_on_a_described_host_memory_goes_back_too() -> None:
@@ -522,3 +523,58 @@ def test_kept_texts_are_never_stale(steps: list[int]) -> None:
             for view in VIEWS:
                 for _ in range(2):
                     assert run_now(run_hmp_line(keeping, view)) == run_now(run_hmp_line(Context(vm, program), view))
+
+
+def test_a_balloon_leaves_alone_what_keeps_its_contents() -> None:
+    config = Config()
+    config.machine_type, config.ram_size, config.max_ram_size, config.ram_slots = "pc", 64 * MIB, GIB, 4
+    config.machine_options = {"nvdimm": "on"}
+    with VirtualMachine(config) as vm:
+        for name in ("kept", "d"):
+            add_backend(vm, name, 64 * MIB)
+        vm.plugging.add({"driver": "nvdimm", "memdev": "kept"}, hot=True)
+        module = vm.plugging.add({"driver": "pc-dimm", "memdev": "d"}, hot=True)
+        memory = [backend.memory for backend in vm.backends() if backend.name in ("kept", "d")]
+        for each in memory:
+            assert each is not None
+            each.write(0, b"contents")
+        vm.plugging.guest.follow("accept")
+        vm.plugging.add({"driver": "virtio-balloon-pci"}, hot=True)
+        balloon = vm.plugging.find_balloon()
+        assert balloon.actual == 128 * MIB
+        vm.plugging.resize_balloon(16 * MIB)
+        assert sorted(each.read(0, 8) for each in memory if each is not None) == [bytes(8), b"contents"]
+        vm.plugging.request_removal(module)
+        assert balloon.actual == 0
+        vm.plugging.resize_balloon(64 * MIB)
+        assert balloon.actual == 64 * MIB
+
+
+def test_a_device_with_one_piece_has_its_memslot(vm: VirtualMachine) -> None:
+    add_memory(vm, 64 * MIB, **{"dynamic-memslots": True})
+    add_backend(vm, "m", 4 * MIB)
+    vm.accelerator.slots.max_slots = len(list(vm.accelerator.slots)) + 1
+    with pytest.raises(VMError):
+        vm.plugging.add({"driver": "pc-dimm", "memdev": "m"}, hot=True)
+    vm.plugging.guest.follow("accept")
+    want(vm, 64 * MIB)
+    assert shown_bytes(vm) == 64 * MIB
+
+
+def test_no_more_is_wanted_of_what_is_to_go(vm: VirtualMachine) -> None:
+    memory = add_memory(vm)
+    vm.plugging.request_removal(vm.plugging.devices[0])
+    with pytest.raises(VMError, match="in the process of unplug"):
+        want(vm, BLOCK)
+    assert memory.requested == 0
+
+
+def test_contents_stay_where_plugging_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"contents" + bytes(64 * MIB - 8))
+    with few_slots(5) as vm:
+        path = str(tmp_path / "file")
+        properties = {"qom-type": "memory-backend-file", "id": "f", "size": 64 * MIB, "mem-path": path, "share": True}
+        run_now(vm.add_object(properties))
+        with pytest.raises(VMError):
+            vm.plugging.add({"driver": "virtio-mem-pci", "memdev": "f"}, hot=True)
+    assert (tmp_path / "file").read_bytes()[:8] == b"contents"

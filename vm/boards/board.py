@@ -23,6 +23,7 @@ class Board:
         "cpus",
         "firmware",
         "host",
+        "locks_memory",
         "memslots",
         "notices",
         "release",
@@ -49,6 +50,8 @@ class Board:
         self.cpu_type = ""
         self.cpu_options: dict[str, str] = {}
         """`-cpu MODEL,NAME=VALUE` by name."""
+        self.locks_memory = False
+        """Whether the host is to keep all of the guest's memory."""
         self.accelerated = False
         """Whether a kernel accelerator replaces devices by its own."""
         self.smm_listener: Listener | None = None

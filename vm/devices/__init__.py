@@ -103,8 +103,7 @@ def device_class(type_name: str, target: Target) -> type[PluggableDevice]:
     return getattr(load(f"{__name__}.{row.module}"), name)  # type: ignore[no-any-return]  # the table above
 
 
-def resolve_alias(type_name: str, target: Target) -> str:
-    """The type that a name means on a target."""
-    if type_name == "virtio-balloon":
-        return "virtio-balloon-ccw" if target.name in S390 else "virtio-balloon-pci"
-    return type_name
+def resolve_alias(type_name: str, target: Target, release: Release) -> str:
+    """The type that a name means on a target: where two have it as their other name, the one behind channels."""
+    named = [name for name in device_types(target, release) if DEVICE_TYPES[name].alias == type_name]
+    return named[-1] if named else type_name

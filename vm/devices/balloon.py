@@ -73,7 +73,7 @@ class VirtIOBalloon(VirtIODevice):
     @property
     def actual(self) -> int:
         """Bytes that the guest still has."""
-        return self._whole - self.inflated
+        return max(self._whole - self.inflated, 0)
 
     @property
     def _whole(self) -> int:
@@ -93,8 +93,11 @@ class VirtIOBalloon(VirtIODevice):
         for memory, start, end in guest_memory(self.machine, self._rooms.memory, self._whole - inflated, self.actual):
             unit = memory.page_size
             start, end = -(-start // unit) * unit, end // unit * unit
-            if start < end:
-                memory.discard(start, end - start)
+            try:
+                if start < end:
+                    memory.discard(start, end - start)
+            except OSError:
+                pass  # the guest has given it all the same
         self.inflated = inflated
 
     # Properties

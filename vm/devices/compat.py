@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..releases import version_number
 
 TYPE_CHECKING = False
@@ -38,9 +40,10 @@ OLDER: tuple[tuple[str, str, object], ...] = (
 
 def apply_older(device: SettableDevice, machine_type: str) -> None:
     """Set what a device of that machine type has different; a machine type without a version is the newest."""
-    version = machine_type.rpartition("-")[2]
-    if not version.replace(".", "").isdecimal():
+    versions = re.findall(r"-(\d+\.\d+)", machine_type)
+    if not versions:
         return
+    version = versions[0]
     number = version_number(version)
     if number <= version_number("2.3") and device.type_name.startswith("virtio-balloon"):
         device.kept["any_layout"] = False

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from .device import PluggableDevice
     from .plugging import Plugging
 
-POLICIES = ("none", "accept", "refuse", "delay", "partial")
-"""No guest, one that does what it is asked for, or does not, or does it later, or only half of it."""
 DELAY = 1.0
 """Seconds that a guest takes that does things later."""
 
 
 class PlayedGuest:
-    """What the guest does; `policy` is one of `POLICIES`, and `delay` counts for one of them."""
+    """What the guest does, by its `policy`.
+
+    That is none (there is no guest), accept (it does what it is asked for), refuse, delay (it does, so many seconds
+    later), or partial (only half of it).
+    """
 
     __slots__ = ("_expected", "_plugging", "delay", "policy", "start_task")
 
@@ -59,8 +61,10 @@ class PlayedGuest:
 
     def _attend_later(self, device: PluggableDevice) -> Task[None]:
         seconds, expected = self.delay, self._expected
-        yield lambda cancellation: _wait(seconds, cancellation)
-        expected.remove(device)
+        try:
+            yield lambda cancellation: _wait(seconds, cancellation)
+        finally:
+            expected.remove(device)
         if expected is self._expected and device in self._plugging.devices:
             self._answer(device)
 

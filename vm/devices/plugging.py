@@ -159,7 +159,7 @@ class Plugging:
             raise VMError("Parameter 'driver' is missing")
         target, release = self.machine.board.target, self.machine.board.release
         known = device_types(target, release)
-        driver = resolve_alias(driver, target)
+        driver = resolve_alias(driver, target, release)
         if driver not in known:
             raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
         return driver
@@ -265,7 +265,11 @@ class Plugging:
             if device.removal_requested and device.goes_at_reset and device.hotplugged:
                 self._take_out(device)  # and nobody is told, as observed
                 continue
-            event = device.reset(self.machine, self.rooms)
+            try:
+                event = device.reset(self.machine, self.rooms)
+            except VMError as error:
+                self.machine.board.warn_later(f"{device.path} could not be reset: {error}")
+                continue
             if event is not None:
                 self.emit(*event)
             self.guest.attend(device)

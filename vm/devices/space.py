@@ -11,7 +11,7 @@ from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..accel.memslots import MemslotTable
     from ..memory.region import MemoryRegion
@@ -176,8 +176,8 @@ class DeviceMemory:
 
     @property
     def modules(self) -> list[MemoryDevice]:
-        """The DIMMs, by address."""
-        return [device for _start, _length, device in self._placed if device.is_memory_module]
+        """The DIMMs that keep nothing, by address."""
+        return [device for _start, _length, device in self._placed if device.kind == "dimm"]
 
     @property
     def module_bytes(self) -> int:
@@ -186,10 +186,10 @@ class DeviceMemory:
 
     def check_memslots(self, needed: int, memslots: MemslotTable | None, release: Release) -> None:
         """Raise `VMError` if there are not enough for a device, with those that others may come to need."""
-        if memslots is not None and self._free_memslots(memslots) < needed:
+        if memslots is not None and self.free_memslots(memslots) < needed:
             raise VMError(release.text("no memslots", "hypervisor has not enough free memory slots left"))
 
-    def _free_memslots(self, memslots: MemslotTable) -> int:
+    def free_memslots(self, memslots: MemslotTable) -> int:
         """How many nobody has, nor may come to need."""
         return memslots.free - sum(device.memslots - device.used_memslots for device in self._by_parts)
 
@@ -204,7 +204,7 @@ class DeviceMemory:
         needed = sum(device.memslots for _start, _length, device in self._placed)
         left = SHARED_MEMSLOTS - needed
         if memslots is not None:
-            left = min(left, self._free_memslots(memslots))
+            left = min(left, self.free_memslots(memslots))
         if left < 1 or size == self.room:
             return max(left, 1)
         available = self.room - self.used
@@ -215,7 +215,7 @@ class DeviceMemory:
         self.region.add_subregion(device.address - self.address, device.region)
         insort(self._placed, (device.address, device.length, device), key=lambda placed: placed[0])
         self.used += device.length
-        if device.memslots > 1:
+        if device.memslots > device.used_memslots:
             self._by_parts.append(device)
         for start, taken, _device in self._placed[self._position(self._full_to) :]:
             if start != self._full_to:
@@ -241,13 +241,3 @@ class DeviceMemory:
     def _position(self, address: int) -> int:
         """The first device that begins there or behind."""
         return bisect_left(self._placed, address, key=lambda placed: placed[0])
-
-    def gaps(self) -> Iterator[tuple[int, int]]:
-        """First address and length of each piece where nothing is."""
-        address = self.address
-        for start, taken, _device in self._placed:
-            if start > address:
-                yield address, start - address
-            address = start + taken
-        if address < self.end:
-            yield address, self.end - address

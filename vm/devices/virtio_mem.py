@@ -131,6 +131,8 @@ class VirtIOMem(VirtIOMemoryDevice):
             raise VMError(
                 f"'node' property has value '{self.node}', which exceedsthe number of numa nodes: {nodes or 1}"
             )
+        if machine.board.locks_memory:
+            raise VMError("Incompatible with mlock")
         if self.is_dynamic and not self.unplugged_inaccessible:
             raise VMError("'dynamic-memslots' property set to 'on' requires 'unplugged-inaccessible' to be 'on'")
         self._check_sizes(machine)
@@ -156,16 +158,11 @@ class VirtIOMem(VirtIOMemoryDevice):
             raise VMError(f"'memdev' property memdev size has to be multiples of'block-size' ({block:#x})")
 
     def realize(self, machine: Machine, rooms: Rooms, block_prefix: str) -> None:
-        """Take the backend, whose pages go back to the host until they are plugged."""
+        """Take the backend; raises `VMError` if its pages cannot go back to the host."""
         self._block_size = self.block_size
         self.kept["unplugged-inaccessible"] = "on" if self.unplugged_inaccessible else "off"
         self._check_discarding(machine, rooms)
         self.backend.take(f"{block_prefix}{self.backend.name}")
-        try:
-            self._discard(0, self.backend.size)
-        except VMError:
-            self.backend.leave()
-            raise
         super().realize(machine, rooms, block_prefix)
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
@@ -182,11 +179,20 @@ class VirtIOMem(VirtIOMemoryDevice):
         before = self.plugged
         if size < before:
             self._discard(size, before - size)
-        elif self.kept.get("prealloc", False):
-            self._populate(before, size - before)
         if self._plan is not None:
             self._plan.show(size)
+        try:
+            if size > before and self.kept.get("prealloc", False):
+                self._populate(before, size - before)
+        except VMError:
+            if self._plan is not None:
+                self._plan.show(before)
+            raise
         self.plugged = size
+
+    def empty(self) -> None:
+        """Give all pages back to the host; raises `VMError`."""
+        self._discard(0, self.backend.size)
 
     def _check_discarding(self, machine: Machine, rooms: Rooms) -> None:
         """Newer versions look at the file whose pages would go, and tell what may become of it; raises `VMError`."""
@@ -220,7 +226,7 @@ class VirtIOMem(VirtIOMemoryDevice):
         try:
             memory.populate(start, length)
         except OSError as error:
-            memory.discard(start, length)
+            self._discard(start, length)
             raise VMError(f"no memory for the blocks of '{self.backend.name}': {error.strerror}") from None
 
     def describe(self) -> dict[str, Any]:
@@ -329,11 +335,29 @@ class VirtIOMemProxy(VirtIOMemoryProxy):
         """Divide the memory into memslots."""
         self.virtio.plan(machine, room.memslot_limit(self.length, machine.board.memslots))
 
+    @property
+    def stays(self) -> bool:
+        """Newer versions can be rid of it."""
+        return not self.qemu.covers("10.0")
+
+    def realize(self, machine: Machine, rooms: Rooms) -> None:
+        """Be there, all pages with the host until they are plugged; raises `VMError`, nothing changed."""
+        super().realize(machine, rooms)
+        try:
+            self.virtio.empty()
+        except VMError:
+            self.unrealize(machine, rooms)
+            raise
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a property; raises `VMError`, also for more or less memory while it is to go."""
+        if name == "requested-size" and self.removal_requested and self.qemu.covers("10.0"):
+            raise VMError("'requested-size' cannot be changed if the device is in the process of unplug")
+        super().set(name, value)
+
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` if it cannot be asked for."""
-        if not self.qemu.covers("10.0"):
-            super().check_removal(machine, rooms)
-        super(VirtIOMemoryProxy, self).check_removal(machine, rooms)
+        super().check_removal(machine, rooms)
         hint = f"first: qom-set {self.path} requested-size 0; then a guest lets go of the memory (guest_policy accept)"
         if self.virtio.plugged:
             text = "virtio-mem device cannot get unplugged while some of its memory is still plugged"

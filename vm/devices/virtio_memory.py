@@ -145,9 +145,15 @@ class VirtIOMemoryProxy(MemoryDevice, VirtIOProxy):
         super().unrealize(machine, rooms)
 
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
-        """Nobody lets go of one."""
+        """Raise `VMError` if it cannot be asked for."""
         super().check_removal(machine, rooms)
-        raise VMError(self.qemu.text("memory stays", STAYS))
+        if self.stays:
+            raise VMError(self.qemu.text("memory stays", STAYS))
+
+    @property
+    def stays(self) -> bool:
+        """Whether nobody lets go of one."""
+        return True
 
     def describe_place(self, rooms: Rooms) -> dict[str, Any]:
         """Its address, if somebody gave it one, node and size, and its place on the bus."""
