@@ -23,7 +23,8 @@ from ramslot.vm.config import Config
 from ramslot.vm.devices.memslots import piece_size
 from ramslot.vm.devices.pci import PCIDevice
 from ramslot.vm.devices.preview import preview
-from ramslot.vm.devices.virtio_mem import VirtIOMem, VirtIOMemProxy
+from ramslot.vm.devices.virtio_mem import VirtIOMem
+from ramslot.vm.devices.virtio_mem_proxy import VirtIOMemProxy
 from ramslot.vm.errors import VMError
 from ramslot.vm.host import Host
 from ramslot.vm.host.virtual import VirtualHost

@@ -74,10 +74,10 @@ DEVICE_TYPES = {
     "pc-dimm": DeviceType("dimm", "PCDIMM", _WITH_DIMMS, category="Uncategorized devices", description=_DIMM),
     "nvdimm": DeviceType("dimm", "NVDIMM", _WITH_DIMMS, category="Storage devices", description=_DIMM),
     "virtio-mem-pci": DeviceType(
-        "virtio_mem", "VirtIOMemPCI", {X86: None, ARM: "7.2", S390: "10.0"}, bus="PCI",
+        "virtio_mem_proxy", "VirtIOMemPCI", {X86: None, ARM: "7.2", S390: "10.0"}, bus="PCI",
         x86_class="VirtIOMemPCIWithOldGuests",
     ),
-    "virtio-mem-ccw": DeviceType("virtio_mem", "VirtIOMemCCW", {S390: "10.0"}, bus="virtual-css-bus"),
+    "virtio-mem-ccw": DeviceType("virtio_mem_proxy", "VirtIOMemCCW", {S390: "10.0"}, bus="virtual-css-bus"),
     "virtio-pmem-pci": DeviceType("virtio_pmem", "VirtIOPMemPCI", {X86: None}, bus="PCI"),
     "virtio-balloon-pci": DeviceType("balloon", "VirtIOBalloonPCI", {}, others=True, bus="PCI", alias="virtio-balloon"),
     "virtio-balloon-ccw": DeviceType(

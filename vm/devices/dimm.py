@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..hostmem.backend import MemoryBackend
 from ..qom import Property, take_bool, take_int, take_str
 from .device import MemoryDevice
+from .memdev import MEMDEV, HasMemdev
 from .space import NO_SLOTS, check_slot
 from .values import DeviceProperty, take_signed
 
@@ -22,7 +22,7 @@ FAILED = 1
 """ACPI's numbers for what a guest answers to, and what it answers."""
 
 
-class PCDIMM(MemoryDevice):
+class PCDIMM(MemoryDevice, HasMemdev):
     """A DIMM. Where address and slot are left open the machine decides."""
 
     type_name = "pc-dimm"
@@ -34,7 +34,6 @@ class PCDIMM(MemoryDevice):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.memdev: MemoryBackend | None = None
         self.node = 0
         self.addr = 0
         self.slot = -1
@@ -62,13 +61,6 @@ class PCDIMM(MemoryDevice):
         return self.node
 
     @property
-    def backend(self) -> MemoryBackend:
-        """The memory; raises `VMError` if none was named."""
-        if self.memdev is None:
-            raise VMError("'memdev' property must be set")
-        return self.memdev
-
-    @property
     def has_uuid(self) -> bool:
         """Whether one was given to it."""
         return False
@@ -81,9 +73,7 @@ class PCDIMM(MemoryDevice):
     @property
     def region(self) -> MemoryRegion:
         """The backend's."""
-        region = self.backend.region
-        assert region is not None, "backends that are there have one"
-        return region
+        return self.backend_region
 
     def alignment(self, machine: Machine) -> int:
         """What its address and size must be multiples of."""
@@ -187,10 +177,6 @@ class PCDIMM(MemoryDevice):
 
     # Properties
 
-    def _set_memdev(self, value: object) -> None:
-        name = take_str("memdev", value)
-        self.memdev = self.tree.find_linked("memdev", name, MemoryBackend) if name else None
-
     def _set_node(self, value: object) -> None:
         self.node = take_int("node", value, "uint32_t", 32)
 
@@ -200,12 +186,9 @@ class PCDIMM(MemoryDevice):
     def _set_slot(self, value: object) -> None:
         self.slot = take_signed("slot", value, "int32_t", 32)
 
-    def _memdev_path(self) -> str:
-        return self.memdev.path if self.memdev is not None else ""
-
     properties: tuple[Property, ...] = (
         DeviceProperty("node", "uint32", lambda dimm: dimm.node, _set_node, default=0),
-        DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev),
+        MEMDEV,
         DeviceProperty("addr", "uint64", lambda dimm: dimm.addr, _set_addr, default=0),
         DeviceProperty("slot", "int32", lambda dimm: dimm.slot, _set_slot, default=-1),
         Property("legacy-memdev", "str", None, until="10.0"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..hostmem.backend import MemoryBackend
-from ..qom import Property, take_str
+from ..qom import Property
+from .memdev import MEMDEV, HasMemdev
 from .pci import PCIDevice
-from .values import DeviceProperty, kept
+from .values import kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,24 +26,17 @@ class IVSHMEMCommon(PCIDevice):
     abstract = True
 
 
-class IVSHMEMPlain(IVSHMEMCommon):
+class IVSHMEMPlain(IVSHMEMCommon, HasMemdev):
     """The memory alone, without interrupts between the guests; nothing is mapped, for no guest says where."""
 
     type_name = "ivshmem-plain"
     abstract = False
+    without_memdev = "You must specify a 'memdev'"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.memdev: MemoryBackend | None = None
         self._registers: MemoryRegion | None = None
         self._shown: list[MemoryRegion] = []
-
-    @property
-    def backend(self) -> MemoryBackend:
-        """The memory; raises `VMError` if none was named."""
-        if self.memdev is None:
-            raise VMError("You must specify a 'memdev'")
-        return self.memdev
 
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Find its place; raises `VMError`, also if the memory cannot be a window."""
@@ -64,7 +57,7 @@ class IVSHMEMPlain(IVSHMEMCommon):
 
     def _show(self, window: MemoryRegion) -> None:
         """Be at address 0, where that is one: that is what the registers say before a guest says otherwise."""
-        for region in (self._registers, self.backend.region):
+        for region in (self._registers, self.backend_region):
             assert region is not None, "it is there"
             window.add_subregion(0, region, 1)
             self._shown.append(region)
@@ -90,15 +83,8 @@ class IVSHMEMPlain(IVSHMEMCommon):
         super().unrealize(machine, rooms)
         self.backend.leave()
 
-    def _set_memdev(self, value: object) -> None:
-        name = take_str("memdev", value)
-        self.memdev = self.tree.find_linked("memdev", name, MemoryBackend) if name else None
-
-    def _memdev_path(self) -> str:
-        return self.memdev.path if self.memdev is not None else ""
-
     properties: tuple[Property, ...] = (
-        DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev),
+        MEMDEV,
         Property("legacy-memdev", "str", None, until="10.0"),
         kept("master", "OnOffAuto", "off", "on/off/auto"),
     )

@@ -37,14 +37,14 @@ class PCIBus:
             looked_at = wanted
         slot, function = divmod(wanted, FUNCTIONS)
         holder = self._holder(wanted)
-        if holder:
-            if not device.qemu.settings("devices").get("holders have ids", True):
-                holder = holder.partition(",")[0]
-            raise VMError(f"PCI: slot {slot} function {function} not available for {kind}, in use by {holder}")
+        if holder is not None:
+            has_id = device.qemu.settings("devices").get("holders have ids", True)
+            who = f"{holder[0]},id={holder[1] or '(null)'}" if has_id else holder[0]
+            raise VMError(f"PCI: slot {slot} function {function} not available for {kind}, in use by {who}")
         first = self._holder(looked_at // FUNCTIONS * FUNCTIONS)
         if device.hotplugged and first:
             raise VMError(
-                f"PCI: slot {looked_at // FUNCTIONS} function 0 already occupied by {first.partition(',')[0]}, "
+                f"PCI: slot {looked_at // FUNCTIONS} function 0 already occupied by {first[0]}, "
                 f"new func {kind} cannot be exposed to guest."
             )
         self._check_functions(device, slot, function)
@@ -62,13 +62,13 @@ class PCIBus:
                         f"PCI: {slot:x}.0 indicates single function, but {slot:x}.{other:x} is already populated."
                     )
 
-    def _holder(self, number: int) -> str:
-        """Type and id of what is there; empty if nothing is."""
+    def _holder(self, number: int) -> tuple[str, str | None] | None:
+        """Type and id of what is there; None if nothing is."""
         device = self._devices.get(number)
         if device is not None:
-            return f"{device.type_name},id={device.device_id or '(null)'}"
+            return device.type_name, device.device_id
         type_name = self.root.functions.get(number)
-        return f"{type_name},id=(null)" if type_name else ""
+        return (type_name, None) if type_name is not None else None
 
     def _has_several(self, slot: int) -> bool:
         """Whether the first function of a slot says that there are more; of the board's own those that have more."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..hostmem.backend import MemoryBackend
-from ..qom import take_int, take_str
+from ..qom import take_int
 from .device import MemoryDevice
+from .memdev import HasMemdev
 from .values import DeviceProperty
 from .virtio import VirtIODevice, VirtIOProxy
 
@@ -26,22 +26,14 @@ MORE_ROOM = "-m SIZE,maxmem=MORE leaves room for memory devices; those behind Vi
 STAYS = "this virtio based memory devices cannot be unplugged"
 
 
-class VirtIOMemoryDevice(VirtIODevice):
+class VirtIOMemoryDevice(VirtIODevice, HasMemdev):
     """A VirtIO device that is memory of a backend, at an address of the guest."""
 
     abstract = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.memdev: MemoryBackend | None = None
         self.memaddr = 0
-
-    @property
-    def backend(self) -> MemoryBackend:
-        """The memory; raises `VMError` if none was named."""
-        if self.memdev is None:
-            raise VMError("'memdev' property must be set")
-        return self.memdev
 
     @property
     def alignment(self) -> int:
@@ -51,25 +43,15 @@ class VirtIOMemoryDevice(VirtIODevice):
     @property
     def region(self) -> MemoryRegion:
         """What the guest sees."""
-        region = self.backend.region
-        assert region is not None, "backends that are there have one"
-        return region
+        return self.backend_region
 
     def describe(self) -> dict[str, Any]:
         """What `query-memory-devices` tells of it."""
         raise NotImplementedError
 
-    def _set_memdev(self, value: object) -> None:
-        name = take_str("memdev", value)
-        self.memdev = self.tree.find_linked("memdev", name, MemoryBackend) if name else None
-
-    def _memdev_path(self) -> str:
-        return self.memdev.path if self.memdev is not None else ""
-
     def _set_memaddr(self, value: object) -> None:
         self.memaddr = take_int("memaddr", value, "uint64", 64)
 
-    MEMDEV = DeviceProperty("memdev", "link<memory-backend>", _memdev_path, _set_memdev)
     MEMADDR = DeviceProperty("memaddr", "uint64", lambda device: device.memaddr, _set_memaddr, default=0)
 
 

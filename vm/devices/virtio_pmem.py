@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import VMError
 from ..qom import Property
+from .memdev import MEMDEV
 from .virtio import GENERATIONS, VirtIOPCI
 from .virtio_memory import VirtIOMemoryDevice, VirtIOMemoryProxy
 
@@ -49,7 +50,7 @@ class VirtIOPMem(VirtIOMemoryDevice):
     properties = (
         VirtIOMemoryDevice.MEMADDR,
         Property("legacy-memdev", "str", None, until="10.0"),
-        VirtIOMemoryDevice.MEMDEV,
+        MEMDEV,
     )
 
 
