@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ..vm.objects import object_class, object_types
 from . import Context
-from .memory import query_flatviews, query_ramblocks
+from .memory import query_ramblocks
+from .mtree import query_flatviews
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

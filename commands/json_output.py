@@ -29,7 +29,7 @@ def encode(value: Any, pretty: bool = False) -> bytes:
         text = _encode_deep(encoder, value)
     if "\\u" in text:
         text = _respell_escapes(text)
-    if _may_have_doubles(text):
+    if not _is_plain(value) and _may_have_doubles(text):
         text = _respell_doubles(text)
     if pretty:
         text = _respell_empty(text).replace("\n", "\r\n")
@@ -54,9 +54,16 @@ def _encode_deep(encoder: Callable[[Any], str], value: Any) -> str:
         sys.setrecursionlimit(limit)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether all members are strings or whole numbers, as those of an HMP line's answer, which may be long."""
+    return type(value) is dict and all(type(member) in (str, int) for member in value.values())
+
+
 def _may_have_doubles(text: str) -> bool:
-    """Whether something outside of strings looks like a double; where strings have escapes, anything may."""
-    outside = "".join(text.split('"')[::2]) if "\\" not in text else text
+    """Whether something outside of strings looks like a double."""
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    outside = "".join(text.split('"')[::2])
     return "." in outside or "e+" in outside or "e-" in outside or "N" in outside or "I" in outside
 
 

@@ -22,6 +22,7 @@ SUBJECTS = (
     "prealloc",
     "qom",
     "memory",
+    "mtree",
     "devices",
     "balloon",
     "what_if",

@@ -139,7 +139,7 @@ def test_plain_use_loads_neither_documents_early_nor_jsonschema() -> None:
         ("qom-set", {"path": "/", "property": "x", "value": None}),
         ("qom-set", {"path": "/", "property": "x", "value": {"a": [1, 2.5]}}),
         ("qom-list-types", {"abstract": True}),
-        ("query-mtree", {"owner": True, "disabled": False}),
+        ("query-mtree", {"owner": True}),
         ("qmp_capabilities", {"enable": ["oob"]}),
         ("object-add", RAM),
         ("object-add", {**RAM, "host-nodes": [0, 65535], "policy": "bind", "prealloc-threads": 4294967295}),

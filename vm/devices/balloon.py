@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..qom import Property, take_int
+from ..qom import Property
 from .channels import CHANNEL_PROPERTIES, VirtIOCCW
 from .ranges import guest_memory
 from .values import DeviceProperty, bit, kept
@@ -107,14 +107,13 @@ class VirtIOBalloon(VirtIODevice):
         return {"stats": dict.fromkeys(names, UNTOLD), "last-update": 0}
 
     def _set_interval(self, value: object) -> None:
-        number = value
-        if isinstance(number, bool) or not isinstance(number, int) or not -(1 << 63) <= number < 1 << 63:
+        if isinstance(value, bool) or not isinstance(value, int) or not -(1 << 63) <= value < 1 << 63:
             raise VMError("Invalid parameter type for 'guest-stats-polling-interval', expected: integer")
-        if number < 0:
+        if value < 0:
             raise VMError("timer value must be greater than zero")
-        if number > 0xFFFFFFFF:
+        if value > 0xFFFFFFFF:
             raise VMError("timer value is too big")
-        self.polling_interval = take_int("guest-stats-polling-interval", number, "int64", 64)
+        self.polling_interval = value
 
     def _set_iothread(self, value: object) -> None:
         if value:

@@ -86,11 +86,7 @@ class VirtIOCCW(VirtIOProxy):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` if there are no channels, or it is another bus that is asked for."""
-        if bus is not None and bus != cls.bus_name:
-            kind = machine.bus_kind(bus)
-            if kind is None:
-                raise VMError(f"Bus '{bus}' not found")
-            raise VMError(f"Device '{cls.type_name}' can't go on {kind} bus")
+        cls.check_bus(machine, bus, cls.bus_name)
         if rooms.channels is None:
             raise VMError(f"No 'virtual-css-bus' bus found for device '{cls.type_name}'")
 

@@ -99,6 +99,14 @@ class PluggableDevice(SettableDevice):
         """Raise `VMError` if there is no place for devices of this type, or not on the bus of that name."""
         raise NotImplementedError(f"{cls.type_name} is abstract")
 
+    @classmethod
+    def check_bus(cls, machine: Machine, name: str | None, own: str | None) -> None:
+        """Raise `VMError` for a bus of any other name than `own`; a name of None leaves the bus open."""
+        if name is None or name == own:
+            return
+        kind = machine.bus_kind(name)
+        raise VMError(f"Bus '{name}' not found" if kind is None else f"Device '{cls.type_name}' can't go on {kind} bus")
+
     def use_machine(self, machine: Machine) -> None:
         """Have what older machine types have different."""
 

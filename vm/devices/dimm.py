@@ -42,11 +42,7 @@ class PCDIMM(MemoryDevice, HasMemdev):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` for a bus, of which it knows none, and where nobody could plug it."""
-        if bus is not None:
-            kind = machine.bus_kind(bus)
-            raise VMError(
-                f"Bus '{bus}' not found" if kind is None else f"Device '{cls.type_name}' can't go on {kind} bus"
-            )
+        cls.check_bus(machine, bus, None)
         if hot and cls.type_name not in machine.pluggable:
             raise VMError(f"Device '{cls.type_name}' can not be hotplugged on this machine")
 

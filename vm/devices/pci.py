@@ -45,8 +45,7 @@ class PCIDevice(PluggableDevice):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` if there is no bus for it, or not one of that name, or it comes too late."""
-        if bus is not None:
-            cls._check_bus(machine, rooms, bus)
+        cls.check_bus(machine, bus, rooms.pci.root.bus.name if rooms.pci is not None else None)
         if rooms.pci is None:
             if machine.pci_modelled:
                 raise VMError(f"No 'PCI' bus found for device '{cls.type_name}'")
@@ -54,15 +53,6 @@ class PCIDevice(PluggableDevice):
         if hot and not rooms.pci.root.hotplug:
             hint = "devices can be on this bus only from the start: -device on the command line"
             raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging", hint=hint)
-
-    @classmethod
-    def _check_bus(cls, machine: Machine, rooms: Rooms, name: str) -> None:
-        if rooms.pci is not None and name == rooms.pci.root.bus.name:
-            return
-        kind = machine.bus_kind(name)
-        if kind is None:
-            raise VMError(f"Bus '{name}' not found")
-        raise VMError(f"Device '{cls.type_name}' can't go on {kind} bus")
 
     @property
     def has_several_functions(self) -> bool:

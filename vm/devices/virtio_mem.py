@@ -115,7 +115,8 @@ class VirtIOMem(VirtIOMemoryDevice):
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` if the machine cannot have it as it is set."""
         backend = self.backend
-        self.check_free()
+        if backend.in_use:
+            raise VMError(f"'memdev' property specifies a busy memdev: {backend.name}")
         if backend.memory is not None and backend.memory.readonly:
             raise VMError("'memdev' property specifies an unsupported memdev")
         if self.qemu.covers("10.0") and getattr(backend, "prealloc", False):
@@ -133,11 +134,6 @@ class VirtIOMem(VirtIOMemoryDevice):
         if self.is_dynamic and not self.unplugged_inaccessible:
             raise VMError("'dynamic-memslots' property set to 'on' requires 'unplugged-inaccessible' to be 'on'")
         self._check_sizes(machine)
-
-    def check_free(self) -> None:
-        """Raise `VMError` if somebody has the backend."""
-        if self.backend.in_use:
-            raise VMError(f"'memdev' property specifies a busy memdev: {self.backend.name}")
 
     def _check_sizes(self, machine: Machine) -> None:
         block, size = self.block_size, self.backend.size

@@ -117,6 +117,8 @@ class MemoryTopology:
         self.empty_view = FlatView(None, [])
         self.changes = 0
         """How often something may have changed; as long as it is the same, so is all that trees and views show."""
+        self.keeps_shown = False
+        """Whether any region was ever told what it looks like, and has to forget it with a change."""
         self.dirty_log_mask = 0
         """The clients that want dirty logging of all memory, beside those of single regions."""
         self._sequence = 0

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 class FlatRange:
     """Addresses `[start, end)` of a view that show `region` from `offset` on. Immutable."""
 
-    __slots__ = ("dirty_log_mask", "end", "nonvolatile", "offset", "readonly", "region", "romd_mode", "start", "whole")
+    __slots__ = (
+        "dirty_log_mask",
+        "end",
+        "nonvolatile",
+        "offset",
+        "readonly",
+        "region",
+        "romd_mode",
+        "shown",
+        "start",
+        "whole",
+    )
 
     def __init__(
         self,
@@ -39,6 +50,8 @@ class FlatRange:
         self.nonvolatile = nonvolatile
         self.whole = whole
         """What shows it and is never united with what it continues; None where nothing is so."""
+        self.shown: object = None
+        """What a view made of the range, and keeps here."""
         self.romd_mode = region.romd_mode
         self.dirty_log_mask = region.dirty_log_mask | region.topology.dirty_log_mask
 
@@ -52,6 +65,7 @@ class FlatRange:
         piece.readonly = self.readonly
         piece.nonvolatile = self.nonvolatile
         piece.whole = self.whole
+        piece.shown = None
         piece.romd_mode = self.romd_mode
         piece.dirty_log_mask = self.dirty_log_mask
         return piece

@@ -40,6 +40,7 @@ class RAMBlock:
         "region_name",
         "resizeable",
         "shared",
+        "shown",
         "used_length",
     )
 
@@ -67,6 +68,8 @@ class RAMBlock:
         self.aliases: tuple[RAMBlock, ...] = ()
         """The aliases of this block that have not been closed, by `aliased_offset`; they never overlap."""
         self.closed = False
+        self.shown: object = None
+        """What a view made of the block, and keeps here until it changes."""
 
     @classmethod
     def alias(cls, region_name: str, target: RAMBlock, offset: int, length: int) -> RAMBlock:
@@ -164,6 +167,7 @@ class RAMBlockTable:
         if self._gaps and fitting == len(self._gaps):
             raise OverflowError(f"no room for {block.max_length:#x} bytes in the ram-address space")
         self.changes += 1
+        block.shown = None
         block.offset = self._after(self._gaps[fitting][3]) if self._gaps else 0
         self._sequence += 1
         insort(self._listed, (-block.max_length, self._sequence, block))
@@ -201,6 +205,7 @@ class RAMBlockTable:
             raise ValueError(name)
         self.changes += 1
         self._names.pop(block.name, None)
+        block.shown = None
         block.name = name
         if name:
             self._names[name] = block

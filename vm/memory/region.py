@@ -54,6 +54,7 @@ class MemoryRegion:
         "port_list",
         "priority",
         "ram_block",
+        "shown",
         "spaces",
         "topology",
         "unmergeable",
@@ -89,6 +90,8 @@ class MemoryRegion:
         self._aliases = IntervalIndex()
         self.spaces: list[AddressSpace] = []
         """The address spaces whose root this region is."""
+        self.shown: dict[int, object] = {}
+        """What `keep_shown` was told, as long as nothing of it changed."""
 
     def __repr__(self) -> str:
         return f"<MemoryRegion {self.name!r} {self.kind} size={self._size:#x}>"
@@ -148,6 +151,11 @@ class MemoryRegion:
     def subregions(self) -> Iterable[MemoryRegion]:
         """The children, the one that is seen first where they overlap first."""
         return sorted(self._subregions, key=_visibility)
+
+    @property
+    def subregions_by_address(self) -> list[MemoryRegion]:
+        """The children by address, and those of equal addresses as in `subregions`."""
+        return sorted(self._subregions, key=_place) if len(self._subregions) > 1 else list(self._subregions)
 
     def visible_subregions(self, start: int, end: int) -> list[MemoryRegion]:
         """The children that overlap `[start, end)` of this region, in the order of `subregions`."""
@@ -231,6 +239,8 @@ class MemoryRegion:
             setattr(self, attribute, value)
             if indexed:
                 self._index()
+            if self.topology.keeps_shown:
+                self._forget_shown()
 
         with self.topology.transaction() as transaction:
             transaction.on_undo(lambda: assign(old))
@@ -264,8 +274,12 @@ class MemoryRegion:
         child._order = order or (-priority, -self.topology.next_sequence())
         self._subregions[child] = None
         child._index()
+        if self.topology.keeps_shown:
+            child._forget_shown()
 
     def _detach(self, child: MemoryRegion) -> None:
+        if self.topology.keeps_shown:
+            child._forget_shown()
         child._unindex()
         del self._subregions[child]
         child.container = None
@@ -290,6 +304,20 @@ class MemoryRegion:
                 self.alias._unindex()
 
     # Who sees a change
+
+    def keep_shown(self, address: int, shown: object) -> None:
+        """Keep what a view made of the region and all below it, with its first byte at `address`, until it changes."""
+        self.topology.keeps_shown = True
+        self.shown[address] = shown
+
+    def _forget_shown(self) -> None:
+        """Drop what views made of this region, of all that it is in, and of its aliases, which have its type."""
+        region: MemoryRegion | None = self
+        while region is not None:
+            region.shown.clear()
+            region = region.container
+        for alias in self._aliases.all():
+            alias._forget_shown()
 
     def damage(self, start: int, end: int) -> None:
         """Tell every address space that can see `[start, end)` of this region that it may show something else now.
@@ -338,3 +366,7 @@ class MemoryRegion:
 
 def _visibility(region: MemoryRegion) -> tuple[int, int]:
     return region._order
+
+
+def _place(region: MemoryRegion) -> tuple[int, tuple[int, int]]:
+    return region._address, region._order

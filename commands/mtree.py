@@ -1,0 +1,334 @@
+"""Guest memory: MemoryRegion trees and flat views."""
+
+from __future__ import annotations
+
+from ..vm.memory.region import CONTAINER
+from ..vm.qom import Container, QOMObject
+from .hmp import Flag, HMPCommand
+from .shown import Shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..vm.accel.memslots import MemslotTable
+    from ..vm.machine import VirtualMachine
+    from ..vm.memory.address_space import AddressSpace
+    from ..vm.memory.flatview import FlatRange
+    from ..vm.memory.region import MemoryRegion
+    from ..vm.releases import Release
+    from . import Arguments, Context
+
+ADDRESS_MASK = (1 << 64) - 1
+
+
+def query_mtree(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """The trees of all address spaces, then those of the regions that aliases in them point to."""
+    walk = _TreeWalk(arguments.get("owner", False), context.vm.release)
+    spaces = [{"names": names, "root": walk.region(root, 0)} for names, root in _roots(context)]
+    targets = [walk.region(target, 0) for target in walk.new_targets()]
+    known: dict[str, Any] = {"address-spaces": spaces, "regions": targets}
+    if not context.vm.machine.has_registers:
+        known["incomplete"] = True
+    return known
+
+
+def _roots(context: Context) -> Iterable[tuple[list[str], MemoryRegion]]:
+    """The address spaces by root; up to QEMU 5.2 none shares one."""
+    spaces = context.vm.topology.spaces
+    if not context.vm.release.settings("mtree").get("shared roots", True):
+        return [([space.name], space.root) for space in spaces]
+    roots: dict[MemoryRegion, list[str]] = {}
+    for space in spaces:
+        roots.setdefault(space.root, []).append(space.name)
+    return [(names, root) for root, names in roots.items()]
+
+
+class _ShownTree(Shown):
+    """A region with all below it; `text` is its own line, not indented."""
+
+    __slots__ = ("lines", "targets")
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        super().__init__(description)
+        self.lines: dict[str, str] = {}
+        """That line and those of all that is below it, by its indentation."""
+        self.targets: dict[MemoryRegion, None] = {}
+        """What the aliases among all these point to, as an ordered set."""
+
+
+class _TreeWalk:
+    """Describes regions with all below them, and remembers the targets of the aliases on the way.
+
+    What is seen at the same place by several, or was when it was last described, is the same object.
+    """
+
+    def __init__(self, owner: bool, release: Release) -> None:
+        self._release = release
+        self._types = _TypeTexts(release)
+        self._owned: dict[tuple[MemoryRegion, int], _ShownTree] | None = {} if owner else None
+        """What was described of regions with their owners, which change with no region that tells of it."""
+        self._targets: dict[MemoryRegion, None] = {}
+
+    def new_targets(self) -> Any:
+        """The targets met so far, and then those met while they were described."""
+        described = 0
+        while described < len(self._targets):
+            yield list(self._targets)[described]
+            described += 1
+
+    def region(self, region: MemoryRegion, base: int) -> _ShownTree:
+        """`region` with its subregions; `base` is the address of its container."""
+        found = self._tree(region, base)
+        self._targets |= found.targets
+        return found
+
+    def _tree(self, region: MemoryRegion, base: int) -> _ShownTree:
+        start = base + region.address
+        known = region.shown.get(start) if self._owned is None else self._owned.get((region, start))
+        if isinstance(known, _ShownTree):
+            return known
+        text = self._types.of(region)
+        described: dict[str, Any] = {
+            "name": region.name,
+            "start": start & ADDRESS_MASK,
+            "end": start + max(region.size - 1, 0) & ADDRESS_MASK,
+            "priority": region.priority,
+            "type": f"nv-{text}" if region.nonvolatile else text,
+            "enabled": region.enabled,
+        }
+        targets: dict[MemoryRegion, None] = {}
+        if region.alias is not None:
+            targets[region.alias] = None
+            described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
+        if self._owned is not None:
+            described.update(_owner(region, self._release))
+        below = [self._tree(child, start) for child in region.subregions_by_address]
+        for tree in below:
+            if tree.targets:
+                targets |= tree.targets
+        described["subregions"] = below
+        shown = _ShownTree(described)
+        shown.targets = targets
+        if self._owned is None:
+            region.keep_shown(start, shown)
+        else:
+            self._owned[region, start] = shown
+        return shown
+
+
+def _owner(region: MemoryRegion, release: Release) -> dict[str, Any]:
+    """The owner member of a region, if it has one."""
+    owner = region.owner
+    if not isinstance(owner, QOMObject):
+        return {}
+    in_list = region.port_list and release.settings("mtree").get("port lists", True)
+    relation = "parent" if in_list or isinstance(owner, Container) else "owner"
+    described: dict[str, Any] = {"kind": "dev" if owner.is_device else "obj", "relation": relation}
+    described |= {"type": owner.type_name} if owner.parent is None else {"path": owner.path}
+    if owner.device_id is not None:
+        described["id"] = owner.device_id
+    if in_list:
+        described["through"] = "memory-region-portio-list"
+    return {"owner": described}
+
+
+def query_flatviews(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """What the addresses of each address space finally show; equal views once."""
+    shared: dict[MemoryRegion | None, list[AddressSpace]] = {}
+    for space in context.vm.topology.spaces:
+        shared.setdefault(space.view.root, []).append(space)
+    owner = arguments.get("owner", False)
+    return [_view(context, root, spaces, owner) for root, spaces in shared.items()]
+
+
+def _view(context: Context, root: MemoryRegion | None, spaces: list[AddressSpace], owner: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {"address-spaces": [{"name": space.name, "root": space.root.name} for space in spaces]}
+    in_slots = context.vm.accelerator.in_kernel and context.vm.machine.memory_space in spaces
+    looked_through = root is not None and root.nonvolatile and root.alias is not None and root.size == root.alias.size
+    if root is not None:  # QEMU forgets what a root is that it looks through
+        described["root"] = root.alias.name if looked_through and root.alias is not None else root.name
+    ranges = _Ranges(
+        context.vm.release,
+        context.vm.accelerator.slots if in_slots else None,
+        root.address if root is not None else 0,
+        tells_nonvolatile=not looked_through,
+    )
+    flat_ranges = spaces[0].view.ranges
+    described["ranges"] = [ranges.shown(flat_range) for flat_range in flat_ranges]
+    if owner:
+        owners = [_owner(flat_range.region, context.vm.release) for flat_range in flat_ranges]
+        described["ranges"] = [Shown(shown | own) for shown, own in zip(described["ranges"], owners, strict=True)]
+    return described
+
+
+class _ShownRange(Shown):
+    """A range as it is shown by whoever has an equal `key`."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, description: dict[str, Any], key: tuple[object, ...]) -> None:
+        super().__init__(description)
+        self.key = key
+
+
+class _Ranges:
+    """Describes the ranges of a view, or finds what they were when they were last described.
+
+    `distance` is added to addresses: QEMU counts from where the root is in another region.
+    """
+
+    def __init__(self, release: Release, slots: MemslotTable | None, distance: int, *, tells_nonvolatile: bool) -> None:
+        self._types = _TypeTexts(release)
+        self._slots = slots
+        self._distance = distance
+        self._tells_nonvolatile = tells_nonvolatile
+        self._keys = tuple((distance, tells_nonvolatile, accelerated) for accelerated in (False, True))
+
+    def shown(self, flat_range: FlatRange) -> _ShownRange:
+        start = flat_range.start
+        accelerated = self._slots is not None and self._slots.covers(0, start, flat_range.end - start)
+        key, known = self._keys[accelerated], flat_range.shown
+        if isinstance(known, _ShownRange) and known.key == key:
+            return known
+        region = flat_range.region
+        text = "rom" if flat_range.readonly else self._types.of(region)
+        description = {
+            "start": start + self._distance,
+            "end": flat_range.end - 1 + self._distance,
+            "priority": region.priority,
+            "type": f"nv-{text}" if flat_range.nonvolatile and self._tells_nonvolatile else text,
+            "name": region.name,
+            "offset": flat_range.offset,
+            "readonly": flat_range.readonly,
+            "accelerated": accelerated,
+        }
+        shown = flat_range.shown = _ShownRange(description, key)
+        return shown
+
+
+class _TypeTexts:
+    """Types of regions as a release shows them."""
+
+    __slots__ = ("_shows_containers",)
+
+    def __init__(self, release: Release) -> None:
+        self._shows_containers = release.settings("mtree").get("containers", True)
+
+    def of(self, region: MemoryRegion) -> str:
+        """What is no memory is i/o, or since QEMU 11.1, where nothing contains it, a container."""
+        text = region.type_text
+        if text != "i/o" or not self._shows_containers:
+            return text
+        while region.alias is not None:
+            region = region.alias
+        return text if region.container is not None else CONTAINER
+
+
+# The text of HMP
+
+
+def _render_mtree(result: Any, words: dict[str, Any]) -> str:
+    if words.get("flat"):
+        return _flatviews_text(result)
+    disabled = words.get("disabled", False)
+    pieces: list[str] = []
+    for space in result["address-spaces"]:
+        pieces += [f"address-space: {name}\n" for name in space["names"]]
+        pieces += _tree_text(space["root"], 0, "  ", disabled), "\n"
+    for region in result["regions"]:
+        pieces += f"memory-region: {region['name']}\n", _tree_text(region, 0, "  ", disabled), "\n"
+    if result.get("incomplete"):
+        pieces.append("(only memory: this board's registers are not modelled)\n")
+    return "".join(pieces)
+
+
+OVERFLOW = "[DETECTED OVERFLOW!] "
+
+
+def _tree_text(tree: _ShownTree, base: int, indent: str, disabled: bool) -> str:
+    """The lines of a region and of all below it; `base` is the first address of what contains it.
+
+    What is disabled is left out, but not what is below it, unless `disabled`.
+    """
+    text = "" if disabled else tree.lines.get(indent, "")
+    if text:
+        return text
+    if tree["enabled"] or disabled:
+        line = tree.text or _region_text(tree, base)
+        text = f"{OVERFLOW}{indent}{line.removeprefix(OVERFLOW)}" if line.startswith("[") else indent + line
+    start, deeper, below = tree["start"], f"{indent}  ", tree["subregions"]
+    if disabled:
+        return text + "".join([_tree_text(child, start, deeper, True) for child in below])
+    text += "".join([child.lines.get(deeper) or _tree_text(child, start, deeper, False) for child in below])
+    tree.lines[indent] = text
+    return text
+
+
+def _region_text(region: _ShownTree, base: int) -> str:
+    start, end, name = region["start"], region["end"], region["name"]
+    if "alias" in region:
+        first = region["alias"]["offset"]
+        name = f"alias {name} @{region['alias']['name']} {first:016x}-{first + end - start & ADDRESS_MASK:016x}"
+    region.text = (
+        f"{OVERFLOW if start < base or end < start else ''}"
+        f"{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): {name}"
+        f"{'' if region['enabled'] else ' [disabled]'}{_owner_text(region)}\n"
+    )
+    return region.text
+
+
+def _owner_text(described: dict[str, Any]) -> str:
+    owner = described.get("owner")
+    if owner is None:
+        return ""
+    key = next(key for key in ("id", "path", "type") if key in owner)
+    name = f"{key}={owner[key]}"
+    through = f" owner:{{obj type={owner['through']}}}" if "through" in owner else ""
+    return f"{through} {owner['relation']}:{{{owner['kind']} {name}}}"
+
+
+def _flatviews_text(result: list[dict[str, Any]]) -> str:
+    lines: list[str] = []
+    for number, view in enumerate(result):
+        lines.append(f"FlatView #{number}\n")
+        lines += [f' AS "{space["name"]}", root: {space["root"]}\n' for space in view["address-spaces"]]
+        lines.append(f" Root memory region: {view.get('root', '(none)')}\n")
+        if not view["ranges"]:
+            lines.append("  No rendered FlatView\n")
+        lines += [shown.text or _range_text(shown) for shown in view["ranges"]]
+        lines.append("\n")
+    return "".join(lines)
+
+
+def _range_text(shown: Shown) -> str:
+    offset = f" @{shown['offset']:016x}" if shown["offset"] else ""
+    shown.text = (
+        f"  {shown['start']:016x}-{shown['end']:016x} (prio {shown['priority']}, {shown['type']}): "
+        f"{shown['name']}{offset}{_owner_text(shown)}{' KVM' if shown['accelerated'] else ''}\n"
+    )
+    return shown.text
+
+
+def _mtree_request(_vm: Any, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return "query-flatviews" if words.get("flat") else "query-mtree", {"owner": True} if words.get("owner") else {}
+
+
+def _tree_stamp(vm: VirtualMachine, words: dict[str, Any]) -> object:
+    """Trees and views change with the topology; who owns a region is no matter of that."""
+    return None if words.get("owner") else vm.topology.changes
+
+
+HMP = (
+    HMPCommand(
+        "info mtree",
+        _mtree_request,
+        _render_mtree,
+        help="show memory tree (-f: dump flat view for address spaces;-o: dump region owners/parents;"
+        "-D: dump disabled regions",
+        syntax="[-f][-o][-D]",
+        parameters=(Flag("f", "flat"), Flag("o", "owner"), Flag("D", "disabled")),
+        stamp=_tree_stamp,
+    ),
+)
