@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Context:
     """What a handler works on; each client has its own."""
 
-    __slots__ = ("contract", "failure", "program", "texts", "vm")
+    __slots__ = ("contract", "failure", "program", "take_descriptor", "texts", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
         from ..schema import contract
@@ -50,6 +50,8 @@ class Context:
         self.program = program
         self.failure: Exception | None = None
         """The client's last command that failed did so for this."""
+        self.take_descriptor: Callable[[], int | None] = lambda: None
+        """A descriptor that the client sent along, from then on the caller's."""
         self.texts: dict[str, tuple[object, str]] = {}
         """What HMP lines printed that print the same as long as something is: that, and the text."""
         self.contract: Contract = contract(vm.release.number)

@@ -262,9 +262,16 @@ class Chardev:
             self._loop.watch(self._in, on_readable)
             self._loop.watch(self._out, None, on_writable)
 
+    def take_descriptor(self) -> int | None:
+        """A descriptor that the client has sent along, the caller's from now on; None if there is none."""
+        return None
+
+    def _read(self) -> bytes:
+        return os.read(self._in, READ_SIZE)
+
     def _on_readable(self) -> None:
         try:
-            data = os.read(self._in, READ_SIZE)
+            data = self._read()
         except BlockingIOError:
             return
         except OSError:

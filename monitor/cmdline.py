@@ -338,6 +338,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("name", "name", "name the guest", _Parser.take_name),
         Option("uuid", "%08x-%04x-%04x-%04x-%012x", "set the machine's UUID", _Parser.take_uuid),
         Option("bios", "file", "take the firmware from a file", _store("firmware")),
+        Option(
+            "incoming",
+            "unix:path|tcp:host:port|exec:command|fd:n|file:path|defer",
+            "wait for the memory of another machine, which 'migrate' sends; with defer, for\n"
+            "'migrate-incoming' to say where",
+            _store("incoming"),
+        ),
         Option("S", "", "do not start the guest ('cont' does)", _switch("paused")),
         Option(
             "preconfig",

@@ -41,6 +41,7 @@ WORDS = {
         "partial": "it does half of it",
     },
     "foreseen": {"device_add": "what would become of a device"},
+    "switch": {"on": "use it", "off": "do not"},
 }
 """The words of some kinds, with what they mean."""
 
@@ -106,6 +107,8 @@ def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: s
         ]
     if kind == "device-id":
         return [(device.device_id or device.path, device.type_name) for device in vm.plugging.devices]
+    if kind.startswith("migration-") or kind == "descriptor-name":
+        return _migration_words(vm, kind)
     if kind in WORDS:
         return [(word, meaning) for word, meaning in WORDS[kind].items()]
     if kind == "qom-path":
@@ -114,6 +117,17 @@ def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: s
         nodes = vm.tree.find(positional[0])
         return [(name, type_name) for name, type_name in nodes[0].list_properties()] if nodes else []
     return []
+
+
+def _migration_words(vm: VirtualMachine, kind: str) -> Candidates:
+    migration = vm.migration
+    if kind == "migration-capability":
+        return [(name, "on" if state else "off") for name, state in migration.capabilities.items()]
+    if kind == "migration-parameter":
+        return [(name, str(value)) for name, value in migration.parameters.items()]
+    if kind == "migration-state":
+        return [("pre-switchover", "where 'pause-before-switchover' has it wait")]
+    return [(name, f"descriptor {fd}") for name, fd in migration.descriptors.items()]
 
 
 def _paths(vm: VirtualMachine, last: str) -> Candidates:

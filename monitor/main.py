@@ -116,7 +116,7 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
         status = _serve(program)
         if program.failure is not None:
             raise program.failure
-        return status
+        return 1 if program.failed else status
     except VMError as error:
         if program.ending and program.failure is None:  # told to end while the machine was being made
             return 0

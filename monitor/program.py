@@ -56,6 +56,8 @@ class Program:
         """Where the progress of slow work is shown, as a line that is overwritten; None is on stderr."""
         self._progress: ProgressReporter | None = None
         self._throttle: EventThrottle | None = None
+        self.failed = False
+        """Whether it ends in a failure that was told."""
         self.failure: VMError | None = None
         """What kept the machine from being made after monitors were served (`-preconfig`)."""
 
@@ -107,7 +109,18 @@ class Program:
             tell_hint(unused_backends(vm))
         self.context = self.new_context()
         """Of the command line's own commands, the script and the console."""
+        vm.on_fatal = self._end_in_failure
+        if self.settings.config.incoming not in (None, "defer"):
+            self._wait_for_source(vm, self.settings.config.incoming or "")
         self.loop.call_soon(self._serve_early_clients)
+
+    def _wait_for_source(self, vm: VirtualMachine, uri: str) -> None:
+        from ..vm.migration.address import parse_address
+
+        try:
+            self.start_task(vm.migration.wait_for(parse_address(uri, vm.release, incoming=True)))
+        except VMError as error:
+            raise error.of_option(f"-incoming {uri}") from None
 
     def _serve_early_clients(self) -> None:
         for monitor in self.monitors:
@@ -225,6 +238,11 @@ class Program:
             self.warn(warning)
         self.failure = error
         self.ending = True
+        self.loop.stop()
+
+    def _end_in_failure(self) -> None:
+        """End the loop, what is wrong having been told."""
+        self.failed = self.ending = True
         self.loop.stop()
 
     def close(self) -> None:

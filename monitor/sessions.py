@@ -114,6 +114,7 @@ class QMPMonitor(FrontEnd):
             return
         if self._context is None:
             self._context = self._program.new_context()
+            self._context.take_descriptor = self._chardev.take_descriptor
         if self._late_events:
             self._held = []
         try:
@@ -218,6 +219,7 @@ class HMPMonitor(FrontEnd):
         self._running = True
         if self._context is None:
             self._context = self._program.new_context()
+            self._context.take_descriptor = self._chardev.take_descriptor
         task = run_hmp_line(self._context, line)
         running = self._program.worker.start(task, self._finish)
         self._cancellation = None if line.startswith(GOES_ON) else running

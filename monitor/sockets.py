@@ -10,7 +10,7 @@ import _socket
 import os
 from stat import S_ISSOCK
 
-from .chardev import Chardev, ChardevError, ChardevOptions, is_number
+from .chardev import READ_SIZE, Chardev, ChardevError, ChardevOptions, is_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 _ACCEPT_RETRY_SECONDS = 1.0
+INT_BYTES = 4
+MOST_DESCRIPTORS = 16
+"""Of one message, as in QEMU."""
 
 
 class SocketChardev(Chardev):
     """A connected socket that was given or that we connected; when the peer leaves, it stays disconnected."""
 
-    __slots__ = ("_address", "_socket")
+    __slots__ = ("_address", "_descriptors", "_socket")
 
     def __init__(self, loop: Loop, options: ChardevOptions) -> None:
         super().__init__(loop, options.id)
@@ -50,9 +53,35 @@ class SocketChardev(Chardev):
             except OSError:
                 pass  # an inherited socket may be neither
         self._socket = connection
+        self._descriptors: list[int] = []
+        """What the client sent along and nobody has taken."""
         self._connect(connection.fileno(), connection.fileno())
 
+    def _read(self) -> bytes:
+        if self._socket.family != _socket.AF_UNIX:
+            return super()._read()
+        data, ancillary, _flags, _address = self._socket.recvmsg(
+            READ_SIZE, _socket.CMSG_SPACE(INT_BYTES * MOST_DESCRIPTORS), _socket.MSG_CMSG_CLOEXEC
+        )
+        if ancillary:
+            self._close_descriptors()
+            for level, kind, content in ancillary:
+                if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+                    numbers = memoryview(content[: len(content) // INT_BYTES * INT_BYTES]).cast("i")
+                    self._descriptors += numbers.tolist()
+        return data
+
+    def take_descriptor(self) -> int | None:
+        """A descriptor that the client has sent along with its last message, the caller's from now on."""
+        return self._descriptors.pop(0) if self._descriptors else None
+
+    def _close_descriptors(self) -> None:
+        for fd in self._descriptors:
+            os.close(fd)
+        self._descriptors = []
+
     def _release(self) -> None:
+        self._close_descriptors()
         self._socket.close()
 
 

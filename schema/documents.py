@@ -29,6 +29,8 @@ SUBJECTS = (
     "memslots",
     "guest",
     "dirty",
+    "descriptors",
+    "migration",
     "explain",
     "map",
     "numa",

@@ -21,6 +21,7 @@ class Config:
         "devices",
         "firmware",
         "host",
+        "incoming",
         "lock_memory",
         "machine_options",
         "machine_type",
@@ -88,6 +89,8 @@ class Config:
         """`-bios FILE`."""
         self.name: str | None = None
         self.uuid: str | None = None
+        self.incoming: str | None = None
+        """`-incoming`: where the memory comes from, or `defer`."""
         self.paused = False
         """`-S`: do not run until `cont`."""
         self.preconfig = False

@@ -6,7 +6,7 @@ from .accel import choose_accelerator, emulator
 from .boards import find_machine_type
 from .boards.board import Board
 from .boards.machine import set_from_text
-from .boards.smp import resolve_topology
+from .cpus import check_cpu_model, resolve_cpus
 from .errors import VMError
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
@@ -23,7 +23,7 @@ from .objects import (
     object_types,
 )
 from .qom import Container, Device
-from .ram import find_backend, prepare_ram
+from .ram import find_backend, lock_memory, prepare_ram
 from .releases import find_release
 from .sizes import check_ram_limits
 from .steps import run_now
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
     from .memory.ramblock import RAMBlock
+    from .migration.state import Migration
     from .steps import Task
 
     Observer = Callable[[str, dict[str, Any] | None], None]
@@ -69,8 +70,9 @@ class VirtualMachine:
         self.release = find_release(config.qemu)
         """The QEMU that this machine is one of."""
         self.machine_type, self.target = find_machine_type(config.machine_type, config.target, self.release)
-        page_size = self.machine_type.setting("page_size") or self.target.page_size
-        self.topology = MemoryTopology(RAMBlockTable(64 * page_size))
+        self.page_size: int = self.machine_type.setting("page_size") or self.target.page_size
+        """Bytes of a page of the target, the unit of migration."""
+        self.topology = MemoryTopology(RAMBlockTable(64 * self.page_size))
         self.tree = ObjectTree(self.release)
         self.backend_defaults = ObjectDefaults(self.tree, self.release)
         self.backend_defaults.prealloc = config.mem_prealloc
@@ -90,6 +92,10 @@ class VirtualMachine:
         self.run_state = "prelaunch"
         if config.preconfig:
             self.run_state = self.release.settings("run states").get("before the board", "prelaunch")
+        self.autostart = not config.paused
+        """Whether the guest is to run once its memory has come from elsewhere (`-incoming`)."""
+        self.on_fatal: Callable[[], object] = lambda: None
+        """Told when the machine is of no more use, which was told before."""
         self.initialized = False
         """Whether the board stands."""
         self._begun = False
@@ -114,6 +120,7 @@ class VirtualMachine:
         self._guest: Guest | None = None
         self._dirty_log: DirtyLog | None = None
         self._dirty_rate: DirtyRate | None = None
+        self._migration: Migration | None = None
         self.user_dirty_pages: DirtyPages | None = None
         """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
@@ -197,13 +204,12 @@ class VirtualMachine:
             check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots, self.release)
         except VMError as error:
             raise error.of_option(config.memory_origin) from None
-        self._resolve_cpus()
+        resolve_cpus(self)
         target = self.target
         self.accelerator = choose_accelerator(
             config.accelerators, self.host, target.arch, self.warnings, has_kvm=target.has_kvm
         )
-        if config.cpu_model is not None:
-            self._check_cpu_model(config.cpu_model.partition(",")[0])
+        check_cpu_model(self)
         if self.machine_type.deprecated is not None:
             text = f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}"
             self.warnings.append(self.release.settings("deprecated versions").get("mark", "warning: ") + text)
@@ -245,8 +251,11 @@ class VirtualMachine:
         self.machine.first_reset()
         self.initialized = True
         self.run_state = "prelaunch" if self.config.paused else "running"
+        if self.config.incoming:
+            self.run_state = "inmigrate"
         if self.config.lock_memory:
-            self._lock_memory()
+            lock_memory(self)
+            self._locks_memory = True
 
     def _plug_devices(self) -> None:
         for origin, arguments in self.config.devices:
@@ -268,44 +277,6 @@ class VirtualMachine:
     def memory_devices(self) -> list[MemoryDevice]:
         """What is plugged and is memory, by address."""
         return [] if self._plugging is None else self._plugging.memory_devices
-
-    def _lock_memory(self) -> None:
-        try:
-            self.host.lock_memory()
-        except OSError as error:
-            from .hostmem.hints import of_locking
-
-            self.warnings.append(f"mlockall: {error.strerror}")
-            raise VMError("locking memory failed", hint=of_locking(self.host, self.machine.ram_size)) from None
-        self._locks_memory = True
-
-    def _resolve_cpus(self) -> None:
-        machine_type, board = self.machine_type, self.machine.board
-        topology = resolve_topology(self.config.smp, machine_type, self.release, self.warnings)
-        self.machine.smp = topology
-        board.cpus = topology["cpus"]
-        default = machine_type.default_cpu_type or ""
-        model = self.config.cpu_model
-        if model is None:
-            board.cpu_type = default
-        else:
-            suffix = default.rpartition("-")[0].rpartition("-")[2] or self.target.arch
-            name, *options = model.split(",")
-            board.cpu_type = f"{name}-{suffix}-cpu"
-            board.cpu_options = {
-                key: value for key, equals, value in (each.partition("=") for each in options) if equals
-            }
-
-    def _check_cpu_model(self, name: str) -> None:
-        """Refuse a CPU model that QEMU has not; the host's own wants KVM, or a described host that plays its part."""
-        from .known import cpu_model
-
-        if name == "host" and (self.host.described or self.accelerator.in_kernel):
-            return
-        if name not in self.machine.own_cpu_models and not cpu_model(self.target.arch, name, self.release):
-            raise VMError(f"unable to find CPU model '{name}'")
-        if name == "host":
-            raise VMError(f"CPU model 'host' requires {self.release.settings('texts').get('hosts', 'KVM or HVF')}")
 
     # Objects
 
@@ -402,18 +373,31 @@ class VirtualMachine:
         return self.run_state == "running"
 
     def stop(self) -> None:
-        """Pause; nothing if it does not run."""
+        """Pause; nothing if it does not run. While it waits for its memory: do not run then."""
+        self.autostart = False
         if self.running:
-            self.run_state = "paused"
-            with self.accelerator.slots.guest_held:
-                pass  # its present slice ends
-            self.emit("STOP")
+            self._halt("paused")
+
+    def _halt(self, run_state: str) -> None:
+        self.run_state = run_state
+        with self.accelerator.slots.guest_held:
+            pass  # its present slice ends
+        self.emit("STOP")
 
     def cont(self) -> None:
-        """Run; nothing if it runs already."""
-        if not self.running:
+        """Run; nothing if it runs already. While it waits for its memory: run then."""
+        if self.run_state == "inmigrate":
+            self.autostart = True
+        elif not self.running:
             self.run_state = "running"
             self.emit("RESUME")
+
+    def stop_for_migration(self) -> None:
+        """Stand still, because the memory is to be what it is now."""
+        if self.running:
+            self._halt("finish-migrate")
+        else:
+            self.run_state = "finish-migrate"
 
     def reset(self, reason: str) -> None:
         """Reset the machine, which ends a guest; one that is paused is then as before its first start."""
@@ -461,6 +445,20 @@ class VirtualMachine:
         if not self.accelerator.follows:
             raise VMError(f"accelerator {self.accelerator.name} has no memslots, which {what} needs")
 
+    def throttle_guest(self, percent: int) -> None:
+        """Keep the guest from running for so much of the time."""
+        if self._guest is not None:
+            self._guest.throttle = percent / 100
+
+    @property
+    def migration(self) -> Migration:
+        """What becomes of the memory elsewhere."""
+        if self._migration is None:
+            from .migration.state import Migration
+
+            self._migration = Migration(self)
+        return self._migration
+
     @property
     def dirty_log(self) -> DirtyLog:
         """The log of what the guest writes."""
@@ -486,6 +484,8 @@ class VirtualMachine:
         """
         if self._guest is not None:
             self._guest.close()
+        if self._migration is not None:
+            self._migration.close()
         self.accelerator.close()
         self.machine.release()
         failure = None

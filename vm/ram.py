@@ -95,3 +95,14 @@ def _join_nodes(vm: VirtualMachine) -> MemoryRegion:
             ram.add_subregion(offset, node.backend.take())
             offset += node.size
     return ram
+
+
+def lock_memory(vm: VirtualMachine) -> None:
+    """Keep all memory of the machine in the host's RAM; raises `VMError`."""
+    try:
+        vm.host.lock_memory()
+    except OSError as error:
+        from .hostmem.hints import of_locking
+
+        vm.warnings.append(f"mlockall: {error.strerror}")
+        raise VMError("locking memory failed", hint=of_locking(vm.host, vm.machine.ram_size)) from None

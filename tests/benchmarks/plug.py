@@ -23,9 +23,9 @@ MACHINE = ["-M", "pc", "-m", "1G,slots=255,maxmem=64G", "-nodefaults", "-display
 class Monitor:
     """A QMP monitor of a new process."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], machine: list[str] = MACHINE) -> None:
         self.process = subprocess.Popen(
-            [*command, *MACHINE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [*command, *machine], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self.ask("qmp_capabilities")
 

@@ -395,6 +395,24 @@ OUR_VALUES = {"sim"}
 """Values of QEMU's own enumerations that QEMU has not."""
 
 
+NOT_TOLD = {
+    *(
+        "disk",
+        "vfio",
+        "xbzrle-cache",
+        "compression",
+        "blocked-reasons",
+        "postcopy-blocktime",
+        "postcopy-vcpu-blocktime",
+    ),
+    *("postcopy-latency", "postcopy-latency-dist", "postcopy-vcpu-latency", "postcopy-non-vcpu-latency"),
+    *("dirty-limit-throttle-time-per-round", "dirty-limit-ring-full-time", "block-bitmap-mapping"),
+}
+"""Members that QEMU has and we have not: what disks, devices and ways to migrate tell that are not modelled."""
+OTHER_TYPES = {"tls-creds", "tls-hostname", "tls-authz", "addr", "socket-address"}
+"""Members of types that our documents have in another form: alternates, and unions within unions."""
+
+
 def ours_alone(release: str) -> set[str]:
     known = contract_of(release)
     commands = {command.name for command in known.commands().values() if command.since.startswith("ramslot")}
@@ -444,10 +462,15 @@ def compare_objects(
 ) -> None:
     known = {member["name"] for member in their["members"]}
     our_members = [member for member in our["members"] if member["name"] in known or member["name"] not in OUR_MEMBERS]
-    assert [member["name"] for member in our_members] == [member["name"] for member in their["members"]]
-    for mine, real in zip(our_members, their["members"], strict=True):
+    ours_too = {member["name"] for member in our["members"]}
+    their_members = [
+        member for member in their["members"] if member["name"] in ours_too or member["name"] not in NOT_TOLD
+    ]
+    assert [member["name"] for member in our_members] == [member["name"] for member in their_members]
+    for mine, real in zip(our_members, their_members, strict=True):
         assert {**mine, "type": ""} == {**real, "type": ""}
-        compare(ours, mine["type"], theirs, real["type"], seen)
+        if mine["name"] not in OTHER_TYPES:
+            compare(ours, mine["type"], theirs, real["type"], seen)
     assert our.get("tag") == their.get("tag")
     their_variants = {variant["case"]: variant["type"] for variant in their.get("variants", ())}
     for variant in our.get("variants", ()):

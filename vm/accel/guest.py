@@ -15,7 +15,7 @@ from ..host import MissingPage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from ..host import Host
     from ..memory.address_space import AddressSpace
@@ -55,6 +55,9 @@ FIRST_SLICE = 64
 LONGEST_SLICE = 1 << 20
 POLL_SECONDS = 0.05
 """How often a guest that must wait looks whether it was told to stop."""
+GIVEN = ("start", "length", "mode", "stride", "value", "passes", "rate")
+COUNTED = ("position", "passes_done", "accesses", "exits", "first_exit", "sum", "seconds")
+"""What a job was given, and what it counts."""
 MODES = ("read", "write", "pattern")
 
 
@@ -78,7 +81,7 @@ class GuestJob:
     """
 
     __slots__ = (
-        "accesses", "error", "exits", "first_exit", "length", "mode", "passes", "passes_done", "rate",
+        "accesses", "error", "exits", "first_exit", "length", "mode", "passes", "passes_done", "position", "rate",
         "seconds", "start", "status", "stride", "sum", "value",
     )  # fmt: skip
 
@@ -111,6 +114,8 @@ class GuestJob:
         """`running`, and in the end `completed`, `stopped` or `failed`."""
         self.error = ""
         self.passes_done = 0
+        self.position = start
+        """The address that comes next in the present pass."""
         self.accesses = 0
         self.exits = 0
         """Accesses that no memory answered: a hole, registers, a write to what is read-only."""
@@ -119,6 +124,35 @@ class GuestJob:
         self.sum = 0
         """Of all words that were read, modulo 2^64."""
         self.seconds = 0.0
+
+    def advance(self, done: int) -> int:
+        """Count accesses that were made, and return the address behind them."""
+        self.accesses += done
+        gpa = self.position + done * self.stride
+        if gpa < self.start + self.length:
+            self.position = gpa
+        else:
+            self.position = self.start
+            self.passes_done += 1
+        return gpa
+
+    def told(self) -> dict[str, Any]:
+        """All that another machine needs to go on with it."""
+        return {name: getattr(self, name) for name in GIVEN + COUNTED}
+
+    @classmethod
+    def taken_over(cls, told: dict[str, Any]) -> GuestJob:
+        """A job that another machine told of; raises `VMError` for what is none."""
+        try:
+            job = cls(**{name: told[name] for name in GIVEN})
+            for name in COUNTED:
+                setattr(job, name, told[name])
+            inside = job.start <= job.position < job.start + job.length and job.mode in MODES
+            if not inside or job.position % WORD or job.stride < 0 or job.passes_done < 0:
+                raise VMError("the guest's job is none that could be gone on with")
+        except (KeyError, TypeError):
+            raise VMError("the guest's job cannot be read") from None
+        return job
 
     def note_exit(self, gpa: int) -> None:
         """Count an access that no memory answered."""
@@ -173,7 +207,7 @@ class Gate:
 class Guest:
     """The guest of a machine: one job at a time."""
 
-    __slots__ = ("_active", "_explain", "_may_run", "gate", "job", "processor")
+    __slots__ = ("_active", "_explain", "_may_run", "gate", "job", "processor", "throttle")
 
     def __init__(
         self, processor: Processor, may_run: Callable[[], bool], explain: Callable[[RAMBlock, int, OSError], str]
@@ -183,6 +217,8 @@ class Guest:
         self.gate = Gate()
         self.job: GuestJob | None = None
         """What runs now or ran last."""
+        self.throttle = 0.0
+        """The part of the time that it is kept from running, less than 1."""
         self._active: GuestJob | None = None
         """What the processor was made ready for."""
         self._may_run = may_run
@@ -245,7 +281,7 @@ class Guest:
         pace = _Pace(job)
         pause = 0.0
         while not stopped() and (not job.passes or job.passes_done < job.passes):
-            gpa, end = job.start, job.start + job.length
+            gpa, end = job.position, job.start + job.length
             while gpa < end:
                 self._wait(job, pause, stopped)
                 count = min(pace.count, -(-(end - gpa) // job.stride))
@@ -254,15 +290,14 @@ class Guest:
                 began = monotonic()
                 try:
                     done = self.processor.run(job, gpa, count)
+                    gpa = job.advance(done)
                 except HostPageMissing as missing:
                     job.accesses += max((missing.gpa - gpa) // job.stride, 0)
                     raise
                 finally:
                     self.gate.leave()
-                job.accesses += done
-                gpa += done * job.stride
-                pause = pace.next(done, monotonic() - began)
-            job.passes_done += 1
+                seconds = monotonic() - began
+                pause = pace.next(done, seconds) + seconds * self.throttle / (1 - self.throttle)
         return not stopped()
 
     def _wait(self, job: GuestJob, seconds: float, stopped: Callable[[], bool]) -> None:

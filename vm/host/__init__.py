@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .description import HostDescription
 
@@ -88,6 +88,10 @@ class HostMemory(ABC):
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes. Raises `MissingPage`."""
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer with bytes. Raises `MissingPage`."""
+        buffer[:] = self.read(offset, len(buffer))
+
     @abstractmethod
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes. Raises `MissingPage`, also of memory that can only be read."""
@@ -137,6 +141,13 @@ class HostMemory(ABC):
         Anonymous or shared memory then reads as zeros, and a shared file has a hole there; a private mapping of a file
         shows the file again (`HostFile.punch_hole` frees what the file holds).
         """
+
+    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+        """The parts of a page-aligned range that may hold anything but zeros, as offset and length, ascending.
+
+        All of it, where nobody can tell.
+        """
+        return iter([(start, length)] if length else [])
 
     @abstractmethod
     def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:

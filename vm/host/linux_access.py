@@ -27,11 +27,16 @@ WORD_MASK = (1 << 64) - 1
 def read(base: int, offset: int, length: int) -> bytes:
     """Return bytes; raises `MissingPage`."""
     buffer = ffi.new("char[]", length)
+    read_into(base, offset, ffi.buffer(buffer, length))
+    return bytes(ffi.buffer(buffer, length))
+
+
+def read_into(base: int, offset: int, buffer: Any) -> None:
+    """Fill a buffer with bytes; raises `MissingPage`."""
+    start, length = ffi.cast("char *", ffi.from_buffer(buffer)), len(buffer)
     done = 0
     while done < length:
-        part = ffi.cast("char *", buffer) + done
-        done += _copy("process_vm_readv", part, base, offset + done, [length - done])
-    return bytes(ffi.buffer(buffer, length))
+        done += _copy("process_vm_readv", start + done, base, offset + done, [length - done])
 
 
 def write(base: int, offset: int, data: bytes) -> None:

@@ -85,4 +85,4 @@ def _map(
     address = map_guarded(size, align, guard, protection, flags, fd, offset)
     ordinary = page_size == host.page_size and not readonly
     counted = ordinary and (not share or file is None or file.in_memory)
-    return LinuxMemory(address, size, guard, page_size, share, readonly, counted)
+    return LinuxMemory(address, size, guard, page_size, share, readonly, counted, file is None and not share)

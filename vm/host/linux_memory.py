@@ -23,7 +23,7 @@ from .libc import add_seals, fallocate, ffi, fstatfs, ftruncate, lib, madvise, m
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
 _POLICIES = {
@@ -81,6 +81,7 @@ def touch(address: int, length: int, page_size: int, readonly: bool) -> None:
         os.close(fd)
 
 
+PAGEMAP_PAGE = os.sysconf("SC_PAGE_SIZE")
 UNMAP_PIECE = 64 << 20
 """Bytes that one call unmaps: some ms if all of its pages are there."""
 MOST_PIECES = 1 << 12
@@ -89,11 +90,20 @@ MOST_PIECES = 1 << 12
 class LinuxMemory(HostMemory):
     """A mapping made by `LinuxHost`."""
 
-    __slots__ = ("_exporter", "_mapped")
+    __slots__ = ("_anonymous", "_exporter", "_mapped")
 
     def __init__(
-        self, address: int, size: int, guard: int, page_size: int, share: bool, readonly: bool, counted: bool
+        self,
+        address: int,
+        size: int,
+        guard: int,
+        page_size: int,
+        share: bool,
+        readonly: bool,
+        counted: bool,
+        anonymous: bool,
     ) -> None:
+        self._anonymous = anonymous
         self.counted = counted
         self.address = address
         self.size = size
@@ -121,6 +131,12 @@ class LinuxMemory(HostMemory):
 
         self._at(offset, length)
         return read(self.address, offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        from .linux_access import read_into
+
+        self._at(offset, len(buffer))
+        read_into(self.address, offset, buffer)
 
     def write(self, offset: int, data: bytes) -> None:
         from .linux_access import write
@@ -177,6 +193,14 @@ class LinuxMemory(HostMemory):
 
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
+
+    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+        address = self._at(start, length)
+        if not self._anonymous:  # pages of a file may be there although they are not mapped
+            return super().populated(start, length)
+        from .linux_pagemap import populated
+
+        return ((start + first, count) for first, count in populated(address, length, PAGEMAP_PAGE))
 
     def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
         addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]

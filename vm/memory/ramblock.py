@@ -210,6 +210,13 @@ class RAMBlockTable:
         if name:
             self._names[name] = block
 
+    def resize(self, name: str, used_length: int) -> None:
+        """Have more or less of a block in use, within what is reserved for it."""
+        block = self._names[name]
+        self.changes += 1
+        block.shown = None
+        block.used_length = used_length
+
     def _after(self, block: RAMBlock) -> int:
         return -(-(block.offset + block.max_length) // self.alignment) * self.alignment
 

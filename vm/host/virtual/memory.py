@@ -13,7 +13,7 @@ from .pages import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from . import VirtualHost
     from .files import Inode
@@ -94,6 +94,15 @@ class VirtualMemory(HostMemory):
             self._fault(offset, len(data), write=True)
             contents, distance = self._written()
             contents.write(offset + distance, data)
+
+    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+        with self._host.lock:
+            self._check(start, length)
+            if self._inode is not None or self._own is None:
+                return super().populated(start, length)
+            unit, end = self._unit, start + length
+            runs = self._own.runs.within(start // unit, -(-end // unit))
+        return ((max(first * unit, start), min(last * unit, end) - max(first * unit, start)) for first, last, _ in runs)
 
     def sum_words(self, offset: int, count: int, stride: int) -> int:
         with self._host.lock:

@@ -1,0 +1,109 @@
+"""Migration beside real QEMU: python tests/benchmarks/migrate.py [MIB] [ROUNDS]
+
+Moves the memory of a machine without a board over a unix socket, unlimited, in all four pairings, with zeros, noise and a
+mixture of both in it. Prints medians of the seconds until the destination has it, their ratio to QEMU's to QEMU, the longest
+time that a monitor took to answer meanwhile, and the most memory that ramslot held beside the guest's. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from plug import Monitor as Asked  # type: ignore[import-not-found]  # it is beside this file
+
+MIB = 1 << 20
+KINDS = ("zeros", "noise", "mixture")
+PAIRS = (("QEMU", "QEMU"), ("ours", "QEMU"), ("QEMU", "ours"), ("ours", "ours"))
+PROGRAMS = {
+    "ours": [sys.executable, "-m", "ramslot", "--qemu", "7.2"],
+    "QEMU": [shutil.which("qemu-system-x86_64") or ""],
+}
+
+
+class Monitor(Asked):  # type: ignore[misc]  # see above
+    """A QMP monitor of a new process."""
+
+    def __init__(self, kind: str, options: list[str]) -> None:
+        machine = ["-M", "none,memory-backend=ram0", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]
+        super().__init__([*PROGRAMS[kind], *options], machine)
+
+    def answer_seconds(self) -> float:
+        began = time.perf_counter()
+        self.ask("query-status")
+        return time.perf_counter() - began
+
+    def peak(self) -> int:
+        """MiB that it ever held."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def fill(path: Path, kind: str, size: int) -> None:
+    noise = os.urandom(16 * MIB)
+    with path.open("wb") as file:
+        file.truncate(size)
+        for start in range(0, size, 1 << 16 if kind == "mixture" else 16 * MIB):
+            if kind != "zeros":
+                file.seek(start)
+                file.write(noise[start % (8 * MIB) :][: 1 << 15] if kind == "mixture" else noise[: size - start])
+
+
+def measure(source_kind: str, destination_kind: str, kind: str, size: int, folder: Path) -> dict[str, float]:
+    socket, old = folder / "socket", folder / "old"
+    socket.unlink(missing_ok=True)
+    fill(old, kind, size)
+    ram = f"size={size},id=ram0"
+    incoming = ["-object", f"memory-backend-ram,{ram}", "-incoming", f"unix:{socket}"]
+    destination = Monitor(destination_kind, incoming)
+    source = Monitor(source_kind, ["-object", f"memory-backend-file,mem-path={old},share=on,{ram}"])
+    source.ask("migrate-set-parameters", **{"max-bandwidth": 0})
+    began, answers = time.perf_counter(), [0.0]
+    source.ask("migrate", uri=f"unix:{socket}")
+    while destination.ask("query-status")["status"] == "inmigrate":
+        for kind_of_monitor, monitor in ((source_kind, source), (destination_kind, destination)):
+            if kind_of_monitor == "ours":
+                answers.append(monitor.answer_seconds())
+        time.sleep(0.005)
+    found = {"seconds": time.perf_counter() - began, "answer": 1000 * max(answers)}
+    guests = size // MIB
+    ours = [each.peak() - guests for name, each in ((source_kind, source),) if name == "ours"]
+    ours += [
+        each.peak() - (0 if kind == "zeros" else guests)
+        for name, each in ((destination_kind, destination),)
+        if name == "ours"
+    ]
+    found["beside"] = max(ours, default=0)
+    source.close()
+    destination.close()
+    return found
+
+
+def main() -> None:
+    size, rounds = (int(word) for word in (*sys.argv[1:], *("1024", "3")[len(sys.argv) - 1 :]))
+    pairs = PAIRS if PROGRAMS["QEMU"][0] else PAIRS[-1:]
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
+        for kind in KINDS:
+            told: dict[tuple[str, str], float] = {}
+            for pair in pairs:
+                found = [measure(*pair, kind, size * MIB, Path(name)) for _ in range(rounds)]
+                told[pair] = statistics.median(each["seconds"] for each in found)
+                ratio = f"  ratio {told[pair] / told[pairs[0]]:.2f}" if pair != pairs[0] else ""
+                beside = f"  answer {max(each['answer'] for each in found):.0f} ms, {max(each['beside'] for each in found):.0f} MiB beside the guest's"
+                print(
+                    f"{kind}, {pair[0]} to {pair[1]}: {told[pair]:.2f} s{ratio}{beside if 'ours' in pair else ''}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Migration as clients see it: ways to go, a guest that goes on, and what is left when somebody is stopped or killed."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.differential.partners import EVENTS, Partner, digest, filled, ours
+
+MIB = 1 << 20
+SIZE = 64 * MIB
+RELEASE = "7.2"
+SLOW = {"max-bandwidth": 2 * MIB, "downtime-limit": 1}
+
+
+def memory(path: Path, accelerator: str = "sim") -> list[str]:
+    ram = f"memory-backend-file,id=ram0,size={SIZE},mem-path={path},share=on"
+    return ["-accel", accelerator, "-object", ram, "-M", "none,memory-backend=ram0"]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Partner]:
+    with ours(RELEASE, memory(filled(tmp_path / "old", SIZE, 5)), tmp_path) as machine:
+        machine.ask("migrate-set-capabilities", **EVENTS)
+        yield machine
+
+
+def waiting(tmp_path: Path, uri: str, *more: str) -> Partner:
+    return ours(RELEASE, [*memory(tmp_path / "new"), "-incoming", uri, *more], tmp_path)
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp", "exec", "file"])
+def test_memory_goes_every_way(way: str, source: Partner, tmp_path: Path) -> None:
+    port = Random(os.getpid()).randrange(20000, 30000)
+    going, coming = {
+        "unix": (f"unix:{tmp_path}/socket",) * 2,
+        "tcp": (f"tcp:127.0.0.1:{port}",) * 2,
+        "exec": (f"exec:cat > {tmp_path}/stream", f"exec:cat {tmp_path}/stream"),
+        "file": (f"exec:cat > {tmp_path}/stream", f"exec:cat {tmp_path}/stream"),
+    }[way]
+    if way in ("exec", "file"):
+        assert source.ask("migrate", uri=going) == {}
+        assert source.wait_for("completed", "failed")["status"] == "completed"
+        destination = waiting(tmp_path, coming)
+    else:
+        destination = waiting(tmp_path, coming)
+        assert source.ask("migrate", uri=going) == {}
+        source.wait_for("completed")
+    with destination:
+        destination.wait_for_state("prelaunch")
+        assert digest(tmp_path / "old") == digest(tmp_path / "new")
+
+
+def test_a_file_holds_a_stream_behind_an_offset(tmp_path: Path) -> None:
+    with ours("11.1", memory(filled(tmp_path / "old", SIZE, 5)), tmp_path) as source:
+        assert source.ask("migrate", uri=f"file:{tmp_path}/stream,offset=4k") == {}
+        source.wait_for("completed")
+    where = {"transport": "file", "filename": f"{tmp_path}/stream", "offset": 4096}
+    with ours("11.1", [*memory(tmp_path / "new"), "-incoming", "defer"], tmp_path) as destination:
+        channels = [{"channel-type": "main", "addr": where}]
+        assert destination.ask("migrate-incoming", channels=channels) == {}
+        destination.wait_for_state("prelaunch")
+        assert digest(tmp_path / "old") == digest(tmp_path / "new")
+
+
+def test_a_descriptor_that_came_along_is_a_way(tmp_path: Path) -> None:
+    """As libvirt has it: the client opens the file and sends the descriptor with getfd."""
+    options = [*memory(filled(tmp_path / "old", SIZE, 5)), "-qmp", f"unix:{tmp_path}/qmp,server=on,wait=off"]
+    with ours(RELEASE, options, tmp_path) as source, socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{tmp_path}/qmp")
+        reader = client.makefile("r")
+        reader.readline()
+
+        def ask(command: str, fds: tuple[int, ...] = (), **arguments: Any) -> Any:
+            text = json.dumps({"execute": command, "arguments": arguments}).encode()
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+            client.sendmsg([text], rights)
+            answer = json.loads(reader.readline())
+            return answer.get("return", answer.get("error", {}).get("desc"))
+
+        ask("qmp_capabilities")
+        assert ask("getfd", fdname="m") == "No file descriptor supplied via SCM_RIGHTS"
+        with (tmp_path / "stream").open("wb") as file:
+            assert ask("getfd", (file.fileno(),), fdname="1m") == (
+                "Parameter 'fdname' expects a name not starting with a digit"
+            )
+            assert ask("getfd", (file.fileno(),), fdname="n") == {}
+            assert ask("getfd", (file.fileno(),), fdname="m") == {}
+        before = len(os.listdir(f"/proc/{source.process.pid}/fd"))
+        assert ask("closefd", fdname="n") == {}
+        assert ask("closefd", fdname="n") == "File descriptor named 'n' not found"
+        assert len(os.listdir(f"/proc/{source.process.pid}/fd")) == before - 1
+        assert ask("migrate", uri="fd:m") == {}
+        source.wait_for("completed")
+        reader.close()
+    with waiting(tmp_path, f"exec:cat {tmp_path}/stream") as destination:
+        destination.wait_for_state("prelaunch")
+        assert digest(tmp_path / "old") == digest(tmp_path / "new")
+
+
+def test_a_guest_goes_on_and_its_counters_prove_that_nothing_was_lost(source: Partner, tmp_path: Path) -> None:
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        destination.ask("cont")
+        source.ask("cont")
+        length = 16 * MIB
+        job = {"start": 0, "length": length, "mode": "pattern", "value": 1 << 40, "passes": 40, "rate": 256 * MIB}
+        assert source.ask("guest-run", **job) == {}
+        time.sleep(0.05)
+        assert source.ask("migrate", uri=f"unix:{tmp_path}/socket") == {}
+        told = source.wait_for("completed")
+        assert told["ram"]["dirty-sync-count"] >= 2
+        assert destination.wait_for_state("running")
+        left = source.ask("query-guest")
+        deadline = time.monotonic() + 60
+        while (guest := destination.ask("query-guest"))["status"] == "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert (guest["status"], guest["passes"]) == ("completed", 40)
+        assert guest["accesses"] == 40 * (length // 4096) > left["accesses"]
+        content = (tmp_path / "new").read_bytes()
+        for gpa in range(0, length, 4096):
+            assert int.from_bytes(content[gpa : gpa + 8], "little") == (1 << 40) + gpa
+        assert content[length:] == (tmp_path / "old").read_bytes()[length:]
+
+
+def test_it_waits_before_the_switch_over_where_that_is_asked(source: Partner, tmp_path: Path) -> None:
+    pausing = {"capability": "pause-before-switchover", "state": True}
+    source.ask("migrate-set-capabilities", capabilities=[pausing])
+    source.ask("cont")
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        source.wait_for("pre-switchover")
+        assert source.ask("query-status")["status"] == "finish-migrate"
+        assert source.ask("migrate-continue", state="active") == (
+            "Error: Migration not in expected state: pre-switchover"
+        )
+        assert source.ask("migrate-continue", state="pre-switchover") == {}
+        source.wait_for("completed")
+        assert destination.wait_for_state("paused")
+    assert source.events[-4:] == [
+        "MIGRATION pre-switchover",
+        "MIGRATION device",
+        "MIGRATION_PASS 2",
+        "MIGRATION completed",
+    ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cancelled_at_any_time_the_source_runs_on(seed: int, source: Partner, tmp_path: Path) -> None:
+    dice = Random(seed)
+    before = digest(tmp_path / "old")
+    source.ask("cont")
+    source.ask("migrate-set-parameters", **SLOW)
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        time.sleep(dice.random() / 2)
+        assert source.ask("migrate_cancel") == {}
+        assert source.wait_for("cancelled", "completed")["status"] == "cancelled"
+        assert source.ask("query-status")["status"] == "running"
+        assert destination.process.wait(60) == 1
+        assert "load of migration failed" in destination.errors
+    assert digest(tmp_path / "old") == before
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        source.ask("migrate-set-parameters", **{"max-bandwidth": 0, "downtime-limit": 300})
+        assert source.ask("migrate", uri=f"unix:{tmp_path}/socket") == {}
+        source.wait_for("completed")
+        assert destination.wait_for_state("paused")
+        assert digest(tmp_path / "new") == before
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whoever_is_killed_leaves_the_other_with_a_clear_state(seed: int, source: Partner, tmp_path: Path) -> None:
+    dice = Random(seed)
+    before = digest(tmp_path / "old")
+    source.ask("cont")
+    source.ask("migrate-set-parameters", **{"max-bandwidth": dice.choice([20 * MIB, 4 * MIB, 0])})
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        source.wait_for("active", "completed")
+        time.sleep(dice.random() / 10)
+        if dice.random() < 0.5:
+            destination.process.send_signal(signal.SIGKILL)
+            destination.process.wait()
+            status = source.wait_for("failed", "completed")["status"]
+            state = source.wait_for_state("running", "postmigrate")
+            assert (status, state) in (("failed", "running"), ("completed", "postmigrate"))
+        else:
+            source.process.send_signal(signal.SIGKILL)
+            source.process.wait()
+            try:
+                destination.wait_for_state("paused")
+                assert digest(tmp_path / "new") == before
+            except (EOFError, BrokenPipeError):
+                assert destination.process.wait(60) == 1
+                assert "load of migration failed" in destination.errors
+    assert digest(tmp_path / "old") == before
+
+
+def test_a_destination_may_outlive_what_failed(tmp_path: Path) -> None:
+    with ours("11.1", [*memory(tmp_path / "new"), "-incoming", "defer"], tmp_path) as destination:
+        where = f"unix:{tmp_path}/socket"
+        assert destination.ask("migrate-incoming", uri=where, **{"exit-on-error": False}) == {}
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{tmp_path}/socket")
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert destination.wait_for("failed") == {
+            "status": "failed",
+            "error-desc": "load of migration failed: Invalid argument: Not a migration stream, magic: 47455420 != 5145564d",
+        }
+        assert destination.ask("query-status")["status"] == "inmigrate"
+        assert not (tmp_path / "socket").exists()
+
+
+def test_two_at_once_and_settings_meanwhile_are_refused(source: Partner, tmp_path: Path) -> None:
+    source.ask("migrate-set-parameters", **SLOW)
+    with waiting(tmp_path, f"unix:{tmp_path}/socket"):
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        busy = "Error: There's a migration process in progress"
+        assert source.ask("migrate", uri="exec:true") == busy
+        assert source.ask("migrate-set-capabilities", **EVENTS) == busy
+        assert source.ask("migrate-set-parameters", **{"max-bandwidth": 0}) == {}
+        source.wait_for("completed")
+
+
+@pytest.mark.parametrize("name", ["xbzrle", "multifd", "postcopy-ram", "x-ignore-shared", "return-path"])
+def test_what_is_not_supported_is_refused(name: str, source: Partner) -> None:
+    wanted = [{"capability": "events", "state": True}, {"capability": name, "state": True}]
+    answer = source.ask("migrate-set-capabilities", capabilities=wanted)
+    assert answer == f"Error: migration capability '{name}' is not supported (QEMU has it)"
+    assert {"capability": name, "state": False} in source.ask("query-migrate-capabilities")
+
+
+def test_a_saved_stream_is_a_template_for_devices(tmp_path: Path) -> None:
+    with ours(RELEASE, ["-M", "none"], tmp_path) as saving:
+        saving.ask("migrate", uri=f"exec:cat > {tmp_path}/stream")
+        saving.wait_for("completed")
+    with ours(RELEASE, ["-M", "none"], tmp_path) as machine:
+        assert machine.ask("query-migration-devices") == {"bytes": 0, "sections": []}
+        assert machine.ask("migration-devices-load", filename=f"{tmp_path}/stream") == {}
+        kept = machine.ask("query-migration-devices")
+        assert [section["name"] for section in kept["sections"]] == ["timer", "globalstate"]
+        assert kept["source"] == f"{tmp_path}/stream"
+        missing = machine.ask("migration-devices-load", filename="/nonexistent")
+        assert missing == "Error: Could not open '/nonexistent': No such file or directory"
+    with ours(RELEASE, ["-M", "pc"], tmp_path) as other:
+        answer = other.ask("migration-devices-load", filename=f"{tmp_path}/stream")
+        assert answer == f"Error: '{tmp_path}/stream' is of machine type 'none' and this is 'pc-i440fx-7.2'"

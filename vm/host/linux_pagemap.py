@@ -1,0 +1,43 @@
+"""Which pages of anonymous memory there are: the kernel's map of our own pages, /proc/self/pagemap.
+
+Source: Documentation/admin-guide/mm/pagemap.rst: 64 bits for each page; bit 63 says that it is present, bit 62 that it
+is swapped out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENTRY = 8
+PAGES = 1 << 16
+"""Of one read: 512 KiB of entries, some 256 MiB of memory."""
+THERE = bytes(bool(byte & 0xC0) for byte in range(256))
+TOP_BYTE = 7 if sys.byteorder == "little" else 0
+
+
+def populated(address: int, length: int, page_size: int) -> Iterator[tuple[int, int]]:
+    """The runs of pages that are there, as offset from `address` and bytes, ascending; both arguments page-aligned."""
+    first, count = address // page_size, length // page_size
+    begun = -1
+    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        for number in range(0, count, PAGES):
+            entries = os.pread(pagemap.fileno(), ENTRY * min(PAGES, count - number), ENTRY * (first + number))
+            there = entries[TOP_BYTE::ENTRY].translate(THERE)
+            position = 0
+            while position < len(there):
+                end = there.find(begun < 0, position)
+                if end < 0:
+                    break
+                if begun < 0:
+                    begun = number + end
+                else:
+                    yield begun * page_size, (number + end - begun) * page_size
+                    begun = -1
+                position = end
+    if begun >= 0:
+        yield begun * page_size, (count - begun) * page_size

@@ -1,0 +1,258 @@
+"""Moves the bytes of a migration: sockets, pipes, files and the processes behind them.
+
+Everything here may wait for long and belongs on a worker's thread, but `listen`, which does not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from ..errors import VMError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from socket import socket
+    from typing import Any
+
+    from ..steps import Cancellation
+    from .address import Address
+
+POLL_MILLISECONDS = 50
+"""How often one that waits looks whether it was cancelled."""
+MOST_BUFFERS = 1024
+"""Of one call (IOV_MAX)."""
+RECEIVE_BYTES = 1 << 20
+BACKLOG = 1
+
+
+class Channel:
+    """A descriptor that is read or written, and what is behind it. `close` may be called twice."""
+
+    def __init__(self, fd: int, close: Callable[[], None] | None = None) -> None:
+        self._fd = fd
+        self._close: Callable[[], None] | None = close if close is not None else lambda: os.close(fd)
+        self.bytes_sent = 0
+        self._poll = select.poll()
+        self._is_file = _is_file(fd)
+        if not self._is_file:
+            os.set_blocking(fd, False)
+
+    def send(self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation) -> None:
+        """Send all; raises `OSError`, and `VMError` when cancelled."""
+        for first in range(0, len(buffers), MOST_BUFFERS):
+            self._send_some(buffers[first : first + MOST_BUFFERS], cancellation)
+
+    def _send_some(self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation) -> None:
+        left = sum(map(len, buffers))
+        while True:
+            try:
+                sent = os.writev(self._fd, buffers)
+            except BlockingIOError:
+                self._wait(select.POLLOUT, cancellation)
+                continue
+            self.bytes_sent += sent
+            left -= sent
+            if not left:
+                return
+            buffers = _behind(buffers, sent)
+
+    def receive(self, cancellation: Cancellation) -> bytes:
+        """Return what there is, waiting for some; nothing at the end. Raises `OSError`, `VMError` when cancelled."""
+        while True:
+            cancellation.check()
+            try:
+                return os.read(self._fd, RECEIVE_BYTES)
+            except BlockingIOError:
+                self._wait(select.POLLIN, cancellation)
+            except ConnectionResetError:
+                return b""
+
+    def _wait(self, event: int, cancellation: Cancellation) -> None:
+        self._poll.register(self._fd, event)
+        while not self._poll.poll(POLL_MILLISECONDS):
+            cancellation.check()
+
+    def close(self) -> None:
+        """Let go of it; a process that was started is waited for."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+
+def _is_file(fd: int) -> bool:
+    from stat import S_ISREG
+
+    return S_ISREG(os.fstat(fd).st_mode)
+
+
+def _behind(buffers: Sequence[bytes | memoryview], count: int) -> Sequence[bytes | memoryview]:
+    """What is left of buffers behind their first bytes."""
+    for number, buffer in enumerate(buffers):
+        if count < len(buffer):
+            return [memoryview(buffer)[count:], *buffers[number + 1 :]]
+        count -= len(buffer)
+    return []
+
+
+def connect(address: Address, fd: int | None = None) -> Channel:
+    """Open the way to where a migration goes; `fd` is the descriptor of one that has its own. Raises `VMError`."""
+    if address.kind == "fd":
+        assert fd is not None, "it was looked up"
+        return Channel(fd)
+    if address.kind == "exec":
+        return _run(address, writing=True)
+    if address.kind == "file":
+        return _open(address, writing=True)
+    return _of_socket(_connected(address))
+
+
+class Listener:
+    """Where a migration is waited for. `accept` waits; `close` may be called twice."""
+
+    def __init__(self, address: Address, listening: socket) -> None:
+        self.address = address
+        self._socket = listening
+        name = listening.getsockname()
+        self.place: tuple[str, int] | str = (name[0], name[1]) if isinstance(name, tuple) else os.fsdecode(name)
+        """Where it listens, the port that was chosen among it."""
+
+    def accept(self, cancellation: Cancellation) -> Channel:
+        """Wait for the source, and listen no more. Raises `VMError` when cancelled."""
+        self._socket.setblocking(False)
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        while True:
+            while not poll.poll(POLL_MILLISECONDS):
+                cancellation.check()
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # it has left again
+                continue
+            self.close()
+            return _of_socket(connection)
+
+    def close(self) -> None:
+        """Listen no more; the file of a socket goes."""
+        if self._socket.fileno() >= 0:
+            self._socket.close()
+            if self.address.kind == "unix" and not self.address.abstract:
+                try:
+                    os.unlink(self.address.path)
+                except OSError:
+                    pass  # somebody else has taken it away
+
+
+def listen(address: Address) -> Listener:
+    """Listen for a source at the address of a socket; raises `VMError`."""
+    import socket
+
+    if address.kind == "unix":
+        listening = socket.socket(socket.AF_UNIX)
+        try:
+            if not address.abstract and os.path.exists(address.path):
+                os.unlink(address.path)
+            listening.bind(f"\0{address.path}" if address.abstract else address.path)
+            listening.listen(BACKLOG)
+        except OSError as error:
+            listening.close()
+            raise VMError(f"Failed to bind socket to {address.path}: {error.strerror or error}") from None
+        return Listener(address, listening)
+    for family, _, _, _, where in _resolved(address, passive=True):
+        listening = socket.socket(family)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(where)
+            listening.listen(BACKLOG)
+        except OSError as error:
+            listening.close()
+            failure = "Failed to find an available port" if error.errno == 98 else "Failed to bind socket"
+            raise VMError(f"{failure}: {error.strerror}") from None
+        return Listener(address, listening)
+    raise VMError(f"address resolution failed for {address.host}:{address.port}")
+
+
+def open_source(address: Address, fd: int | None = None) -> Channel:
+    """Open what a migration is read from where nobody has to come first; raises `VMError`."""
+    if address.kind == "fd":
+        assert fd is not None, "it was looked up"
+        return Channel(fd)
+    return _run(address, writing=False) if address.kind == "exec" else _open(address, writing=False)
+
+
+def _of_socket(connection: socket) -> Channel:
+    return Channel(connection.fileno(), connection.close)
+
+
+def _connected(address: Address) -> socket:
+    import socket
+
+    if address.kind == "unix":
+        where = f"\0{address.path}" if address.abstract else address.path
+        return _try_connect(socket.AF_UNIX, where, address.path)
+    failure: VMError | None = None
+    for family, _, _, _, place in _resolved(address):
+        try:
+            connection = _try_connect(family, place, f"{address.host}:{address.port}")
+        except VMError as error:
+            failure = error
+            continue
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+    raise failure or VMError(f"address resolution failed for {address.host}:{address.port}")
+
+
+def _try_connect(family: int, where: Any, name: str) -> socket:
+    import socket
+
+    connection = socket.socket(family)
+    try:
+        connection.connect(where)
+    except OSError as error:
+        connection.close()
+        raise VMError(f"Failed to connect to '{name}': {error.strerror or error}") from None
+    return connection
+
+
+def _resolved(address: Address, *, passive: bool = False) -> list[tuple[int, int, int, str, Any]]:
+    import socket
+
+    flags = socket.AI_PASSIVE if passive else 0
+    try:
+        return list(socket.getaddrinfo(address.host or None, address.port, 0, socket.SOCK_STREAM, 0, flags))
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise VMError(f"address resolution failed for {address.host}:{address.port}: {reason}") from None
+
+
+def _open(address: Address, *, writing: bool) -> Channel:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if writing else os.O_RDONLY
+    try:
+        fd = os.open(address.path, flags | os.O_CLOEXEC, 0o660)
+    except OSError as error:
+        what = "create" if writing else "open"
+        raise VMError(f"Could not {what} '{address.path}': {error.strerror}") from None
+    if address.offset:
+        os.lseek(fd, address.offset, os.SEEK_SET)
+    return Channel(fd)
+
+
+def _run(address: Address, *, writing: bool) -> Channel:
+    import subprocess
+
+    command = list(address.arguments) or ["/bin/sh", "-c", address.path]
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE if writing else None, stdout=None if writing else subprocess.PIPE
+        )
+    except OSError as error:
+        raise VMError(f'Failed to execute child process "{command[0]}" ({error.strerror})') from None
+    pipe = process.stdin if writing else process.stdout
+    assert pipe is not None, "it was asked for"
+
+    def close() -> None:
+        pipe.close()
+        process.wait()
+
+    return Channel(pipe.fileno(), close)

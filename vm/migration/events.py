@@ -1,0 +1,110 @@
+"""What a migration stream tells, piece by piece."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Event: TypeAlias = (
+        "Configuration | RAMStart | RAMBlockEntry | RAMEntries | Pages | ZeroPages | LivePart | Command | Devices"
+    )
+
+
+class NeedData:
+    """Nothing can be told before more bytes come."""
+
+
+NEED_DATA = NeedData()
+
+
+class Configuration:
+    """What the source says of itself first; None for what it does not say."""
+
+    __slots__ = ("capabilities", "machine_type", "page_bits", "uuid")
+
+    def __init__(self, machine_type: str) -> None:
+        self.machine_type = machine_type
+        self.page_bits: int | None = None
+        self.capabilities: list[str] | None = None
+        self.uuid: bytes | None = None
+
+
+class RAMStart:
+    """The RAM section begins."""
+
+    __slots__ = ("section_id", "total")
+
+    def __init__(self, section_id: int, total: int) -> None:
+        self.section_id = section_id
+        self.total = total
+        """Bytes of all RAMBlocks."""
+
+
+class RAMBlockEntry:
+    """A RAMBlock of the source: its name and how many bytes of it are used."""
+
+    __slots__ = ("length", "name")
+
+    def __init__(self, name: str, length: int) -> None:
+        self.name = name
+        self.length = length
+
+
+class RAMEntries:
+    """All RAMBlocks were told."""
+
+
+class Pages:
+    """Pages of a block, one behind the other, from `offset` on; `pieces` are their contents."""
+
+    __slots__ = ("block", "offset", "pieces")
+
+    def __init__(self, block: str, offset: int, pieces: list[memoryview]) -> None:
+        self.block = block
+        self.offset = offset
+        self.pieces = pieces
+
+
+class ZeroPages:
+    """`length` bytes of a block that are all `fill`, which is zero but for streams of old."""
+
+    __slots__ = ("block", "fill", "length", "offset")
+
+    def __init__(self, block: str, offset: int, length: int, fill: int) -> None:
+        self.block = block
+        self.offset = offset
+        self.length = length
+        self.fill = fill
+
+
+class LivePart:
+    """A part of the state of a device that is sent while the guest runs: one section, of some kind, and its content."""
+
+    __slots__ = ("content", "head", "kind", "section_id")
+
+    def __init__(self, kind: int, section_id: int, head: bytes, content: bytes) -> None:
+        self.kind = kind
+        self.section_id = section_id
+        self.head = head
+        """What a first section tells of the device: its name, which of several it is, and a version."""
+        self.content = content
+
+
+class Command:
+    """The source wants something done."""
+
+    __slots__ = ("data", "number")
+
+    def __init__(self, number: int, data: bytes) -> None:
+        self.number = number
+        self.data = data
+
+
+class Devices:
+    """All that followed the RAM, sections of devices and their description, as it came; the stream is complete."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data

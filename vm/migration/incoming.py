@@ -1,0 +1,232 @@
+"""The destination: waits for a source and takes over its memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from ..errors import VMError
+from ..host import MissingPage
+from . import format as fmt
+from .channel import Channel, Listener, listen, open_source
+from .devices import guest_in, run_state_in, without_guest
+from .errors import StreamError
+from .events import NEED_DATA, Command, Configuration, Devices, LivePart, Pages, RAMBlockEntry, ZeroPages
+from .ram import clear_pages, stream_blocks, write_pages
+from .reading import StreamReader
+from .writing import answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..memory.ramblock import RAMBlock
+    from ..steps import Cancellation, Task
+    from .address import Address
+    from .events import Event
+    from .state import Migration
+
+LIVE_STATES = ("running", "suspended")
+
+
+class Receiver:
+    """Puts what a stream brings into memory, on a worker's thread."""
+
+    def __init__(self, migration: Migration, channel: Channel, blocks: list[RAMBlock], page_size: int) -> None:
+        self._migration = migration
+        self._channel = channel
+        self._blocks = {block.name: block for block in blocks}
+        self._page_size = page_size
+        has_configuration = migration.has_footers
+        self._reader = StreamReader(page_size, configuration=has_configuration, footers=has_configuration)
+        self._answers = False
+        self.lengths: dict[str, int] = {}
+        """Of blocks that become longer or shorter."""
+        self.devices = b""
+        self.live_devices: list[LivePart] = []
+
+    def run(self, cancellation: Cancellation) -> None:
+        """Receive all of it. Raises `StreamError`, `OSError`, `MissingPage`, and `VMError` when cancelled."""
+        reader = self._reader
+        while True:
+            event = reader.next_event()
+            if event is None:
+                break
+            if event is NEED_DATA:
+                data = self._channel.receive(cancellation)
+                if data:
+                    reader.feed(data)
+                else:
+                    reader.end()
+            else:
+                self._take(event, cancellation)  # type: ignore[arg-type]  # what it is not was told above
+        if self._answers:
+            with suppress(OSError):  # the source may not wait for it
+                self._channel.send([answer(fmt.SHUT, 0)], cancellation)
+
+    def _take(self, event: Event, cancellation: Cancellation) -> None:
+        if isinstance(event, Pages):
+            block = self._block(event.block, event.offset, len(event.pieces) * self._page_size)
+            write_pages(block, event.offset, b"".join(event.pieces))
+        elif isinstance(event, ZeroPages):
+            self._clear(event)
+        elif isinstance(event, RAMBlockEntry):
+            self._check_entry(event)
+        elif isinstance(event, Configuration):
+            self._check_configuration(event)
+        elif isinstance(event, Command):
+            self._obey(event, cancellation)
+        elif isinstance(event, LivePart):
+            self.live_devices.append(event)
+        elif isinstance(event, Devices):
+            self.devices = event.data
+
+    def _clear(self, event: ZeroPages) -> None:
+        if event.fill and self._migration.vm.release.covers("9.1"):
+            raise self._reader.of_section(StreamError(f"Found a zero page with value {event.fill}"))
+        block = self._block(event.block, event.offset, event.length)
+        if event.fill:
+            write_pages(block, event.offset, bytes([event.fill]) * event.length)
+        else:
+            clear_pages(block, event.offset, event.length)
+
+    def _block(self, name: str, offset: int, length: int) -> RAMBlock:
+        block = self._blocks.get(name)
+        if block is None:
+            error = StreamError(f"Illegal RAM offset {offset:x}", also=(f"Can't find block {name}",))
+            raise self._reader.of_section(error)
+        limit = self.lengths.get(name, block.used_length)
+        if offset + length > limit:
+            beyond = max(offset, limit)
+            raise self._reader.of_section(StreamError(f"Illegal RAM offset {beyond:x}"))
+        return block
+
+    def _check_entry(self, entry: RAMBlockEntry) -> None:
+        block = self._blocks.get(entry.name)
+        if block is None:
+            error = StreamError(f'Unknown ramblock "{entry.name}", cannot accept migration')
+            raise self._reader.of_section(error)
+        if entry.length != block.used_length:
+            if block.resizeable and entry.length <= block.max_length:
+                self.lengths[entry.name] = entry.length
+                return
+            text = f"Size mismatch: {entry.name}: {entry.length:#x} != {block.used_length:#x}"
+            if block.resizeable:
+                text = f"Size too large: {entry.name}: {entry.length:#x} > {block.max_length:#x}"
+            raise self._reader.of_section(StreamError(f"{text}: {os.strerror(errno.EINVAL)}"))
+
+    def _check_configuration(self, told: Configuration) -> None:
+        own = self._migration.machine_name
+        if told.machine_type != own:
+            text = f"Machine type received is '{told.machine_type}' and local is '{own}'"
+            hook = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
+            raise StreamError(text, newer=f"{hook}: {text}")
+        bits = self._page_size.bit_length() - 1
+        if told.page_bits is not None and told.page_bits != bits:
+            raise StreamError(f"Received TARGET_PAGE_BITS is {told.page_bits} but local is {bits}")
+        if told.capabilities:
+            raise StreamError(f"Capability {told.capabilities[0]} is on, but received capability is off")
+
+    def _obey(self, command: Command, cancellation: Cancellation) -> None:
+        if command.number == fmt.OPEN_RETURN_PATH:
+            self._answers = True
+        elif command.number == fmt.PING:
+            value = int.from_bytes(command.data)
+            if not self._answers:
+                raise StreamError(f"CMD_PING ({value:#x}) received with no return path", errno.EPERM)
+            self._channel.send([answer(fmt.PONG, value)], cancellation)
+        elif command.number in fmt.POSTCOPY_COMMANDS:
+            raise StreamError(f"{fmt.COMMANDS[command.number][0]}: postcopy is not supported", errno.ENOTSUP)
+
+
+class Incoming:
+    """One migration from somewhere; `run` is its task."""
+
+    def __init__(self, migration: Migration, address: Address, *, exit_on_error: bool) -> None:
+        self._migration = migration
+        self._vm = migration.vm
+        self._address = address
+        self._exit_on_error = exit_on_error
+        self.listener: Listener | None = None
+
+    def listen(self) -> None:
+        """Be there for the source, if it comes to us; raises `VMError`."""
+        if self._address.kind in ("unix", "tcp"):
+            self.listener = listen(self._address)
+        self._migration.set_status("setup")
+
+    def run(self) -> Task[None]:
+        """Receive all of it, and be what the source was."""
+        migration, vm = self._migration, self._vm
+        channel: Channel | None = None
+        receiver: Receiver | None = None
+        try:
+            channel = yield self._open
+            migration.set_status("active")
+            blocks = stream_blocks(vm.topology.ram_blocks)
+            receiver = Receiver(migration, channel, blocks, vm.page_size)
+            yield receiver.run
+        except Exception as error:
+            self._fail(error)
+        else:
+            for name, length in receiver.lengths.items():
+                vm.topology.ram_blocks.resize(name, length)
+            migration.devices = without_guest(receiver.devices)
+            migration.live_devices = receiver.live_devices
+            migration.devices_source = str(self._address)
+            self._take_over(run_state_in(receiver.devices, footers=migration.has_footers))
+        finally:
+            if channel is not None:
+                channel.close()
+            if self.listener is not None:
+                self.listener.close()
+        guest = guest_in(receiver.devices) if receiver is not None else None
+        if guest is not None and migration.status == "completed":
+            yield from self._go_on(guest)
+
+    def _go_on(self, guest: dict[str, Any]) -> Task[None]:
+        """Do what the source's guest did."""
+        from ..accel.guest import GuestJob
+
+        try:
+            job = self._vm.start_guest(GuestJob.taken_over(guest))
+        except VMError as error:
+            self._vm.on_warning(f"the guest's job ends here: {error}")
+            return
+        yield from job
+
+    def _open(self, cancellation: Cancellation) -> Channel:
+        if self.listener is not None:
+            return self.listener.accept(cancellation)
+        fd = int(self._address.path) if self._address.kind == "fd" else None
+        return open_source(self._address, fd)
+
+    def _take_over(self, run_state: str | None) -> None:
+        migration, vm = self._migration, self._vm
+        if run_state is not None and run_state not in LIVE_STATES:
+            vm.run_state = run_state
+        elif vm.autostart:
+            vm.run_state = "paused"
+            vm.cont()
+        else:
+            vm.run_state = "paused"
+        migration.end("completed")
+
+    def _fail(self, error: Exception) -> None:
+        migration, vm = self._migration, self._vm
+        if isinstance(error, MissingPage):
+            lines = [f"load of migration failed: the host has no page for the memory: {error.strerror}"]
+        elif isinstance(error, StreamError):
+            lines = error.lines(vm.release)
+        elif isinstance(error, VMError | OSError):
+            lines = [f"load of migration failed: {error}"]
+        else:
+            raise error
+        migration.error = lines[-1]
+        migration.incoming = None
+        migration.end("failed")
+        for line in lines if self._exit_on_error else lines[:-1]:
+            vm.on_warning(line)
+        if self._exit_on_error:
+            vm.on_fatal()

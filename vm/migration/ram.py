@@ -1,0 +1,133 @@
+"""The RAM of a machine as a stream has it: which bytes go by which block's name, read from and written to the host."""
+
+from __future__ import annotations
+
+from ..memory.stream import owned_pieces, stream_pages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
+
+    from ..memory.dirty import DirtyPages
+    from ..memory.ramblock import RAMBlock, RAMBlockTable
+
+    Run: TypeAlias = tuple[RAMBlock, int, int]
+
+PORTION = 1 << 20
+"""Bytes that are read at once."""
+SPAN = 64 << 20
+"""Bytes of which it is asked at once which are there."""
+WORD = 8
+
+
+def stream_blocks(table: RAMBlockTable) -> list[RAMBlock]:
+    """The blocks that migrate, in the order of the stream."""
+    return [block for block in table if block.migratable]
+
+
+def whole(blocks: Iterable[RAMBlock]) -> list[Run]:
+    """All of some blocks, as block, offset and length."""
+    return [(block, 0, block.used_length) for block in blocks]
+
+
+def written(pages: DirtyPages, blocks: Iterable[RAMBlock], page_size: int) -> list[Run]:
+    """What of some blocks was written, in whole pages of the stream; `pages` are forgotten."""
+    found = stream_pages(pages)
+    runs: list[Run] = []
+    for block in blocks:
+        bitmap = found.blocks.get(block)
+        end = 0
+        for first, count in bitmap.runs() if bitmap is not None else ():
+            start = max(first * pages.page_size // page_size * page_size, end)
+            end = min(-(-(first + count) * pages.page_size // page_size) * page_size, block.used_length)
+            if start < end:
+                runs.append((block, start, end - start))
+    pages.clear()
+    return runs
+
+
+def length_of(runs: Iterable[Run]) -> int:
+    """Bytes of some runs."""
+    return sum(length for _block, _offset, length in runs)
+
+
+class Portion:
+    """A part of a run that is sent at once: where it is in the run's block, and where the memory of it is."""
+
+    __slots__ = ("hole", "length", "offset", "owner", "owner_offset")
+
+    def __init__(self, owner: RAMBlock, owner_offset: int, offset: int, length: int, hole: bool) -> None:
+        self.owner = owner
+        self.owner_offset = owner_offset
+        self.offset = offset
+        self.length = length
+        self.hole = hole
+        """Whether there is no memory, which is not to be touched for that and would be zeros."""
+
+
+def portions(run: Run) -> Iterator[Portion]:
+    """A run in portions, ascending."""
+    block, start, length = run
+    end = start + length
+    for owner, owner_offset, offset, piece in owned_pieces(block):
+        first, last = max(offset, start), min(offset + piece, end)
+        for span in range(first, last, SPAN):
+            limit = min(span + SPAN, last)
+            distance = owner_offset - offset
+            for begin, stop, hole in _parts(owner, span + distance, limit + distance):
+                for position in range(begin, stop, SPAN if hole else PORTION):
+                    size = min(SPAN if hole else PORTION, stop - position)
+                    yield Portion(owner, position, position - distance, size, hole)
+
+
+def _parts(owner: RAMBlock, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """An interval of a block's memory as what is there and what is a hole, by the host's pages."""
+    page_size = owner.page_size
+    low = start // page_size * page_size
+    high = min(-(-end // page_size) * page_size, owner.host.size)
+    position = start
+    for first, count in owner.host.populated(low, high - low):
+        begin, stop = max(first, start), min(first + count, end)
+        if begin > position:
+            yield position, begin, True
+        if stop > begin:
+            yield begin, stop, False
+            position = stop
+    if position < end:
+        yield position, end, True
+
+
+def page_kinds(data: bytes | bytearray, begin: int, end: int, page_size: int) -> Iterator[tuple[int, int, bool]]:
+    """The pages of a part of data as runs: where they begin and end, and whether they are all zeros."""
+    zeros, word = bytes(page_size), bytes(WORD)
+    if data[begin : begin + WORD] == word and data[begin:end] == bytes(end - begin):
+        yield begin, end, True
+        return
+    start, kind = begin, False
+    for offset in range(begin, end, page_size):
+        # The first bytes decide it for nearly every page; only then is a page compared.
+        is_zero = data[offset : offset + WORD] == word and data[offset : offset + page_size] == zeros
+        if is_zero != kind:
+            if offset > start:
+                yield start, offset, kind
+            start, kind = offset, is_zero
+    yield start, end, kind
+
+
+def write_pages(block: RAMBlock, offset: int, data: bytes) -> None:
+    """Write bytes of a block; raises `MissingPage`."""
+    end = offset + len(data)
+    for owner, owner_offset, first, length in owned_pieces(block):
+        start, last = max(first, offset), min(first + length, end)
+        if start < last:
+            owner.host.write(owner_offset + start - first, data[start - offset : last - offset])
+
+
+def clear_pages(block: RAMBlock, offset: int, length: int) -> None:
+    """Have zeros in a part of a block; pages that are not there, or have them already, are left alone."""
+    for portion in portions((block, offset, length)):
+        if not portion.hole:
+            host, zeros = portion.owner.host, bytes(portion.length)
+            if host.read(portion.owner_offset, portion.length) != zeros:
+                host.write(portion.owner_offset, zeros)

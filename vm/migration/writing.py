@@ -1,0 +1,100 @@
+"""Writes the pieces of a migration stream: values in, bytes out."""
+
+from __future__ import annotations
+
+from struct import pack
+
+from . import format as fmt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Buffers = list[bytes | memoryview]
+
+
+def header(machine_type: str | None, *, page_bits: int | None = None, uuid: bytes | None = None) -> bytes:
+    """The beginning of a stream; old machine types (None) have no configuration in it."""
+    start = pack(">II", fmt.MAGIC, fmt.VERSION)
+    if machine_type is None:
+        return start
+    name = machine_type.encode()
+    data = start + pack(">BI", fmt.CONFIGURATION, len(name)) + name
+    if page_bits is not None:
+        data += _subsection("configuration/target-page-bits", pack(">I", page_bits))
+    if uuid is not None:
+        data += _subsection("configuration/uuid", uuid)
+    return data
+
+
+def _subsection(name: str, content: bytes) -> bytes:
+    return pack(">BB", fmt.SUBSECTION, len(name)) + name.encode() + pack(">I", 1) + content
+
+
+def section(kind: int, section_id: int, content: bytes, *, footers: bool = True) -> bytes:
+    """A RAM section with its content."""
+    return section_head(kind, section_id) + content + section_tail(section_id, footers=footers)
+
+
+def section_head(kind: int, section_id: int) -> bytes:
+    """What a RAM section begins with."""
+    head = pack(">BI", kind, section_id)
+    if kind == fmt.SECTION_START:
+        head += pack(">B", len(fmt.RAM)) + fmt.RAM.encode() + pack(">II", 0, fmt.RAM_VERSION)
+    return head
+
+
+def section_tail(section_id: int, *, footers: bool = True) -> bytes:
+    """What a RAM section ends with, the end of its content included."""
+    end = pack(">Q", fmt.END_OF_SECTION)
+    return end + pack(">BI", fmt.FOOTER, section_id) if footers else end
+
+
+def live_part(kind: int, section_id: int, head: bytes, content: bytes, *, footers: bool = True) -> bytes:
+    """A section of a device that is sent while the guest runs."""
+    data = pack(">BI", kind, section_id) + head + content
+    return data + pack(">BI", fmt.FOOTER, section_id) if footers else data
+
+
+def block_list(blocks: Iterable[tuple[str, int]]) -> bytes:
+    """The names and used lengths of all RAMBlocks."""
+    listed = list(blocks)
+    total = sum(length for _name, length in listed)
+    entries = b"".join(_name(name) + pack(">Q", length) for name, length in listed)
+    return pack(">Q", total | fmt.MEM_SIZE) + entries
+
+
+def command(number: int, data: bytes = b"") -> bytes:
+    """A command to who receives."""
+    return pack(">BHH", fmt.COMMAND, number, len(data)) + data
+
+
+def _name(name: str) -> bytes:
+    encoded = name.encode()
+    return pack(">B", len(encoded)) + encoded
+
+
+def zero_pages(block: str, offset: int, count: int, page_size: int, *, follows: bool) -> bytes:
+    """Pages of zeros; `follows` says that the page before was of the same block."""
+    words = range(offset, offset + count * page_size, page_size)
+    first = b"" if follows else pack(">Q", offset | fmt.ZERO) + _name(block) + b"\0"
+    rest = words if follows else words[1:]
+    flags = fmt.ZERO | fmt.CONTINUE
+    return first + b"".join([(word | flags).to_bytes(8) + b"\0" for word in rest])
+
+
+def pages(block: str, offset: int, data: memoryview, page_size: int, *, follows: bool) -> Buffers:
+    """Whole pages with contents, as buffers that are sent one behind the other."""
+    flags = fmt.PAGE | fmt.CONTINUE
+    buffers: Buffers = []
+    for start in range(0, len(data), page_size):
+        buffers.append((offset + start | flags).to_bytes(8))
+        buffers.append(data[start : start + page_size])
+    if not follows:
+        buffers[0] = pack(">Q", offset | fmt.PAGE) + _name(block)
+    return buffers
+
+
+def answer(kind: int, value: int) -> bytes:
+    """A message on the way back to the source."""
+    return pack(">HHI", kind, 4, value)
