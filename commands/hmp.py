@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Words: TypeAlias = dict[str, Any]
     Request: TypeAlias = Callable[[VirtualMachine, Words], tuple[str, dict[str, Any]]]
-    Parameter: TypeAlias = "Flag | Word | Number"
+    Parameter: TypeAlias = "Flag | Word | Format | Number"
     Render: TypeAlias = Callable[[Any, Words], str]
     Stamp: TypeAlias = Callable[[VirtualMachine, Words], object]
 
@@ -49,6 +49,18 @@ class Word:
         """Whether it takes all that is left of the line."""
         self.option = option
         """What has to stand before it, such as `--output`; the word may then be left out with it."""
+
+
+class Format:
+    """How something is to be shown: letters behind a `/`, which may be left out; they may stand right behind the
+    command's name."""
+
+    __slots__ = ("kind", "name", "optional")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind = ""
+        self.optional = True
 
 
 class Number:
@@ -132,6 +144,10 @@ class HMPCommand:
                     rest = rest[2:].lstrip()
                 elif letter is not None and letter not in _letters(self.parameters[position:]):
                     raise HMPError(f"{label}: unsupported option -{letter}{hint if letter else hint[1:]}")
+            elif isinstance(parameter, Format):
+                if rest.startswith("/"):
+                    words[parameter.name], _, rest = rest[1:].partition(" ")
+                    rest = rest.lstrip()
             elif isinstance(parameter, Number):
                 if rest or not parameter.optional:
                     words[parameter.name], rest = self._take_number(rest, typed_name, positive=parameter.positive)

@@ -100,6 +100,9 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
 def _split_name(line: str) -> tuple[str, str]:
     """The name of a line's command, `info` commands having two words, and the rest."""
     name, *rest = line.split(maxsplit=1)
+    if "/" in name[1:]:  # as in xp/4xb
+        name, slash, shown = name.partition("/")
+        rest = [" ".join([slash + shown, *rest])]
     if name == "info" and rest:
         subject, *rest = rest[0].split(maxsplit=1)
         name = f"info {subject}"

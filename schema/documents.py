@@ -23,6 +23,7 @@ SUBJECTS = (
     "qom",
     "memory",
     "mtree",
+    "physical",
     "devices",
     "balloon",
     "what_if",

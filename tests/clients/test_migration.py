@@ -133,6 +133,23 @@ def test_a_guest_goes_on_and_its_counters_prove_that_nothing_was_lost(source: Pa
         assert content[length:] == (tmp_path / "old").read_bytes()[length:]
 
 
+def test_auto_converge_slows_a_guest_that_writes_faster_than_is_sent(source: Partner, tmp_path: Path) -> None:
+    source.ask("migrate-set-capabilities", capabilities=[{"capability": "auto-converge", "state": True}])
+    source.ask("migrate-set-parameters", **{"max-bandwidth": 32 * MIB, "downtime-limit": 1, "cpu-throttle-initial": 40})
+    source.ask("cont")
+    source.ask("guest-run", start=0, length=4 * MIB, mode="pattern", passes=0)
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        deadline = time.monotonic() + 60
+        while (told := source.ask("query-migrate")).get("cpu-throttle-percentage", 0) < 50:
+            assert time.monotonic() < deadline, told
+            time.sleep(0.02)
+        assert source.ask("migrate_cancel") == {}
+        assert source.wait_for("cancelled")
+        assert source.ask("query-guest")["status"] == "running"
+        assert destination.process.wait(60) == 1
+
+
 def test_it_waits_before_the_switch_over_where_that_is_asked(source: Partner, tmp_path: Path) -> None:
     pausing = {"capability": "pause-before-switchover", "state": True}
     source.ask("migrate-set-capabilities", capabilities=[pausing])

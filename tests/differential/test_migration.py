@@ -135,6 +135,77 @@ def test_all_families_go_through_us(family: str, release: str, tmp_path: Path) -
         assert last.wait_for_state(state)
 
 
+PLUGGED = "64M,slots=2,maxmem=1G"
+LAYOUTS = {
+    "DIMM": ["-m", PLUGGED, "-object", "memory-backend-ram,id=m,size=32M", "-device", "pc-dimm,memdev=m,id=d"],
+    "NVDIMM": [
+        *("-M", "nvdimm=on", "-m", PLUGGED, "-object", "memory-backend-ram,id=m,size=32M"),
+        *("-device", "nvdimm,memdev=m,id=d"),
+    ],
+    "virtio-mem": [
+        *("-m", PLUGGED, "-object", "memory-backend-ram,id=m,size=64M"),
+        *("-device", "virtio-mem-pci,memdev=m,id=d,requested-size=32M"),
+    ],
+    "balloon": ["-m", "64M", "-device", "virtio-balloon-pci,id=b"],
+    "NUMA": [
+        *("-m", "128M", "-smp", "2", "-object", "memory-backend-ram,id=a,size=64M"),
+        *("-object", "memory-backend-memfd,id=b,size=64M", "-numa", "node,memdev=a", "-numa", "node,memdev=b"),
+    ],
+    "without footers": ["-M", "pc-i440fx-2.3", "-m", "64M"],
+    "a hole below 4 GiB": ["-m", "4G"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_layouts_go_through_us(layout: str, tmp_path: Path) -> None:
+    machine = LAYOUTS[layout]
+    sockets = [f"unix:{tmp_path}/socket{number}" for number in range(2)]
+    with (
+        real("7.2", machine, tmp_path) as first,
+        ours("7.2", [*machine, "-incoming", sockets[0]], tmp_path) as between,
+        real("7.2", [*machine, "-incoming", sockets[1]], tmp_path) as last,
+    ):
+        for each in (first, between, last):
+            each.ask("migrate-set-parameters", **{"max-bandwidth": 0})
+        moved(first, between, sockets[0])
+        assert between.wait_for_state("prelaunch", "paused")
+        moved(between, last, sockets[1])
+        assert last.wait_for_state("prelaunch", "paused")
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "text"),
+    [
+        (["-m", "64M"], ["-m", "128M"], "Size mismatch: pc.ram: 0x4000000 != 0x8000000: Invalid argument"),
+        (
+            ["-m", "64M"],
+            ["-m", "64M", "-M", "memory-backend=r", "-object", "memory-backend-ram,id=r,size=64M"],
+            'Unknown ramblock "pc.ram", cannot accept migration',
+        ),
+        (["-m", "64M", "-M", "pc"], ["-m", "64M", "-M", "q35"], "Machine type received is"),
+    ],
+)
+def test_memory_that_does_not_fit_is_refused_in_the_same_words(
+    here: list[str], there: list[str], text: str, tmp_path: Path
+) -> None:
+    outcomes = []
+    for source_kind, destination_kind in (("real", "real"), *DIRECTIONS):
+        where = f"unix:{tmp_path}/{source_kind}-{destination_kind}"
+        with (
+            partner(destination_kind, "7.2", [*there, "-incoming", where], tmp_path) as destination,
+            partner(source_kind, "7.2", here, tmp_path) as source,
+        ):
+            before = source.ask("query-status")
+            source.ask("migrate", uri=where)
+            status = destination.process.wait(60)
+            told = [line.partition(": ")[2] for line in destination.errors.splitlines()]
+            source.wait_for("failed", "completed")
+            outcomes.append((status, told))
+            assert source.ask("query-status")["running"] == before["running"]
+    assert text in outcomes[0][1][0]
+    assert outcomes[1:] == outcomes[:1] * 3
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [(old, new) for old in RELEASES for new in RELEASES if float(old) != float(new)]
 )

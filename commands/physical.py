@@ -1,0 +1,212 @@
+"""What is at a guest-physical address: shown, saved, and where the host has it."""
+
+from __future__ import annotations
+
+import re
+
+from ..vm.errors import VMError
+from ..vm.host import MissingPage
+from .hmp import Format, HMPCommand, HMPError, Number, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..vm.machine import VirtualMachine
+    from ..vm.steps import Cancellation, Task
+    from . import Arguments, Context
+
+MASK = (1 << 64) - 1
+MOST_AT_ONCE = 64 << 20
+"""Bytes of one answer."""
+PORTION = 4 << 20
+NO_CODE = "instructions are not shown: nothing here knows what they mean"
+
+
+def read_memory(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Memory as hexadecimal digits, up to the first address that is none."""
+    from ..vm.memory.access import read, readable
+
+    start, size = arguments["address"] & MASK, arguments["size"] & MASK
+    if size > MOST_AT_ONCE:
+        raise VMError(f"Parameter 'size' expects at most {MOST_AT_ONCE} bytes")
+    view = context.vm.machine.memory_space.view
+    end = readable(view, start, min(start + size, MASK + 1))
+    try:
+        return {"address": start, "data": read(view, start, end).hex()}
+    except MissingPage as missing:
+        raise VMError(f"the host has no page for memory from {start:#x} on: {missing.strerror}") from None
+
+
+def pmemsave(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
+    """Save memory in a file; a task, for it may take long."""
+    start, size = arguments["val"] & MASK, arguments["size"]
+    if size < 0:
+        raise VMError("Parameter 'size' expects a size")
+    try:
+        file = open(arguments["filename"], "wb")  # noqa: SIM115 (the task closes it)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise VMError(f"Could not open '{arguments['filename']}': {reason}") from None
+    return _save(context.vm, file, start, size)
+
+
+def _save(vm: VirtualMachine, file: Any, start: int, size: int) -> Task[dict[str, Any]]:
+    from ..vm.memory.access import read
+
+    def save(cancellation: Cancellation) -> None:
+        view = vm.machine.memory_space.view
+        end = start + size
+        for position in range(start, end, PORTION):
+            cancellation.check()
+            last = min(position + PORTION, end)
+            data = read(view, position, min(last, MASK + 1)) if position <= MASK else b""
+            file.write(data.ljust(last - position, b"\0"))
+
+    try:
+        with file:
+            yield save
+    except MissingPage as missing:
+        raise VMError(f"the host has no page for some of this memory: {missing.strerror}") from None
+    except ValueError:
+        raise VMError("some of this memory has gone meanwhile") from None
+    except OSError as error:
+        raise VMError(f"An IO error has occurred: {error.strerror}") from None
+    return {}
+
+
+def query_host_address(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Where the host has a guest address."""
+    return _host_address(context.vm, arguments["address"] & MASK)
+
+
+def _host_address(vm: VirtualMachine, address: int) -> dict[str, Any]:
+    found = vm.machine.memory_space.view.find(address)
+    if found is None:
+        raise VMError(f"No memory is mapped at address {address:#x}")
+    block = found.region.ram_block
+    if block is None or not found.is_memory:
+        raise VMError(f"Memory at address {address:#x} is not RAM")
+    host_address = block.host_address + found.offset + address - found.start
+    return {"address": address, "region": found.region.name, "host-address": host_address}
+
+
+# HMP
+
+
+class Dump:
+    """How memory is shown: what was said last holds until something else is."""
+
+    kind = "x"
+    size = 4
+
+
+SIZES = {"b": 1, "h": 2, "w": 4, "g": 8, "L": 8}
+
+
+def _read_format(text: str) -> tuple[int, str, int]:
+    """Count, kind and size of a format as `4xb`; raises `HMPError`."""
+    count_text = re.match("[0-9]*", text)
+    count = int(count_text[0]) if count_text and count_text[0] else 1
+    kind, size = "", 0
+    for letter in text[len(count_text[0]) if count_text else 0 :]:
+        if letter in "oduxic":
+            kind = letter
+        elif letter in SIZES:
+            size = SIZES[letter]
+        else:
+            raise HMPError(f"invalid char in format: '{letter}'\nTry \"help xp\" for more information\n")
+    Dump.kind = kind or Dump.kind
+    Dump.size = size or Dump.size
+    return count, Dump.kind, Dump.size
+
+
+def _xp_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    count, kind, size = _read_format(words.get("format", ""))
+    if kind == "i":
+        raise VMError(NO_CODE)
+    words["kind"], words["width"], words["newer"] = kind, size, vm.release.covers("11.0")
+    words["length"] = length = min(count * size, MOST_AT_ONCE)
+    return "read-memory", {"address": words["addr"] & MASK, "size": length}
+
+
+def _render_dump(result: dict[str, Any], words: dict[str, Any]) -> str:
+    kind, width, length, newer = words["kind"], words["width"], words["length"], words["newer"]
+    data, address = bytes.fromhex(result["data"]), result["address"]
+    step = 8 if width == 1 else 16
+    width = 1 if kind == "c" else width
+    lines = []
+    for start in range(0, length, step):
+        end = min(start + step, length)
+        place = f"{address + start & MASK:0{8 if newer else 16}x}:"
+        if end > len(data):
+            lines.append(f"{place} Cannot access memory\n")
+            break
+        items = [_item(data[at : at + width], kind, newer) for at in range(start, end, width)]
+        lines.append(f"{place}{''.join(items)}\n")
+    return "".join(lines)
+
+
+def _item(data: bytes, kind: str, newer: bool) -> str:
+    bits = 8 * len(data)
+    number = int.from_bytes(data, "little")
+    if kind == "x":
+        return f" 0x{number:0{bits // 4}x}"
+    if kind == "o":
+        digits = -(-bits // 3)
+        return f" 0{number:{digits}o}" if newer else f" {f'0{number:o}' if number else '0':>{digits}}"
+    if kind == "c":
+        return f" '{_character(number)}'"
+    if kind == "d" and len(data) == 8:  # narrower ones have no sign
+        number -= number >> (bits - 1) << bits
+    return f" {number:{-(-bits * 10 // 33)}}"
+
+
+def _character(number: int) -> str:
+    named = {0x27: "\\'", 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r"}
+    if number in named:
+        return named[number]
+    return chr(number) if 32 <= number <= 126 else f"\\x{number:02x}"
+
+
+def _gpa2hva_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    try:
+        _host_address(vm, words["addr"] & MASK)
+    except VMError as error:  # people are told this without a word before it
+        raise HMPError(f"{error}\n") from None
+    return "query-host-address", {"address": words["addr"]}
+
+
+def _render_host_address(result: dict[str, Any], _words: Any) -> str:
+    place = f"{result['address']:#x} ({result['region']})"
+    return f"Host virtual address for {place} is {result['host-address']:#x}\n"
+
+
+HMP = (
+    HMPCommand(
+        "xp",
+        _xp_request,
+        _render_dump,
+        help="physical memory dump starting at 'addr'",
+        syntax="/fmt addr",
+        parameters=(Format("format"), Number("addr")),
+    ),
+    HMPCommand(
+        "pmemsave",
+        lambda _vm, words: (
+            "pmemsave",
+            {"val": words["addr"], "size": words["size"], "filename": words["file"]},
+        ),
+        help="save to disk physical memory dump starting at 'addr' of size 'size'",
+        syntax="addr size file",
+        parameters=(Number("addr"), Number("size"), Word("file", "path")),
+    ),
+    HMPCommand(
+        "gpa2hva",
+        _gpa2hva_request,
+        _render_host_address,
+        help="print the host virtual address corresponding to a guest physical address",
+        syntax="addr",
+        parameters=(Number("addr"),),
+    ),
+)
