@@ -110,8 +110,11 @@ class Program:
         self.context = self.new_context()
         """Of the command line's own commands, the script and the console."""
         vm.on_fatal = self._end_in_failure
-        if self.settings.config.incoming not in (None, "defer"):
-            self._wait_for_source(vm, self.settings.config.incoming or "")
+        uri = self.settings.config.incoming
+        if uri is not None and uri != "defer":
+            vm.on_board = lambda: self._wait_for_source(vm, uri)
+            if vm.initialized:
+                vm.on_board()
         self.loop.call_soon(self._serve_early_clients)
 
     def _wait_for_source(self, vm: VirtualMachine, uri: str) -> None:

@@ -118,6 +118,17 @@ class ScriptRunner:
             self._program.loop.run_once(0)
         if stream is not None:
             self._fail("end of script", "JSON parse error, premature EOI")
+        self._wait_for_migration()
+
+    def _wait_for_migration(self) -> None:
+        """See a migration through that the script began: the program's end would stop it."""
+        vm = self._program.vm
+        if vm is None or not vm.is_migrating:
+            return
+        while vm.is_migrating and not self._program.loop.stopping:
+            self._program.loop.run_once()
+        if vm.migration.status == "failed":
+            self._fail("migrate", vm.migration.error)
 
     def _run_values(self, place: str, stream: JSONStream) -> tuple[bool, JSONStream | None]:
         """Run the values that are complete; the stream is returned while a value is begun in it.

@@ -94,6 +94,8 @@ class VirtualMachine:
             self.run_state = self.release.settings("run states").get("before the board", "prelaunch")
         self.autostart = not config.paused
         """Whether the guest is to run once its memory has come from elsewhere (`-incoming`)."""
+        self.on_board: Callable[[], object] = lambda: None
+        """Told when the board was made late (`-preconfig`)."""
         self.on_fatal: Callable[[], object] = lambda: None
         """Told when the machine is of no more use, which was told before."""
         self.initialized = False
@@ -167,6 +169,7 @@ class VirtualMachine:
         self._tell_warnings()
         if self.running:
             self.emit("RESUME")
+        self.on_board()
 
     def set_numa_node(self, options: dict[str, Any]) -> None:
         """Take the arguments of `set-numa-node`; raises `VMError`, also if it is too late."""
@@ -385,7 +388,12 @@ class VirtualMachine:
         self.emit("STOP")
 
     def cont(self) -> None:
-        """Run; nothing if it runs already. While it waits for its memory: run then."""
+        """Run; nothing if it runs already. While it waits for its memory: run then.
+
+        Raises `VMError` while the last of its memory goes elsewhere.
+        """
+        if self.run_state == "finish-migrate":
+            raise VMError("Migration is not finalized yet")
         if self.run_state == "inmigrate":
             self.autostart = True
         elif not self.running:
@@ -405,7 +413,7 @@ class VirtualMachine:
         self.emit("RESET", {"guest": False, "reason": reason})
         if self._plugging is not None:
             self._plugging.reset()
-        if not self.running:
+        if not self.running and self.run_state not in ("inmigrate", "finish-migrate"):
             self.run_state = "prelaunch"
 
     # The guest and what it writes
@@ -458,6 +466,16 @@ class VirtualMachine:
 
             self._migration = Migration(self)
         return self._migration
+
+    def freeze_devices(self, frozen: bool) -> None:
+        """Let no device come, go or change while memory moves, or let them again."""
+        if self._plugging is not None or frozen:
+            self.plugging.freeze(frozen)
+
+    @property
+    def is_migrating(self) -> bool:
+        """Whether the machine is being sent."""
+        return self._migration is not None and self._migration.is_sending
 
     @property
     def dirty_log(self) -> DirtyLog:

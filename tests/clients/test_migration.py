@@ -272,3 +272,192 @@ def test_a_saved_stream_is_a_template_for_devices(tmp_path: Path) -> None:
     with ours(RELEASE, ["-M", "pc"], tmp_path) as other:
         answer = other.ask("migration-devices-load", filename=f"{tmp_path}/stream")
         assert answer == f"Error: '{tmp_path}/stream' is of machine type 'none' and this is 'pc-i440fx-7.2'"
+
+
+# What was found by trying to break it
+
+
+def quits(machine: Partner) -> None:
+    """Whether it ends at once when told to, whatever it waits for, and says nothing of it."""
+    machine.ask("quit")
+    assert machine.process.wait(10) == 0
+    assert "Operation cancelled" not in machine.errors
+
+
+@pytest.mark.parametrize(
+    "uri", ["exec:exec 0<&-; exec sleep 30", "exec:cat >/dev/null; exec sleep 30", "exec:exec sleep 30"]
+)
+def test_a_program_that_does_not_end_holds_nobody_up(uri: str, source: Partner) -> None:
+    assert source.ask("migrate", uri=uri) == {}
+    time.sleep(0.3)
+    assert source.ask("query-status")["running"] is False
+    source.ask("migrate_cancel")
+    source.wait_for("cancelled", "failed")
+    quits(source)
+
+
+def test_nobody_who_answers_holds_nobody_up(source: Partner, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
+        full.bind(f"{tmp_path}/full")
+        full.listen(0)
+        first.connect(f"{tmp_path}/full")
+        assert source.ask("migrate", uri=f"unix:{tmp_path}/full") == {}
+        time.sleep(0.2)
+        assert source.ask("migrate_cancel") == {}
+        source.wait_for("cancelled")
+        assert source.ask("migrate", uri=f"unix:{tmp_path}/full") == {}
+        quits(source)
+
+
+@pytest.mark.parametrize("uri", ["unix:{}/socket", "exec:exec sleep 30", "tcp:127.0.0.1:0"])
+def test_who_waits_for_a_source_ends_when_told_to(uri: str, tmp_path: Path) -> None:
+    with waiting(tmp_path, uri.format(tmp_path)) as destination:
+        quits(destination)
+    assert not (tmp_path / "socket").exists()
+
+
+def test_a_socket_that_another_has_made_since_stays(tmp_path: Path) -> None:
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o600
+        (tmp_path / "socket").unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(f"{tmp_path}/socket")
+            quits(destination)
+            assert (tmp_path / "socket").exists()
+
+
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ours("11.1", ["-M", "none"], tmp_path) as machine:
+        answer = machine.ask("migrate", uri=f"file:{tmp_path}/pipe")
+        assert answer == f"Error: Could not create '{tmp_path}/pipe': No such device or address"
+        assert machine.ask("migration-devices-load", filename=f"{tmp_path}/pipe").startswith("Error: ")
+        quits(machine)
+
+
+def test_what_is_before_the_offset_of_a_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "stream").write_bytes(b"x" * 8192)
+    with ours("11.1", ["-M", "none"], tmp_path) as machine:
+        for offset in (1 << 63, 1 << 64):
+            where = {"transport": "file", "filename": f"{tmp_path}/stream", "offset": offset & (1 << 64) - 1}
+            machine.ask("migrate", channels=[{"channel-type": "main", "addr": where}])
+            assert machine.ask("query-migrate").get("status") != "setup"
+    (tmp_path / "stream").write_bytes(b"x" * 8192)
+    with ours("11.1", ["-M", "none"], tmp_path) as machine:
+        assert machine.ask("migrate", uri=f"file:{tmp_path}/stream,offset=4k") == {}
+        machine.wait_for("completed")
+    content = (tmp_path / "stream").read_bytes()
+    assert content[:4096] == b"x" * 4096
+    assert content[4096:4100] == b"QEVM"
+
+
+@pytest.mark.parametrize(
+    ("addr", "missing"),
+    [
+        ({"transport": "socket"}, "type"),
+        ({"transport": "socket", "type": "inet", "port": "1"}, "host"),
+        ({"transport": "socket", "type": "unix"}, "path"),
+        ({"transport": "file", "filename": "x"}, "offset"),
+        ({"transport": "exec"}, "args"),
+    ],
+)
+def test_channels_with_members_missing_are_refused(addr: dict[str, Any], missing: str, tmp_path: Path) -> None:
+    with ours("11.1", ["-M", "none"], tmp_path) as machine:
+        answer = machine.ask("migrate", channels=[{"channel-type": "main", "addr": addr}])
+        assert answer == f"Error: Parameter '{missing}' is missing"
+        other = {"transport": "exec", "args": ["true"]}
+        assert machine.ask("migrate", channels=[{"channel-type": "cpr", "addr": other}]).startswith(
+            "Error: Channel list"
+        )
+
+
+def test_a_limit_holds_however_small(source: Partner, tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(Random(1).randbytes(16 * MIB).ljust(SIZE, b"\0"))
+    source.ask("migrate-set-parameters", **{"max-bandwidth": 4 * MIB})
+    began = time.monotonic()
+    source.ask("migrate", uri="exec:cat >/dev/null")
+    source.wait_for("completed")
+    assert time.monotonic() - began > 2, "16 MiB of noise take some 4 seconds, less what may be ahead"
+
+
+def test_devices_stay_as_they_are_while_memory_moves(tmp_path: Path) -> None:
+    machine = ["-m", "64M,slots=4,maxmem=1G", "-object", "memory-backend-ram,id=m0,size=16M"]
+    machine += ["-object", "memory-backend-ram,id=m1,size=16M", "-device", "pc-dimm,memdev=m0,id=d0"]
+    machine += ["-object", "memory-backend-ram,id=v,size=64M", "-device", "virtio-mem-pci,memdev=v,id=v0"]
+    with ours(RELEASE, machine, tmp_path) as source:
+        source.ask("set-guest-policy", policy="accept")
+        source.ask("migrate-set-capabilities", capabilities=[{"capability": "pause-before-switchover", "state": True}])
+        source.ask("migrate", uri="exec:cat >/dev/null")
+        source.wait_for("pre-switchover")
+        assert source.ask("device_add", driver="pc-dimm", memdev="m1", id="d1") == (
+            "Error: device_add not allowed while migrating"
+        )
+        assert source.ask("device_del", id="d0") == "Error: device_del not allowed while migrating"
+        path = "/machine/peripheral/v0"
+        assert source.ask("qom-set", path=path, property="requested-size", value=32 * MIB) == {}
+        assert source.ask("qom-get", path=path, property="size") == 0
+        assert source.ask("cont") == "Error: Migration is not finalized yet"
+        assert source.ask("system_reset") == {}
+        assert source.ask("query-status")["status"] == "finish-migrate"
+        source.ask("migrate_cancel")
+        source.wait_for("cancelled")
+        assert source.ask("qom-get", path=path, property="size") == 32 * MIB
+        assert source.ask("device_del", id="d0") == {}
+
+
+def test_a_reset_leaves_a_destination_waiting(tmp_path: Path) -> None:
+    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
+        destination.ask("system_reset")
+        assert destination.ask("query-status")["status"] == "inmigrate"
+
+
+def test_pages_larger_than_the_hosts_are_never_divided(tmp_path: Path) -> None:
+    """A page of alpha has two of the host, of which one alone may be there."""
+    machine = ["-M", "none", "-m", "4", "-accel", "sim"]
+    with (
+        ours(RELEASE, [*machine, "-incoming", f"unix:{tmp_path}/socket"], tmp_path, "alpha") as destination,
+        ours(RELEASE, machine, tmp_path, "alpha") as source,
+    ):
+        source.ask("cont")
+        for page in (513, 515, 700):
+            source.ask("guest-run", start=page * 4096, length=8, mode="write", value=page, wait=True)
+        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
+        source.wait_for("completed")
+        destination.wait_for_state("paused")
+        for page in (513, 515, 700):
+            found = destination.ask("read-memory", address=page * 4096, size=8)["data"]
+            assert bytes.fromhex(found) == page.to_bytes(8, "little")
+
+
+def test_a_script_sees_its_migration_through(tmp_path: Path) -> None:
+    import subprocess
+
+    from tests.differential.oracle import OUR_ENVIRONMENT, our_command
+
+    line = f'migrate "exec:cat > {tmp_path}/stream"'
+    command = our_command("x86_64", ["-M", "none", "-m", "16", "-c", line], RELEASE)
+    assert subprocess.run(command, env=OUR_ENVIRONMENT, timeout=60).returncode == 0
+    assert (tmp_path / "stream").read_bytes().endswith(b"}")
+    command = our_command("x86_64", ["-M", "none", "-c", "migrate unix:/nonexistent/x"], RELEASE)
+    failed = subprocess.run(command, env=OUR_ENVIRONMENT, timeout=60, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "Failed to connect to '/nonexistent/x'" in failed.stderr
+
+
+def test_named_descriptors_come_in_as_well(tmp_path: Path) -> None:
+    with waiting(tmp_path, "defer") as destination:
+        assert destination.ask("migrate-incoming", uri="fd:abc") == (
+            "Error: File descriptor named 'abc' has not been found"
+        )
+        assert destination.ask("migrate-incoming", uri="fd:999") == (
+            "Error: Failed to open file descriptor 999: Bad file descriptor"
+        )
+        assert destination.ask("migrate-incoming", uri=f"unix:{tmp_path}/socket") == {}
+
+
+def test_before_the_board_is_made_nobody_is_waited_for(tmp_path: Path) -> None:
+    with waiting(tmp_path, f"unix:{tmp_path}/socket", "-preconfig") as destination:
+        assert not (tmp_path / "socket").exists()
+        assert destination.ask("x-exit-preconfig") == {}
+        assert (tmp_path / "socket").exists()
+        assert destination.ask("query-status")["status"] == "inmigrate"

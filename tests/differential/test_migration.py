@@ -114,7 +114,7 @@ def test_all_families_go_through_us(family: str, release: str, tmp_path: Path) -
     arch, machine = FAMILIES[family]
     if qemu(arch, release) is None:
         pytest.skip(f"there is no QEMU {release} for {arch}")
-    options = [*machine, "-m", "128"]
+    options = [*machine, "-m", "256"]
     sockets = [f"unix:{tmp_path}/socket{number}" for number in range(2)]
     with (
         real(release, options, tmp_path, arch) as first,

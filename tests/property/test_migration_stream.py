@@ -233,3 +233,39 @@ def test_a_description_that_is_none_tells_nothing(text: bytes) -> None:
     assert sections(data) == []
     assert run_state_in(data) is None
     assert with_run_state(data, "paused") == data
+
+
+def test_sections_that_nobody_described_are_told_apart_however_many() -> None:
+    data = own_devices("none", RELEASE, PAGE, "running")
+    first = sections(data)[0]
+    hidden = b"".join(
+        b"\4" + number.to_bytes(4) + b"\1x" + bytes(8) + b"\x7e" + number.to_bytes(4) for number in range(9, 3009)
+    )
+    found = sections(data[: first.end] + hidden + data[first.end :])
+    assert [section.name for section in found] == ["timer", *["x"] * 3000, "globalstate"]
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"\1\0\0\0\5\nspapr/htab" + bytes(4) + b"\0\0\0\1" + (bytes(4) + b"\0\0\0\1\xff\xff\0\0" + bytes(16 * 65535)),
+        b"\4\0\0\0\5" + bytes(1 << 20),
+    ],
+)
+def test_what_never_ends_is_refused(endless: bytes) -> None:
+    reader = StreamReader(PAGE)
+    reader.feed(writing.header("none") + endless)
+    with pytest.raises(StreamError, match="too much"):
+        for _ in range(1000):
+            if reader.next_event() is NEED_DATA:
+                reader.feed(endless[-(1 << 20) :])
+
+
+def test_a_list_of_blocks_that_is_cut_ends() -> None:
+    reader = StreamReader(PAGE)
+    data = writing.header("none") + writing.section_head(fmt.SECTION_START, 2) + (MIB | fmt.MEM_SIZE).to_bytes(8)
+    reader.feed(data)
+    reader.end()
+    with pytest.raises(StreamError):
+        for _ in range(10):
+            reader.next_event()

@@ -143,15 +143,22 @@ class GuestJob:
     @classmethod
     def taken_over(cls, told: dict[str, Any]) -> GuestJob:
         """A job that another machine told of; raises `VMError` for what is none."""
-        try:
-            job = cls(**{name: told[name] for name in GIVEN})
-            for name in COUNTED:
-                setattr(job, name, told[name])
-            inside = job.start <= job.position < job.start + job.length and job.mode in MODES
-            if not inside or job.position % WORD or job.stride < 0 or job.passes_done < 0:
-                raise VMError("the guest's job is none that could be gone on with")
-        except (KeyError, TypeError):
-            raise VMError("the guest's job cannot be read") from None
+        unreadable = VMError("the guest's job cannot be read")
+        for name in GIVEN + COUNTED:
+            value = told.get(name)
+            if name == "mode":
+                good = value in MODES
+            elif name == "seconds":
+                good = type(value) in (int, float) and 0 <= value < WORD_MASK  # type: ignore[operator]  # a number
+            else:
+                good = (name == "first_exit" and value is None) or (type(value) is int and 0 <= value <= WORD_MASK)
+            if not good:
+                raise unreadable
+        job = cls(**{name: told[name] for name in GIVEN})
+        for name in COUNTED:
+            setattr(job, name, told[name])
+        if not job.start <= job.position < job.start + job.length or job.position % WORD:
+            raise unreadable
         return job
 
     def note_exit(self, gpa: int) -> None:

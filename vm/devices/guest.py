@@ -51,7 +51,7 @@ class PlayedGuest:
 
     def attend(self, device: PluggableDevice) -> None:
         """Look at a device, of which something is wanted: now, or later."""
-        if self.policy == "none" or not (device.removal_requested or device.wants_change):
+        if self.policy == "none" or self._plugging.frozen or not (device.removal_requested or device.wants_change):
             return
         if self.policy != "delay":
             self._answer(device)

@@ -29,7 +29,7 @@ HINT = "of QEMU's devices the memory ones are here: {}"
 class Plugging:
     """The devices that users plugged into a machine."""
 
-    __slots__ = ("_anonymous", "_tree", "devices", "emit", "guest", "machine", "rooms")
+    __slots__ = ("_anonymous", "_tree", "devices", "emit", "frozen", "guest", "machine", "rooms")
 
     def __init__(self, machine: Machine, tree: ObjectTree, emit: Callable[[str, dict[str, Any]], None]) -> None:
         self.machine = machine
@@ -37,6 +37,8 @@ class Plugging:
         self.emit = emit
         """Tells of an event."""
         self.rooms = Rooms(machine)
+        self.frozen = False
+        """Whether memory moves, so that no device may come, go or change."""
         self._anonymous = 0
         """How many devices without an id were begun, which is where the next one's name comes from."""
         self.devices: list[PluggableDevice] = []
@@ -59,6 +61,8 @@ class Plugging:
         `hot` says that the machine is there already. Values from an option are `OptionText`. Raises `VMError`, with
         nothing left behind.
         """
+        if self.frozen:
+            raise VMError("device_add not allowed while migrating")
         made, options = self._begin(arguments, hot)
         container, name = self._place(made.device_id)
         try:
@@ -233,9 +237,18 @@ class Plugging:
             found = found.children.get(part) if found is not None else None
         return found if found is not None and found.is_device else None
 
+    def freeze(self, frozen: bool) -> None:
+        """Let no device come, go or change, or let them again: the guest then does what it was asked for meanwhile."""
+        self.frozen = frozen
+        if not frozen:
+            for device in list(self.devices):
+                self.guest.attend(device)
+
     def request_removal(self, device: PluggableDevice) -> None:
         """Ask the guest to let go of a device, and do what it decides; raises `VMError` if it cannot be asked."""
         machine = self.machine
+        if self.frozen:
+            raise VMError("device_del not allowed while migrating")
         device.check_removal(machine, self.rooms)
         if device.goes_unasked:
             self.remove(device)

@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from ..releases import Release
 
 
+NEEDED: dict[str, tuple[str, ...]] = {
+    "socket": ("type",),
+    "exec": ("args",),
+    "rdma": ("host", "port"),
+    "file": ("filename", "offset"),
+    "inet": ("host", "port"),
+    "unix": ("path",),
+    "vsock": ("cid", "port"),
+    "fd": ("str",),
+}
+"""The members that a transport, or a type of sockets, must have."""
+
+
 class Address:
     """One place. What its kind has no use for is empty."""
 
@@ -87,13 +100,18 @@ def _parse_offset(text: str) -> int:
 
 def address_of_channels(channels: list[dict[str, Any]], release: Release) -> Address:
     """Read the channels of `migrate` and `migrate-incoming`; raises `VMError`."""
-    if len(channels) != 1:
+    if len(channels) != 1 or channels[0]["channel-type"] != "main":
         raise VMError("Channel list must have only one entry, for type 'main'")
     where = channels[0]["addr"]
     transport = where["transport"]
+    for name in NEEDED[transport] + NEEDED.get(where.get("type", "") if transport == "socket" else "", ()):
+        if name not in where:
+            raise VMError(f"Parameter '{name}' is missing")
     if transport == "file":
         return Address("file", where["filename"], offset=where["offset"])
     if transport == "exec":
+        if not where["args"]:
+            raise VMError("Parameter 'args' expects a program")
         return Address("exec", arguments=tuple(where["args"]))
     if transport == "socket" and where["type"] == "unix":
         return Address("unix", where["path"], abstract=where.get("abstract", False))

@@ -5,8 +5,10 @@ Everything here may wait for long and belongs on a worker's thread, but `listen`
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+from time import sleep
 
 from ..errors import VMError
 
@@ -14,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
-    from typing import Any
+    from subprocess import Popen
+    from typing import IO, Any
 
     from ..steps import Cancellation
     from .address import Address
@@ -74,11 +77,38 @@ class Channel:
         while not self._poll.poll(POLL_MILLISECONDS):
             cancellation.check()
 
+    def finish(self, cancellation: Cancellation) -> None:
+        """All was sent: let go of it. What has to be waited for is waited for; raises `VMError` when cancelled."""
+        self.close()
+
     def close(self) -> None:
-        """Let go of it; a process that was started is waited for."""
+        """Let go of it, and wait for nobody."""
         close, self._close = self._close, None
         if close is not None:
             close()
+
+
+class ProcessChannel(Channel):
+    """A pipe to or from a process."""
+
+    def __init__(self, process: Popen[bytes], pipe: IO[bytes]) -> None:
+        super().__init__(pipe.fileno(), self._end)
+        self._process = process
+        self._pipe = pipe
+
+    def finish(self, cancellation: Cancellation) -> None:
+        """Let the process end by itself."""
+        self._pipe.close()
+        while self._process.poll() is None:
+            cancellation.check()
+            sleep(POLL_MILLISECONDS / 1000)
+        self.close()
+
+    def _end(self) -> None:
+        self._pipe.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
 
 
 def _is_file(fd: int) -> bool:
@@ -96,7 +126,7 @@ def _behind(buffers: Sequence[bytes | memoryview], count: int) -> Sequence[bytes
     return []
 
 
-def connect(address: Address, fd: int | None = None) -> Channel:
+def connect(address: Address, cancellation: Cancellation, fd: int | None = None) -> Channel:
     """Open the way to where a migration goes; `fd` is the descriptor of one that has its own. Raises `VMError`."""
     if address.kind == "fd":
         assert fd is not None, "it was looked up"
@@ -105,7 +135,7 @@ def connect(address: Address, fd: int | None = None) -> Channel:
         return _run(address, writing=True)
     if address.kind == "file":
         return _open(address, writing=True)
-    return _of_socket(_connected(address))
+    return _of_socket(_connected(address, cancellation))
 
 
 class Listener:
@@ -117,6 +147,8 @@ class Listener:
         name = listening.getsockname()
         self.place: tuple[str, int] | str = (name[0], name[1]) if isinstance(name, tuple) else os.fsdecode(name)
         """Where it listens, the port that was chosen among it."""
+        self._made = _identity(address)
+        """Which file it is that we made, should another take its place."""
 
     def accept(self, cancellation: Cancellation) -> Channel:
         """Wait for the source, and listen no more. Raises `VMError` when cancelled."""
@@ -128,20 +160,32 @@ class Listener:
                 cancellation.check()
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # it has left again
+            except (BlockingIOError, ConnectionAbortedError):  # it has left again
+                continue
+            except OSError:  # no descriptor for it: it waits
+                cancellation.check()
+                sleep(POLL_MILLISECONDS / 1000)
                 continue
             self.close()
             return _of_socket(connection)
 
     def close(self) -> None:
-        """Listen no more; the file of a socket goes."""
+        """Listen no more; the file of a socket goes, unless another has taken its place."""
         if self._socket.fileno() >= 0:
             self._socket.close()
-            if self.address.kind == "unix" and not self.address.abstract:
-                try:
-                    os.unlink(self.address.path)
-                except OSError:
-                    pass  # somebody else has taken it away
+            if self._made is not None and self._made == _identity(self.address):
+                os.unlink(self.address.path)
+
+
+def _identity(address: Address) -> tuple[int, int] | None:
+    """Device and inode of a socket's file; None where there is none."""
+    if address.kind != "unix" or address.abstract:
+        return None
+    try:
+        found = os.lstat(address.path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def listen(address: Address) -> Listener:
@@ -153,12 +197,15 @@ def listen(address: Address) -> Listener:
         try:
             if not address.abstract and os.path.exists(address.path):
                 os.unlink(address.path)
+            os.fchmod(listening.fileno(), 0o600)  # of the file, too
             listening.bind(f"\0{address.path}" if address.abstract else address.path)
             listening.listen(BACKLOG)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             listening.close()
-            raise VMError(f"Failed to bind socket to {address.path}: {error.strerror or error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise VMError(f"Failed to bind socket to {address.path}: {reason}") from None
         return Listener(address, listening)
+    failure = VMError(f"address resolution failed for {address.host}:{address.port}")
     for family, _, _, _, where in _resolved(address, passive=True):
         listening = socket.socket(family)
         try:
@@ -167,10 +214,12 @@ def listen(address: Address) -> Listener:
             listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
-            failure = "Failed to find an available port" if error.errno == 98 else "Failed to bind socket"
-            raise VMError(f"{failure}: {error.strerror}") from None
-        return Listener(address, listening)
-    raise VMError(f"address resolution failed for {address.host}:{address.port}")
+            taken = error.errno == errno.EADDRINUSE
+            text = "Failed to find an available port" if taken else "Failed to bind socket"
+            failure = VMError(f"{text}: {error.strerror}")
+        else:
+            return Listener(address, listening)
+    raise failure
 
 
 def open_source(address: Address, fd: int | None = None) -> Channel:
@@ -185,33 +234,50 @@ def _of_socket(connection: socket) -> Channel:
     return Channel(connection.fileno(), connection.close)
 
 
-def _connected(address: Address) -> socket:
+def _connected(address: Address, cancellation: Cancellation) -> socket:
     import socket
 
     if address.kind == "unix":
         where = f"\0{address.path}" if address.abstract else address.path
-        return _try_connect(socket.AF_UNIX, where, address.path)
-    failure: VMError | None = None
+        return _try_connect(socket.AF_UNIX, where, address.path, cancellation)
+    failure = VMError(f"address resolution failed for {address.host}:{address.port}")
     for family, _, _, _, place in _resolved(address):
         try:
-            connection = _try_connect(family, place, f"{address.host}:{address.port}")
+            connection = _try_connect(family, place, f"{address.host}:{address.port}", cancellation)
         except VMError as error:
+            cancellation.check()
             failure = error
             continue
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
-    raise failure or VMError(f"address resolution failed for {address.host}:{address.port}")
+    raise failure
 
 
-def _try_connect(family: int, where: Any, name: str) -> socket:
+def _try_connect(family: int, where: Any, name: str, cancellation: Cancellation) -> socket:
     import socket
 
     connection = socket.socket(family)
+    connection.setblocking(False)
     try:
-        connection.connect(where)
-    except OSError as error:
+        code = connection.connect_ex(where)
+        while code == errno.EAGAIN:  # a unix socket with too many who wait already
+            cancellation.check()
+            sleep(POLL_MILLISECONDS / 1000)
+            code = connection.connect_ex(where)
+        if code == errno.EINPROGRESS:
+            poll = select.poll()
+            poll.register(connection.fileno(), select.POLLOUT)
+            while not poll.poll(POLL_MILLISECONDS):
+                cancellation.check()
+            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except (OSError, ValueError) as error:
         connection.close()
-        raise VMError(f"Failed to connect to '{name}': {error.strerror or error}") from None
+        raise VMError(f"Failed to connect to '{name}': {getattr(error, 'strerror', None) or error}") from None
+    except VMError:
+        connection.close()
+        raise
     return connection
 
 
@@ -227,32 +293,33 @@ def _resolved(address: Address, *, passive: bool = False) -> list[tuple[int, int
 
 
 def _open(address: Address, *, writing: bool) -> Channel:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if writing else os.O_RDONLY
+    # What is before the offset stays: it is somebody else's. A pipe that nobody reads is no reason to wait.
+    flags = (os.O_WRONLY | os.O_CREAT if writing else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
+    fd = -1
     try:
-        fd = os.open(address.path, flags | os.O_CLOEXEC, 0o660)
-    except OSError as error:
-        what = "create" if writing else "open"
-        raise VMError(f"Could not {what} '{address.path}': {error.strerror}") from None
-    if address.offset:
-        os.lseek(fd, address.offset, os.SEEK_SET)
+        fd = os.open(address.path, flags, 0o600)
+        if writing and _is_file(fd):
+            os.ftruncate(fd, address.offset)
+        if address.offset:
+            os.lseek(fd, address.offset, os.SEEK_SET)
+    except (OSError, ValueError, OverflowError) as error:
+        if fd >= 0:
+            os.close(fd)
+        reason = getattr(error, "strerror", None) or error
+        raise VMError(f"Could not {'create' if writing else 'open'} '{address.path}': {reason}") from None
     return Channel(fd)
 
 
 def _run(address: Address, *, writing: bool) -> Channel:
-    import subprocess
+    from subprocess import DEVNULL, PIPE, Popen
 
     command = list(address.arguments) or ["/bin/sh", "-c", address.path]
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if writing else None, stdout=None if writing else subprocess.PIPE
-        )
-    except OSError as error:
-        raise VMError(f'Failed to execute child process "{command[0]}" ({error.strerror})') from None
+        # Its other end is not ours: a monitor may be on our own standard input and output.
+        process = Popen(command, stdin=PIPE if writing else DEVNULL, stdout=DEVNULL if writing else PIPE)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise VMError(f'Failed to execute child process "{command[0]}" ({reason})') from None
     pipe = process.stdin if writing else process.stdout
     assert pipe is not None, "it was asked for"
-
-    def close() -> None:
-        pipe.close()
-        process.wait()
-
-    return Channel(pipe.fileno(), close)
+    return ProcessChannel(process, pipe)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ..releases import Release
 
+MOST_LOOKS = 1 << 12
+"""How often something may look like the beginning of a description and be none."""
 HEADER = Struct(">BI")
 NUMBERS = Struct(">II")
 DESCRIPTION_START = bytes((fmt.END_OF_STREAM, fmt.DESCRIPTION))
@@ -45,15 +47,17 @@ class DeviceSection:
         self.end = content
 
 
-def end_of_devices(data: memoryview) -> bool:
+def end_of_devices(data: bytearray) -> bool:
     """Whether data is complete, because it ends with a description that begins where it says."""
-    return bool(len(data)) and data[-1] == ord("}") and _description_start(bytes(data)) is not None
+    return data.endswith(b"}") and _description_start(data) is not None
 
 
-def _description_start(data: bytes) -> int | None:
+def _description_start(data: bytes | bytearray) -> int | None:
     """Where the end of the sections and then the description begin, the description being the last."""
     position = data.rfind(DESCRIPTION_START)
-    while position >= 0:
+    for _ in range(MOST_LOOKS):
+        if position < 0:
+            return None
         length = int.from_bytes(data[position + 2 : position + 6])
         if length and position + 6 + length == len(data) and data[position + 6 : position + 7] == b"{":
             return position
@@ -118,18 +122,29 @@ def _described(data: bytes, position: int, limit: int, entry: Any, *, footers: b
 def _close(data: bytes, section: DeviceSection, end: int, *, footers: bool) -> list[DeviceSection]:
     """Say where a section ends that the next described one follows at `end`; returns those between, which nobody
     described."""
-    section.end = end
-    if not footers or data[end - HEADER.size : end] == HEADER.pack(fmt.FOOTER, section.section_id):
-        return []
+    found: list[DeviceSection] = []
+    while True:
+        section.end = end
+        if not footers or data[end - HEADER.size : end] == HEADER.pack(fmt.FOOTER, section.section_id):
+            return found
+        hidden = _hidden(data, section, end)
+        if hidden is None:
+            return found
+        section.end = hidden.start
+        found.append(hidden)
+        section = hidden
+
+
+def _hidden(data: bytes, section: DeviceSection, end: int) -> DeviceSection | None:
+    """The section that begins where another one's footer is, if there is one before `end`."""
     boundary = HEADER.pack(fmt.FOOTER, section.section_id) + bytes((fmt.SECTION_FULL,))
     at = data.find(boundary, section.content, end)
     while at >= 0:
         hidden = _read_head(data, at + HEADER.size, end)
         if hidden is not None:
-            section.end = hidden.start
-            return [hidden, *_close(data, hidden, end, footers=footers)]
+            return hidden
         at = data.find(boundary, at + 1, end)
-    return []
+    return None
 
 
 def _read_head(data: bytes, start: int, end: int) -> DeviceSection | None:

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from .state import Migration
 
 LIVE_STATES = ("running", "suspended")
+UNFINISHED = ("inmigrate", "finish-migrate")
+RUN_STATES = frozenset(
+    {
+        *("debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate"),
+        *("restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"),
+    }
+)
+"""What a machine can be in, as QMP tells it."""
 
 
 class Receiver:
@@ -51,6 +59,7 @@ class Receiver:
         reader = self._reader
         while True:
             event = reader.next_event()
+            cancellation.check()
             if event is None:
                 break
             if event is NEED_DATA:
@@ -89,7 +98,7 @@ class Receiver:
         if event.fill:
             write_pages(block, event.offset, bytes([event.fill]) * event.length)
         else:
-            clear_pages(block, event.offset, event.length)
+            clear_pages(block, event.offset, event.length, self._page_size)
 
     def _block(self, name: str, offset: int, length: int) -> RAMBlock:
         block = self._blocks.get(name)
@@ -149,12 +158,26 @@ class Incoming:
         self._address = address
         self._exit_on_error = exit_on_error
         self.listener: Listener | None = None
+        self._fd: int | None = None
+        self._cancellation: Cancellation | None = None
 
     def listen(self) -> None:
         """Be there for the source, if it comes to us; raises `VMError`."""
         if self._address.kind in ("unix", "tcp"):
             self.listener = listen(self._address)
+        elif self._address.kind == "fd":
+            self._fd = self._find_descriptor(self._address.path)
         self._migration.set_status("setup")
+
+    def _find_descriptor(self, name: str) -> int:
+        """The descriptor that a number or a name tells; raises `VMError`."""
+        if not (name.isascii() and name.isdigit()):
+            return self._migration.take_descriptor(name)
+        try:
+            os.fstat(int(name))
+        except (OSError, OverflowError):
+            raise VMError(f"Failed to open file descriptor {name}: {os.strerror(errno.EBADF)}") from None
+        return int(name)
 
     def run(self) -> Task[None]:
         """Receive all of it, and be what the source was."""
@@ -167,15 +190,17 @@ class Incoming:
             blocks = stream_blocks(vm.topology.ram_blocks)
             receiver = Receiver(migration, channel, blocks, vm.page_size)
             yield receiver.run
+            run_state = self._told_run_state(receiver.devices)
         except Exception as error:
-            self._fail(error)
+            if not (isinstance(error, VMError) and self._cancellation is not None and self._cancellation.requested):
+                self._fail(error)  # otherwise the program ends
         else:
             for name, length in receiver.lengths.items():
                 vm.topology.ram_blocks.resize(name, length)
             migration.devices = without_guest(receiver.devices)
             migration.live_devices = receiver.live_devices
             migration.devices_source = str(self._address)
-            self._take_over(run_state_in(receiver.devices, footers=migration.has_footers))
+            self._take_over(run_state)
         finally:
             if channel is not None:
                 channel.close()
@@ -196,11 +221,20 @@ class Incoming:
             return
         yield from job
 
+    def _told_run_state(self, devices: bytes) -> str | None:
+        """The run state to be in; raises `StreamError` for one that there is not."""
+        state = run_state_in(devices, footers=self._migration.has_footers)
+        if state is None or state in RUN_STATES:
+            return "paused" if state in UNFINISHED else state
+        failed = "error while loading state for instance 0x0 of device 'globalstate'"
+        error = StreamError(f"invalid parameter value: {state}")
+        raise error.of_section(failed, f"{failed}: Failed to load vmstate version_id: 1, ret: {-error.code}")
+
     def _open(self, cancellation: Cancellation) -> Channel:
+        self._cancellation = cancellation
         if self.listener is not None:
             return self.listener.accept(cancellation)
-        fd = int(self._address.path) if self._address.kind == "fd" else None
-        return open_source(self._address, fd)
+        return open_source(self._address, self._fd)
 
     def _take_over(self, run_state: str | None) -> None:
         migration, vm = self._migration, self._vm
@@ -222,7 +256,7 @@ class Incoming:
         elif isinstance(error, VMError | OSError):
             lines = [f"load of migration failed: {error}"]
         else:
-            raise error
+            lines = [f"load of migration failed: internal error: {type(error).__name__}: {error}"]
         migration.error = lines[-1]
         migration.incoming = None
         migration.end("failed")

@@ -32,7 +32,7 @@ SECTION_BYTES = 4 << 20
 MOST_BUFFERS = 1 << 13
 """After so many pieces a section ends, too."""
 WINDOW_SECONDS = 0.1
-"""Bandwidth is limited in each such piece of time."""
+"""So much of a second's bytes may be sent ahead."""
 POLL_SECONDS = 0.02
 
 
@@ -54,8 +54,9 @@ class Sender:
         self._page_size = page_size
         self._stats = migration.statistics
         self.footers = migration.has_footers
-        self._window_began = monotonic()
-        self._window_bytes = 0
+        self._counted_at = monotonic()
+        self._ahead = 0.0
+        """Bytes that were sent and the limit has not paid for yet."""
         self._memory = bytearray(SECTION_BYTES)
         """What the present section's pages hold."""
         self._view = memoryview(self._memory)
@@ -85,7 +86,7 @@ class Sender:
         """Send some memory in sections of a kind; at least one is sent."""
         self._open_section(kind)
         for run in runs:
-            for portion in portions(run):
+            for portion in portions(run, self._page_size):
                 cancellation.check()
                 if portion.hole:
                     self._add_zeros(run[0], portion.offset, portion.length)
@@ -148,20 +149,21 @@ class Sender:
         self._channel.send(buffers, cancellation)
         sent = self._channel.bytes_sent - before
         self._stats.stream_bytes += sent
-        self._window_bytes += sent
+        self._ahead += sent
 
     def _limit(self, cancellation: Cancellation) -> None:
         """Wait until there may be sent again; the limit may change at any time."""
         while True:
             now = monotonic()
-            if now - self._window_began >= WINDOW_SECONDS:
-                self._window_began, self._window_bytes = now, 0
-                return
-            limit = self._migration.parameters["max-bandwidth"] & 0xFFFFFFFFFFFFFFFF
-            if not limit or self._kind == fmt.SECTION_END or self._window_bytes < limit * WINDOW_SECONDS:
+            limit = self._migration.parameters["max-bandwidth"]
+            self._ahead = max(0.0, self._ahead - limit * (now - self._counted_at))
+            self._counted_at = now
+            if not limit or self._kind == fmt.SECTION_END:
+                self._ahead = 0.0
+            if self._ahead <= limit * WINDOW_SECONDS:
                 return
             cancellation.check()
-            sleep(min(WINDOW_SECONDS - (now - self._window_began), POLL_SECONDS))
+            sleep(POLL_SECONDS)
 
 
 class Outgoing:
@@ -186,6 +188,9 @@ class Outgoing:
         try:
             yield from self._migrate()
         except Exception as error:
+            if self._ended_with_program(error):
+                self._let_go()
+                return
             reason = self._reason(error)
             self._let_go()
             self._resume()
@@ -199,6 +204,11 @@ class Outgoing:
             self._let_go()
             self._vm.run_state = "postmigrate"
             migration.end("completed")
+
+    def _ended_with_program(self, error: Exception) -> bool:
+        """Whether nobody is to be told of it, because the program ends."""
+        stopped = self._cancellation is not None and self._cancellation.requested
+        return isinstance(error, VMError) and stopped and not self.cancelled
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, PageMissing):
@@ -214,10 +224,13 @@ class Outgoing:
     def _migrate(self) -> Task[None]:
         migration, vm = self._migration, self._vm
         if self._channel is None:
-            self._channel = yield self._guarded(lambda _cancellation: connect(self._address))
+            self._channel = yield self._guarded(partial(connect, self._address))
         channel = self._channel
         assert channel is not None, "there is one now"
         blocks = stream_blocks(vm.topology.ram_blocks)
+        for block in blocks:
+            if len(block.name.encode()) > fmt.LONGEST_NAME:
+                raise VMError(f"the stream has no room for the name of RAMBlock '{block.name}'")
         page_size = vm.page_size
         sender = Sender(channel, migration, page_size)
         if vm.accelerator.follows:
@@ -233,7 +246,7 @@ class Outgoing:
         migration.begin_pass(last=True)
         tail = self._devices()
         yield self._guarded(lambda cancellation: sender.finish(runs, tail, cancellation))
-        yield lambda _cancellation: channel.close()
+        yield self._guarded(channel.finish)
 
     def _rounds(self, sender: Sender, runs: list[Run], blocks: list[RAMBlock], page_size: int) -> Task[list[Run]]:
         """Copy in rounds until so little is left that the guest may be stopped for it; returns what that is."""

@@ -66,8 +66,8 @@ class Portion:
         """Whether there is no memory, which is not to be touched for that and would be zeros."""
 
 
-def portions(run: Run) -> Iterator[Portion]:
-    """A run in portions, ascending."""
+def portions(run: Run, page_size: int) -> Iterator[Portion]:
+    """A run in portions of whole pages of the stream, ascending."""
     block, start, length = run
     end = start + length
     for owner, owner_offset, offset, piece in owned_pieces(block):
@@ -75,20 +75,21 @@ def portions(run: Run) -> Iterator[Portion]:
         for span in range(first, last, SPAN):
             limit = min(span + SPAN, last)
             distance = owner_offset - offset
-            for begin, stop, hole in _parts(owner, span + distance, limit + distance):
+            for begin, stop, hole in _parts(owner, span + distance, limit + distance, page_size):
                 for position in range(begin, stop, SPAN if hole else PORTION):
                     size = min(SPAN if hole else PORTION, stop - position)
                     yield Portion(owner, position, position - distance, size, hole)
 
 
-def _parts(owner: RAMBlock, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """An interval of a block's memory as what is there and what is a hole, by the host's pages."""
-    page_size = owner.page_size
-    low = start // page_size * page_size
-    high = min(-(-end // page_size) * page_size, owner.host.size)
+def _parts(owner: RAMBlock, start: int, end: int, page_size: int) -> Iterator[tuple[int, int, bool]]:
+    """An interval of a block's memory as what is there and what is a hole; a page of the stream is never divided."""
+    host_page = owner.page_size
+    low = start // host_page * host_page
+    high = min(-(-end // host_page) * host_page, owner.host.size)
     position = start
     for first, count in owner.host.populated(low, high - low):
-        begin, stop = max(first, start), min(first + count, end)
+        begin = max(start + (first - start) // page_size * page_size, position)
+        stop = min(start - (start - first - count) // page_size * page_size, end)
         if begin > position:
             yield position, begin, True
         if stop > begin:
@@ -124,9 +125,9 @@ def write_pages(block: RAMBlock, offset: int, data: bytes) -> None:
             owner.host.write(owner_offset + start - first, data[start - offset : last - offset])
 
 
-def clear_pages(block: RAMBlock, offset: int, length: int) -> None:
+def clear_pages(block: RAMBlock, offset: int, length: int, page_size: int) -> None:
     """Have zeros in a part of a block; pages that are not there, or have them already, are left alone."""
-    for portion in portions((block, offset, length)):
+    for portion in portions((block, offset, length), page_size):
         if not portion.hole:
             host, zeros = portion.owner.host, bytes(portion.length)
             if host.read(portion.owner_offset, portion.length) != zeros:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 WORD = Struct(">Q")
 LONGEST_MACHINE_NAME = 1 << 10
 """Bytes; what claims to be longer is refused before it is waited for."""
+MOST_CAPABILITIES = 1 << 8
+MOST_SECTIONS = 1 << 10
+"""Of devices that are sent while the guest runs."""
 MOST_DEVICE_BYTES = 256 << 20
 """What follows the RAM is kept whole; more than this is no state of devices."""
 PORTION = 256
@@ -64,6 +67,8 @@ class StreamReader:
         """What is said of the section that is being read, should it fail."""
         self._events = self._parse()
         self._failure: StreamError | None = None
+        self._kept = 0
+        """Bytes of devices that were told while the guest runs."""
         self.bytes_read = 0
         """How much was fed."""
 
@@ -171,7 +176,10 @@ class StreamReader:
             found.uuid = yield from self._exact(16)
         elif subsection == "configuration/capabilities":
             found.capabilities = []
-            for _ in range((yield from self._number(4))):
+            count = yield from self._number(4)
+            if count > MOST_CAPABILITIES:
+                raise _cut_configuration("Failed to load configuration:capabilities")
+            for _ in range(count):
                 name = yield from self._name()
                 if name is None:
                     raise _cut_configuration("Failed to load configuration:capabilities")
@@ -205,6 +213,8 @@ class StreamReader:
             raise StreamError(f"Unable to read ID string for section {section_id}")
         instance = yield from self._number(4)
         version = yield from self._number(4)
+        if len(self._sections) >= MOST_SECTIONS:
+            raise StreamError("more devices are sent while the guest runs than any machine has")
         if name in fmt.LIVE_DEVICES:
             self._sections[section_id] = name
             head = pack(">B", len(name)) + name.encode() + pack(">II", instance, version)
@@ -244,13 +254,22 @@ class StreamReader:
         failed = f"error while loading state section id {section_id}({name})"
         parse = self._hash_table if name == fmt.HASH_TABLE else self._attributes
         yield from self._in_section(parse(content), failed, "Failed to load vmstate version_id: 1, ret: ")
+        self._kept += sum(map(len, content))
         yield LivePart(kind, section_id, head, b"".join(content))
         yield from self._footer(section_id, name)
+
+    def _count_kept(self, size: int) -> int:
+        """Refuse to keep more than any machine's devices are in; returns the size."""
+        if self._kept + size > MOST_DEVICE_BYTES:
+            raise StreamError("too much is sent to be the state of devices")
+        return size
 
     def _hash_table(self, content: list[bytes]) -> Parsing:
         """The hash table of a pseries machine's MMU: how large it is, or entries, chunk by chunk."""
         head = yield from self._exact(4)
+        kept = 0
         while head is not None:
+            kept = self._count_kept(kept + len(head))
             content.append(head)
             if content == [head] and any(head):
                 return
@@ -265,7 +284,9 @@ class StreamReader:
 
     def _attributes(self, content: list[bytes]) -> Parsing:
         """The storage attributes of a mainframe's pages, chunk by chunk."""
+        kept = 0
         while (word := (yield from self._exact(8))) is not None:
+            kept = self._count_kept(kept + len(word))
             content.append(word)
             flags = int.from_bytes(word) & fmt.ATTRIBUTES_FLAGS
             if flags == fmt.ATTRIBUTES_END:
@@ -276,6 +297,7 @@ class StreamReader:
                 if length is None or chunk is None:
                     break
                 content += length, chunk
+                kept = self._count_kept(kept + len(chunk))
         raise StreamError("", errno.EIO)
 
     def _in_section(self, content: Parsing, failed: str, newer: str) -> Parsing:
@@ -315,19 +337,16 @@ class StreamReader:
 
     def _devices(self) -> Parsing:
         """Gather all that follows. Who waits for an answer does not close the stream: it may end before it ends."""
-        looked_at = 0
-        while not self._ended:
-            gathered = self._buffer[self._at :]
+        gathered = bytearray()
+        while True:
+            gathered += self._buffer[self._at :]
+            grown, self._at = self._at < len(self._buffer), len(self._buffer)
             if len(gathered) > MOST_DEVICE_BYTES:
                 raise StreamError("too much follows the RAM to be the state of devices")
-            if len(gathered) != looked_at:
-                if end_of_devices(gathered):
-                    break
-                looked_at = len(gathered)
+            if self._ended or (grown and end_of_devices(gathered)):
+                break
             yield NEED_DATA
-        data = bytes(self._buffer[self._at :])
-        self._at = len(self._buffer)
-        yield Devices(data)
+        yield Devices(bytes(gathered))
 
     # RAM
 
@@ -358,6 +377,8 @@ class StreamReader:
             name = (yield from self._name()) or ""
             length = yield from self._number(8)
             yield RAMBlockEntry(name, length)
+            if self._ended and not self._have():
+                raise StreamError("", errno.EIO)
             total -= length
         yield RAMEntries()
 

@@ -6,6 +6,7 @@ import os
 import re
 
 from ..errors import VMError
+from ..steps import Cancellation
 from .address import Address
 from .channel import Channel, connect
 from .settings import (
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from .incoming import Incoming
     from .outgoing import Outgoing
 
+UINT64 = (1 << 64) - 1
 UNDER_WAY = ("setup", "active", "pre-switchover", "device", "cancelling")
-RETRIED = ("none", "completed", "failed", "cancelled")
 WITHOUT_CONFIGURATION = 2, 3
 """The last version of machine types whose streams have neither a configuration nor section footers."""
 WITHOUT_SWITCHOVER_START = 9, 2
@@ -60,6 +61,16 @@ class Migration:
         self.throttle = 0
         """Percent of the time that the guest is kept from running."""
         self._rounds_behind = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the machine is on its way elsewhere."""
+        return self._outgoing is not None and self.status in UNDER_WAY
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether the machine's memory is to come from elsewhere, or comes."""
+        return self.incoming is not None and self.vm.run_state == "inmigrate"
 
     # What the machine's streams look like
 
@@ -107,10 +118,11 @@ class Migration:
     def set_parameters(self, given: dict[str, Any]) -> None:
         """Set parameters, also of a migration that is under way; raises `VMError`."""
         check_parameters(given, self.parameters, self.vm.release, self.vm.page_size)
-        self.parameters.update(given)
+        masked = {name: value & UINT64 if type(value) is int else value for name, value in given.items()}
+        self.parameters.update(masked)
 
     def _check_idle(self) -> None:
-        if self.status in UNDER_WAY and (self._outgoing is not None or self.status != "setup"):
+        if self.is_sending or (self.is_receiving and self.status == "active"):
             raise VMError("There's a migration process in progress")
 
     # The source
@@ -138,7 +150,7 @@ class Migration:
         self.fail(reason if kept else "", told=True)
 
     def _check_may_start(self) -> None:
-        if self.status in UNDER_WAY and self._outgoing is not None:
+        if self.is_sending:
             raise VMError("There's a migration process in progress")
         if self.vm.run_state == "inmigrate":
             raise VMError("Guest is waiting for an incoming migration")
@@ -150,8 +162,8 @@ class Migration:
     def _connect_at_once(self, address: Address) -> Channel | None:
         """What waits for nobody is there before the command is answered."""
         if address.kind == "fd":
-            return connect(address, self.take_descriptor(address.path))
-        return connect(address) if address.kind == "file" else None
+            return connect(address, Cancellation(), self.take_descriptor(address.path))
+        return connect(address, Cancellation()) if address.kind == "file" else None
 
     def take_descriptor(self, name: str) -> int:
         """A descriptor that a client gave, which is the caller's from now on; raises `VMError`."""
@@ -162,7 +174,7 @@ class Migration:
 
     def cancel(self) -> None:
         """Stop what is under way; nothing if nothing is."""
-        if self._outgoing is not None and self.status in UNDER_WAY and self.status != "cancelling":
+        if self._outgoing is not None and self.is_sending and self.status != "cancelling":
             self.set_status("cancelling")
             self._outgoing.cancel()
 
@@ -177,6 +189,7 @@ class Migration:
     def set_status(self, status: str) -> None:
         """Be in another status, and tell of it."""
         self.status = status
+        self.vm.freeze_devices(self.is_sending or (self.is_receiving and status == "active"))
         self.tell_status(status)
 
     def tell_status(self, status: str) -> None:
@@ -281,6 +294,7 @@ class Migration:
 
         if self.incoming is not None:
             raise VMError("The incoming migration has already been started")
+        self.error = ""
         incoming = Incoming(self, address, exit_on_error=exit_on_error)
         incoming.listen()
         self.incoming = incoming

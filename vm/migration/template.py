@@ -24,6 +24,7 @@ def read_devices(migration: Migration, path: str, cancellation: Cancellation) ->
     live: list[LivePart] = []
     try:
         while (event := reader.next_event()) is not None:
+            cancellation.check()
             if event is NEED_DATA:
                 data = channel.receive(cancellation)
                 if data:
