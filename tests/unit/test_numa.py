@@ -235,7 +235,7 @@ def test_hmp_commands_are_available_where_their_qmp_commands_are() -> None:
     with VirtualMachine(configured()) as vm:
         early = set(available_hmp_commands(vm))
         assert {"exit_preconfig", "set_numa_node", "object_add", "info hotpluggable-cpus", "q"} <= early
-        for name in early:
+        for name in early - {"closefd", "getfd"}:  # QEMU takes these from people, and not from programs
             command = hmp_commands(find_release(None))[name]
             words = {"object": "memory-backend-ram,id=x,size=4096", "options": "node", "path": "/"}
             request, _ = command.request(vm, {**words, "id": "x", "property": "type", "value": "x"})
