@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..vm.accel.guest import GuestJob
+    from ..vm.accel.guest_job import GuestJob
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from . import Arguments, Context
@@ -21,7 +21,7 @@ UINT64 = (1 << 64) - 1
 
 def guest_run(context: Context, arguments: Arguments) -> Any:
     """Start a guest, which goes on by itself and whose end is an event; a task if the caller wants to wait."""
-    from ..vm.accel.guest import GuestJob
+    from ..vm.accel.guest_job import GuestJob
 
     wait = arguments.get("wait", False)
     if wait and not context.vm.running:
@@ -37,7 +37,7 @@ def guest_run(context: Context, arguments: Arguments) -> Any:
 
 def _follow(context: Context, task: Task[GuestJob], wait: bool) -> Task[dict[str, Any]]:
     job = yield from task
-    context.vm.emit("GUEST_ENDED", describe(job, context.vm))
+    context.vm.emit("GUEST_ENDED", job.describe(runs=context.vm.running))
     if wait and job.status == "failed":
         raise VMError(job.error)
     return {}
@@ -52,29 +52,7 @@ def guest_stop(context: Context, _arguments: Arguments) -> dict[str, Any]:
 def query_guest(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """The guest that runs or ran last."""
     job = context.vm.guest_job
-    return {"status": "none"} if job is None else describe(job, context.vm)
-
-
-def describe(job: GuestJob, vm: VirtualMachine) -> dict[str, Any]:
-    """How far a guest is, as `query-guest` and its event tell it."""
-    described: dict[str, Any] = {
-        "status": "paused" if job.status == "running" and not vm.running else job.status,
-        "mode": job.mode,
-        "start": job.start,
-        "length": job.length,
-        "stride": job.stride,
-        "passes": job.passes_done,
-        "accesses": job.accesses,
-        "exits": job.exits,
-        "elapsed": int(job.seconds * 1000),
-    }
-    if job.first_exit is not None:
-        described["first-exit"] = job.first_exit
-    if job.mode == "read":
-        described["sum"] = job.sum
-    if job.error:
-        described["error"] = job.error
-    return described
+    return {"status": "none"} if job is None else job.describe(runs=context.vm.running)
 
 
 def _guest_run_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .accel.dirty import DirtyLog
-    from .accel.guest import Guest, GuestJob
+    from .accel.guest import Guest
+    from .accel.guest_job import GuestJob
     from .config import Config
     from .devices.device import MemoryDevice
     from .devices.plugging import Plugging

@@ -127,6 +127,8 @@ def test_a_guest_goes_on_and_its_counters_prove_that_nothing_was_lost(source: Pa
             time.sleep(0.01)
         assert (guest["status"], guest["passes"]) == ("completed", 40)
         assert guest["accesses"] == 40 * (length // 4096) > left["accesses"]
+        destination.ask("query-status")
+        assert destination.events[-1] == "GUEST_ENDED completed"
         content = (tmp_path / "new").read_bytes()
         for gpa in range(0, length, 4096):
             assert int.from_bytes(content[gpa : gpa + 8], "little") == (1 << 40) + gpa

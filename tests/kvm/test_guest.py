@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramslot.vm.accel.guest import GuestJob
+from ramslot.vm.accel.guest_job import GuestJob
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host.kvm import KVM, KVMError

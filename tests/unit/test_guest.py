@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from ramslot.vm.accel.guest import Gate, GuestJob, SimProcessor
+from ramslot.vm.accel.guest import Gate, SimProcessor
+from ramslot.vm.accel.guest_job import GuestJob
 from ramslot.vm.accel.sim import SimMemslotTable
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
@@ -118,3 +119,38 @@ def test_a_guest_takes_pages_of_a_virtual_host() -> None:
         assert job.status == "failed"
         assert job.error.startswith("the host has no page for the guest at 0x")
         assert vm.host.available_memory == 0
+
+
+def test_a_job_goes_to_another_machine_whole() -> None:
+    job = GuestJob(4096, 8192, "pattern", value=7, passes=3)
+    job.advance(1)
+    job.note_exit(4096)
+    taken = GuestJob.taken_over(job.told())
+    assert taken.told() == job.told()
+    assert (taken.position, taken.passes_done) == (8192, 0)
+    assert taken.advance(1) == 12288
+    assert (taken.position, taken.passes_done) == (4096, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("value", 1.5),
+            ("passes", "x"),
+            ("accesses", [1]),
+            ("stride", 8.0),
+            ("seconds", float("inf")),
+            ("stride", 0),
+        ),
+        *(("seconds", "1"), ("start", -4096), ("mode", "x"), ("mode", []), ("position", 0), ("position", 4097)),
+        *(("length", 0), ("first_exit", "x"), ("sum", 1 << 64), ("rate", True), ("seconds", float("nan"))),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_refused(name: str, value: object) -> None:
+    told = GuestJob(4096, 8192).told()
+    with pytest.raises(VMError):
+        GuestJob.taken_over({**told, name: value})
+    del told[name]
+    with pytest.raises(VMError):
+        GuestJob.taken_over(told)

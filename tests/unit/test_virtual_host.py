@@ -17,7 +17,7 @@ import pytest
 from ramslot.commands import Context
 from ramslot.commands.host import HMP, query_host
 from ramslot.schema import contract
-from ramslot.vm.accel.guest import GuestJob
+from ramslot.vm.accel.guest_job import GuestJob
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.host import Host, HostMemory, MissingPage, open_host

@@ -11,17 +11,19 @@ from time import monotonic
 
 from ..errors import VMError
 from ..host import MissingPage
+from .guest_job import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Protocol
 
     from ..host import Host
     from ..memory.address_space import AddressSpace
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation, Task
     from . import Accelerator
+    from .guest_job import GuestJob
     from .memslots import Memslot
     from .sim import SimMemslotTable
 
@@ -46,19 +48,12 @@ if TYPE_CHECKING:
             """Give everything back."""
 
 
-WORD = 8
-"""Bytes of one access."""
-WORD_MASK = (1 << 64) - 1
 SLICE_SECONDS = 0.01
 """How long a slice is to take: whoever holds the guest waits as long."""
 FIRST_SLICE = 64
 LONGEST_SLICE = 1 << 20
 POLL_SECONDS = 0.05
 """How often a guest that must wait looks whether it was told to stop."""
-GIVEN = ("start", "length", "mode", "stride", "value", "passes", "rate")
-COUNTED = ("position", "passes_done", "accesses", "exits", "first_exit", "sum", "seconds")
-"""What a job was given, and what it counts."""
-MODES = ("read", "write", "pattern")
 
 
 class HostPageMissing(Exception):  # noqa: N818 (named for what it tells)
@@ -70,102 +65,6 @@ class HostPageMissing(Exception):  # noqa: N818 (named for what it tells)
         self.offset = offset
         self.gpa = memslot.gpa + offset - memslot.offset
         self.error = error
-
-
-class GuestJob:
-    """What a guest does, and how far it is. Addresses are guest-physical; sizes and strides are in bytes.
-
-    It reads (`read`), writes `value` (`write`) or writes `value` plus the word's own address (`pattern`) to the word at
-    each `stride` of `[start, start + length)`, `passes` times, or with 0 until it is stopped. With a `rate` it covers
-    no more than so many bytes of the range per second.
-    """
-
-    __slots__ = (
-        "accesses", "error", "exits", "first_exit", "length", "mode", "passes", "passes_done", "position", "rate",
-        "seconds", "start", "status", "stride", "sum", "value",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        start: int,
-        length: int,
-        mode: str = "write",
-        stride: int = 4096,
-        value: int = 0,
-        passes: int = 1,
-        rate: int = 0,
-    ) -> None:
-        """Raises `VMError` for what no guest can do."""
-        for name, number in (("start", start), ("length", length), ("stride", stride)):
-            if number % WORD:
-                raise VMError(f"Parameter '{name}' expects a multiple of {WORD}")
-        if not length:
-            raise VMError("Parameter 'length' expects a size above 0")
-        if not stride:
-            raise VMError("Parameter 'stride' expects a size above 0")
-        self.mode = mode
-        self.start = start
-        self.length = length
-        self.stride = stride
-        self.value = value
-        self.passes = passes
-        self.rate = rate
-        self.status = "running"
-        """`running`, and in the end `completed`, `stopped` or `failed`."""
-        self.error = ""
-        self.passes_done = 0
-        self.position = start
-        """The address that comes next in the present pass."""
-        self.accesses = 0
-        self.exits = 0
-        """Accesses that no memory answered: a hole, registers, a write to what is read-only."""
-        self.first_exit: int | None = None
-        """The address of the first of them."""
-        self.sum = 0
-        """Of all words that were read, modulo 2^64."""
-        self.seconds = 0.0
-
-    def advance(self, done: int) -> int:
-        """Count accesses that were made, and return the address behind them."""
-        self.accesses += done
-        gpa = self.position + done * self.stride
-        if gpa < self.start + self.length:
-            self.position = gpa
-        else:
-            self.position = self.start
-            self.passes_done += 1
-        return gpa
-
-    def told(self) -> dict[str, Any]:
-        """All that another machine needs to go on with it."""
-        return {name: getattr(self, name) for name in GIVEN + COUNTED}
-
-    @classmethod
-    def taken_over(cls, told: dict[str, Any]) -> GuestJob:
-        """A job that another machine told of; raises `VMError` for what is none."""
-        unreadable = VMError("the guest's job cannot be read")
-        for name in GIVEN + COUNTED:
-            value = told.get(name)
-            if name == "mode":
-                good = value in MODES
-            elif name == "seconds":
-                good = type(value) in (int, float) and 0 <= value < WORD_MASK  # type: ignore[operator]  # a number
-            else:
-                good = (name == "first_exit" and value is None) or (type(value) is int and 0 <= value <= WORD_MASK)
-            if not good:
-                raise unreadable
-        job = cls(**{name: told[name] for name in GIVEN})
-        for name in COUNTED:
-            setattr(job, name, told[name])
-        if not job.start <= job.position < job.start + job.length or job.position % WORD:
-            raise unreadable
-        return job
-
-    def note_exit(self, gpa: int) -> None:
-        """Count an access that no memory answered."""
-        self.exits += 1
-        if self.first_exit is None:
-            self.first_exit = gpa
 
 
 class Gate:

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host, HostMemory
     from ..memory.address_space import AddressSpace
-    from .guest import GuestJob
+    from .guest_job import GuestJob
     from .kvm import KVMMemslotTable
 
 PAGE = 4096

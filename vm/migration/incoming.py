@@ -212,14 +212,15 @@ class Incoming:
 
     def _go_on(self, guest: dict[str, Any]) -> Task[None]:
         """Do what the source's guest did."""
-        from ..accel.guest import GuestJob
+        from ..accel.guest_job import GuestJob
 
         try:
             job = self._vm.start_guest(GuestJob.taken_over(guest))
         except VMError as error:
             self._vm.on_warning(f"the guest's job ends here: {error}")
             return
-        yield from job
+        ended = yield from job
+        self._vm.emit("GUEST_ENDED", ended.describe(runs=self._vm.running))
 
     def _told_run_state(self, devices: bytes) -> str | None:
         """The run state to be in; raises `StreamError` for one that there is not."""
