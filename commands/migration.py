@@ -46,12 +46,14 @@ def migrate(context: Context, arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
-def _address(context: Context, arguments: Arguments) -> Address:
+def _address(context: Context, arguments: Arguments, *, incoming: bool = False) -> Address:
     release = context.vm.release
     uri, channels = arguments.get("uri"), arguments.get("channels")
     if (uri is None) == (channels is None):
         raise VMError("need either 'uri' or 'channels' argument")
-    return parse_address(uri, release) if uri is not None else address_of_channels(channels or [], release)
+    if uri is not None:
+        return parse_address(uri, release, incoming=incoming)
+    return address_of_channels(channels or [], release)
 
 
 def migrate_incoming(context: Context, arguments: Arguments) -> dict[str, Any]:
@@ -63,13 +65,7 @@ def migrate_incoming(context: Context, arguments: Arguments) -> dict[str, Any]:
     if vm.config.incoming != "defer" or vm.run_state != "inmigrate":
         already = "The incoming migration has already been started"
         raise VMError(already if vm.release.covers("6.0") else "For use with '-incoming defer'")
-    uri, channels = arguments.get("uri"), arguments.get("channels")
-    if (uri is None) == (channels is None):
-        raise VMError("need either 'uri' or 'channels' argument")
-    release = vm.release
-    address = (
-        parse_address(uri, release, incoming=True) if uri is not None else address_of_channels(channels or [], release)
-    )
+    address = _address(context, arguments, incoming=True)
     context.program.start_task(vm.migration.wait_for(address, exit_on_error=arguments.get("exit-on-error", True)))
     return {}
 

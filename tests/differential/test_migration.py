@@ -439,3 +439,107 @@ def test_a_place_to_wait_at_that_is_none_keeps_it_from_starting(uri: str, releas
         last = [line for line in run.stderr.splitlines() if "-incoming" in line]
         outcomes.append((run.returncode, [line.partition(": ")[2] for line in last]))
     assert outcomes[0] == outcomes[1]
+
+
+UUIDS = "12345678-1234-1234-1234-123456789abc", "12345678-1234-1234-1234-123456789abd"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("capabilities", "uuid"),
+    [
+        (["x-ignore-shared"], UUIDS[0]),
+        ([], UUIDS[0]),
+        (["x-ignore-shared", "validate-uuid"], UUIDS[1]),
+        (["x-ignore-shared"], None),
+    ],
+)
+def test_both_sides_must_agree(capabilities: list[str], uuid: str | None, release: str, tmp_path: Path) -> None:
+    """The source shares a file with the destination, which gets the other memory alone, and tells its UUID."""
+
+    def switched(names: list[str]) -> dict[str, Any]:
+        return {"capabilities": [{"capability": name, "state": True} for name in names]}
+
+    shared = filled(tmp_path / "shared", 4 * MIB, 3)
+    ram = f"memory-backend-file,id=r,size=4M,mem-path={shared},share=on"
+    dimm = ["-m", "4M,slots=1,maxmem=1G", "-object", "memory-backend-ram,id=d,size=16M", "-device", "pc-dimm,memdev=d"]
+    machine = ["-object", ram, "-M", "pc,memory-backend=r", *dimm]
+    outcomes = []
+    for source_kind, destination_kind in (("real", "real"), *DIRECTIONS):
+        own = [] if uuid is None else ["-uuid", uuid]
+        with (
+            partner(destination_kind, release, [*machine, *own, "-incoming", "defer"], tmp_path) as destination,
+            partner(source_kind, release, [*machine, "-uuid", UUIDS[0]], tmp_path) as source,
+        ):
+            source.ask("migrate-set-capabilities", **switched(["x-ignore-shared", "validate-uuid"]))
+            destination.ask("migrate-set-capabilities", **switched(capabilities))
+            where = f"unix:{tmp_path}/{source_kind}-{destination_kind}"
+            assert destination.ask("migrate-incoming", uri=where) == {}
+            source.ask("migrate", uri=where)
+            total = source.wait_for("completed", "failed").get("ram", {}).get("total")
+            try:
+                state = destination.wait_for_state("prelaunch")
+            except (EOFError, BrokenPipeError):
+                state = f"ended with {destination.process.wait(60)}"
+            said = [line.partition(": ")[2] for line in destination.errors.splitlines()]
+            outcomes.append((state, total if state == "prelaunch" else None, said))
+    assert outcomes[1:] == outcomes[:1] * 3
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_way_back_is_waited_for(release: str, tmp_path: Path) -> None:
+    outcomes = []
+    for source_kind, destination_kind in (("real", "real"), *DIRECTIONS):
+        where = f"unix:{tmp_path}/{source_kind}-{destination_kind}"
+        machine = ["-M", "none", "-m", "16"]
+        with (
+            partner(destination_kind, release, [*machine, "-incoming", where], tmp_path) as destination,
+            partner(source_kind, release, machine, tmp_path) as source,
+        ):
+            both = [{"capability": name, "state": True} for name in ("return-path", "events")]
+            source.ask("migrate-set-capabilities", capabilities=both)
+            source.ask("migrate", uri=where)
+            told = source.wait_for("completed", "failed")
+            states = source.wait_for_state("postmigrate"), destination.wait_for_state("prelaunch")
+            outcomes.append((counted(told), states, [event for event in source.events if "PASS" not in event]))
+    assert outcomes[1:] == outcomes[:1] * 3
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("answer", [b"\0\2\0\4\0\0\0\1\0\1\0\4\0\0\0\0", b"\0\1\0\4\0\0\0\5", b"garbage!", b""])
+def test_what_comes_back_is_understood_alike(answer: bytes, release: str, tmp_path: Path) -> None:
+    import socket
+    import threading
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        received = b""
+        with connection:
+            while not received.endswith(b"}"):
+                received += connection.recv(1 << 16)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            if not answer.startswith(b"\0\2"):
+                return
+            while connection.recv(1 << 16):
+                pass
+
+    if release == "5.2" and not answer.startswith(b"\0\2"):
+        pytest.skip("QEMU 5.2 does not always wait to hear of a failure")
+    outcomes = []
+    for kind in ("real", "ours"):
+        with (
+            socket.socket(socket.AF_UNIX) as listener,
+            partner(kind, release, ["-M", "none", "-m", "4"], tmp_path) as source,
+        ):
+            listener.bind(f"{tmp_path}/{kind}")
+            listener.listen(1)
+            server = threading.Thread(target=serve, args=(listener,))
+            server.start()
+            wanted = [{"capability": "return-path", "state": True}]
+            source.ask("migrate-set-capabilities", capabilities=wanted)
+            source.ask("migrate", uri=f"unix:{tmp_path}/{kind}")
+            told = source.wait_for("completed", "failed")
+            server.join()
+            outcomes.append((told["status"], told.get("error-desc"), source.wait_for_state("prelaunch", "postmigrate")))
+    assert outcomes[0] == outcomes[1]

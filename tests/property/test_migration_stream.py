@@ -22,6 +22,7 @@ from ramslot.vm.migration.events import NEED_DATA, Configuration, Devices, Pages
 from ramslot.vm.migration.incoming import Receiver
 from ramslot.vm.migration.ram import page_kinds, stream_blocks
 from ramslot.vm.migration.reading import StreamReader
+from ramslot.vm.migration.way_back import WayBack, WayBackError
 from ramslot.vm.releases import NEWEST, VERSIONS, find_release
 from ramslot.vm.steps import Cancellation
 
@@ -269,3 +270,17 @@ def test_a_list_of_blocks_that_is_cut_ends() -> None:
     with pytest.raises(StreamError):
         for _ in range(10):
             reader.next_event()
+
+
+@given(st.integers(1, 9))
+def test_a_way_back_is_understood_however_it_is_cut(step: int) -> None:
+    messages = writing.answer(fmt.PONG, 1) + b"\0\7\0\0" + b"\0\4\0\3abc" + writing.answer(fmt.SHUT, 0)
+    way_back = WayBack()
+    for start in range(0, len(messages), step):
+        assert not way_back.closed
+        way_back.feed(messages[start : start + step])
+    assert way_back.closed
+    way_back.feed(b"")
+    for wrong in (b"garbage!", b"\0\0\0\0", b"\0\1\0\5", writing.answer(fmt.SHUT, 5), b""):
+        with pytest.raises(WayBackError):
+            WayBack().feed(wrong)

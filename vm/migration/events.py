@@ -42,13 +42,14 @@ class RAMStart:
 
 
 class RAMBlockEntry:
-    """A RAMBlock of the source: its name and how many bytes of it are used."""
+    """A RAMBlock of the source: its name, how many bytes of it are used, and where told its region's address."""
 
-    __slots__ = ("length", "name")
+    __slots__ = ("address", "length", "name")
 
-    def __init__(self, name: str, length: int) -> None:
+    def __init__(self, name: str, length: int, address: int | None = None) -> None:
         self.name = name
         self.length = length
+        self.address = address
 
 
 class RAMEntries:

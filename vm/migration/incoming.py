@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from uuid import UUID
 
 from ..errors import VMError
 from ..host import MissingPage
@@ -13,8 +14,9 @@ from .channel import Channel, Listener, listen, open_source
 from .devices import guest_in, run_state_in, without_guest
 from .errors import StreamError
 from .events import NEED_DATA, Command, Configuration, Devices, LivePart, Pages, RAMBlockEntry, ZeroPages
-from .ram import clear_pages, stream_blocks, write_pages
+from .ram import clear_pages, region_address, stream_blocks, write_pages
 from .reading import StreamReader
+from .settings import TOLD
 from .writing import answer
 
 TYPE_CHECKING = False
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .events import Event
     from .state import Migration
 
+CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
 LIVE_STATES = ("running", "suspended")
 UNFINISHED = ("inmigrate", "finish-migrate")
 RUN_STATES = frozenset(
@@ -51,6 +54,7 @@ class Receiver:
         self._answers = False
         self.lengths: dict[str, int] = {}
         """Of blocks that become longer or shorter."""
+        self.warnings: list[str] = []
         self.devices = b""
         self.live_devices: list[LivePart] = []
 
@@ -116,6 +120,11 @@ class Receiver:
         if block is None:
             error = StreamError(f'Unknown ramblock "{entry.name}", cannot accept migration')
             raise self._reader.of_section(error)
+        if entry.address is not None and self._migration.ignores(block):
+            own = region_address(self._migration.vm.topology, block)
+            if own != entry.address:
+                text = f"Mismatched GPAs for block {entry.name} {entry.address} != {own}"
+                raise self._reader.of_section(StreamError(text))
         if entry.length != block.used_length:
             if block.resizeable and entry.length <= block.max_length:
                 self.lengths[entry.name] = entry.length
@@ -129,13 +138,32 @@ class Receiver:
         own = self._migration.machine_name
         if told.machine_type != own:
             text = f"Machine type received is '{told.machine_type}' and local is '{own}'"
-            hook = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
-            raise StreamError(text, newer=f"{hook}: {text}")
+            raise StreamError(text, newer=f"{CONFIGURATION_HOOK}: {text}")
         bits = self._page_size.bit_length() - 1
         if told.page_bits is not None and told.page_bits != bits:
             raise StreamError(f"Received TARGET_PAGE_BITS is {told.page_bits} but local is {bits}")
-        if told.capabilities:
-            raise StreamError(f"Capability {told.capabilities[0]} is on, but received capability is off")
+        self._check_capabilities(told.capabilities or [])
+        self._check_uuid(told.uuid)
+
+    def _check_capabilities(self, told: list[str]) -> None:
+        for name in TOLD:
+            own = self._migration.capabilities[name]
+            if own != (name in told):
+                states = "on, but received capability is off" if own else "off, but received capability is on"
+                hook = f"{CONFIGURATION_HOOK}: Failed to validate capabilities"
+                raise StreamError(f"Capability {name} is {states}", newer=hook, reported=True)
+
+    def _check_uuid(self, told: bytes | None) -> None:
+        own = self._migration.own_uuid
+        if told is None or told == own:
+            return
+        if own is None:
+            self.warnings.append(f"warning: UUID is received {UUID(bytes=told)}, but local uuid isn't set")
+            return
+        text = f"UUID received is {UUID(bytes=told)} and local is {UUID(bytes=own)}"
+        hook = "post load hook failed for: configuration/uuid, version_id: 1, minimum_version: 1, ret: -22"
+        newer = f"Loading VM subsection 'configuration/uuid' in 'configuration' failed: {hook}"
+        raise StreamError(text, newer=newer, reported=True)
 
     def _obey(self, command: Command, cancellation: Cancellation) -> None:
         if command.number == fmt.OPEN_RETURN_PATH:
@@ -200,6 +228,8 @@ class Incoming:
             migration.devices = without_guest(receiver.devices)
             migration.live_devices = receiver.live_devices
             migration.devices_source = str(self._address)
+            for warning in receiver.warnings:
+                vm.on_warning(warning)
             self._take_over(run_state)
         finally:
             if channel is not None:

@@ -13,7 +13,8 @@ from . import format as fmt
 from . import writing
 from .channel import Channel, connect
 from .devices import own_devices, with_guest, with_run_state
-from .ram import PORTION, length_of, page_kinds, portions, stream_blocks, whole, written
+from .ram import PORTION, length_of, page_kinds, portions, region_address, stream_blocks, whole, written
+from .way_back import WayBack, WayBackError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Sender:
         self._page_size = page_size
         self._stats = migration.statistics
         self.footers = migration.has_footers
+        self.addresses: list[int] | None = None
+        """Of the blocks' regions, where they are told."""
         self._counted_at = monotonic()
         self._ahead = 0.0
         """Bytes that were sent and the limit has not paid for yet."""
@@ -69,10 +72,23 @@ class Sender:
     def begin(self, blocks: list[RAMBlock], cancellation: Cancellation) -> None:
         """Send what comes before the pages."""
         migration = self._migration
-        data = writing.header(migration.machine_name, page_bits=migration.page_bits)
-        entries = writing.block_list((block.name, block.used_length) for block in blocks)
+        data = writing.header(
+            migration.machine_name,
+            page_bits=migration.page_bits,
+            capabilities=migration.told_capabilities,
+            uuid=migration.told_uuid,
+        )
+        if migration.capabilities["return-path"]:
+            data += writing.command(fmt.OPEN_RETURN_PATH) + writing.command(fmt.PING, (1).to_bytes(4))
+        entries = writing.block_list(((block.name, block.used_length) for block in blocks), self.addresses)
         data += writing.section(fmt.SECTION_START, fmt.RAM_SECTION_ID, entries, footers=self.footers)
         self._send([data, *self._live(fmt.SECTION_START)], cancellation)
+
+    def hear_out(self, cancellation: Cancellation) -> None:
+        """Wait until the destination says that it has everything; raises `WayBackError`."""
+        way_back = WayBack()
+        while not way_back.closed:
+            way_back.feed(self._channel.receive(cancellation))
 
     def _live(self, *kinds: int) -> list[bytes]:
         """The sections of some kinds of devices whose state is kept in several."""
@@ -193,12 +209,15 @@ class Outgoing:
                 return
             reason = self._reason(error)
             self._let_go()
+            if isinstance(error, WayBackError) and not self._vm.release.covers("8.2"):
+                self._vm.on_warning(f"RP: {error}")  # and older QEMUs do not run on
+                self._vm.run_state, self._stopped, reason = "postmigrate", False, ""
             self._resume()
             if self.cancelled:
                 migration.end("cancelled")
             else:
                 migration.fail(reason)
-            if not isinstance(error, VMError | OSError | PageMissing):
+            if not isinstance(error, VMError | OSError | PageMissing | WayBackError):
                 raise
         else:
             self._let_go()
@@ -227,6 +246,8 @@ class Outgoing:
             self._channel = yield self._guarded(partial(connect, self._address))
         channel = self._channel
         assert channel is not None, "there is one now"
+        if migration.capabilities["return-path"] and self._address.kind not in ("unix", "tcp", "fd"):
+            raise VMError(f"there is no way back (capability 'return-path') from {self._address}")
         blocks = stream_blocks(vm.topology.ram_blocks)
         for block in blocks:
             if len(block.name.encode()) > fmt.LONGEST_NAME:
@@ -235,17 +256,22 @@ class Outgoing:
         sender = Sender(channel, migration, page_size)
         if vm.accelerator.follows:
             self._pages = vm.dirty_log.start()
-        runs = whole(blocks)
+        if migration.told_capabilities:
+            sender.addresses = [region_address(vm.topology, block) for block in blocks]
+        sent = [block for block in blocks if not migration.ignores(block)]
+        runs = whole(sent)
         migration.statistics.begin(length_of(runs), guest_runs=vm.running)
         migration.begin_pass()
         yield self._guarded(lambda cancellation: sender.begin(blocks, cancellation))
         migration.become_active()
-        runs = yield from self._rounds(sender, runs, blocks, page_size)
+        runs = yield from self._rounds(sender, runs, sent, page_size)
         yield from self._switch_over()
-        runs += self._written(blocks, page_size)
+        runs += self._written(sent, page_size)
         migration.begin_pass(last=True)
         tail = self._devices()
         yield self._guarded(lambda cancellation: sender.finish(runs, tail, cancellation))
+        if migration.capabilities["return-path"]:
+            yield self._guarded(sender.hear_out)
         yield self._guarded(channel.finish)
 
     def _rounds(self, sender: Sender, runs: list[Run], blocks: list[RAMBlock], page_size: int) -> Task[list[Run]]:

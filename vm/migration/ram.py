@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
+    from ..memory.address_space import MemoryTopology
     from ..memory.dirty import DirtyPages
     from ..memory.ramblock import RAMBlock, RAMBlockTable
 
@@ -24,6 +25,19 @@ WORD = 8
 def stream_blocks(table: RAMBlockTable) -> list[RAMBlock]:
     """The blocks that migrate, in the order of the stream."""
     return [block for block in table if block.migratable]
+
+
+def region_address(topology: MemoryTopology, block: RAMBlock) -> int:
+    """Where a block's region is in what contains it; 0 for one that nothing contains."""
+    regions = dict.fromkeys(space.root for space in topology.spaces)
+    for region in (queue := list(regions)):
+        if region.ram_block is block:
+            return region.address
+        for other in (*region.subregions, *([region.alias] if region.alias is not None else ())):
+            if other not in regions:
+                regions[other] = None
+                queue.append(other)
+    return 0
 
 
 def whole(blocks: Iterable[RAMBlock]) -> list[Run]:

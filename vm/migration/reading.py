@@ -25,6 +25,7 @@ from .events import (
     RAMStart,
     ZeroPages,
 )
+from .settings import IGNORE_SHARED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class StreamReader:
         """What is said of the section that is being read, should it fail."""
         self._events = self._parse()
         self._failure: StreamError | None = None
+        self._tells_addresses = False
         self._kept = 0
         """Bytes of devices that were told while the guest runs."""
         self.bytes_read = 0
@@ -167,6 +169,7 @@ class StreamReader:
             subsection = yield from self._name()
             yield from self._padded(4)
             yield from self._configuration_part(found, subsection)
+        self._tells_addresses = IGNORE_SHARED in (found.capabilities or ())
         yield found
 
     def _configuration_part(self, found: Configuration, subsection: str | None) -> Parsing:
@@ -376,7 +379,8 @@ class StreamReader:
         while total > 0:
             name = (yield from self._name()) or ""
             length = yield from self._number(8)
-            yield RAMBlockEntry(name, length)
+            address = (yield from self._number(8)) if self._tells_addresses else None
+            yield RAMBlockEntry(name, length, address)
             if self._ended and not self._have():
                 raise StreamError("", errno.EIO)
             total -= length

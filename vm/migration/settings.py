@@ -44,7 +44,24 @@ CAPABILITIES: dict[str, Marks] = {
     "mapped-ram": ("9.0", None),
 }
 """All that there ever were, with the first and the last release that has them, in QEMU's order."""
-SUPPORTED = frozenset({"auto-converge", "events", "late-block-activate", "pause-before-switchover", "zero-blocks"})
+IGNORE_SHARED = "x-ignore-shared"
+"""Shared memory is not sent: the destination has it by other ways."""
+TOLD = (IGNORE_SHARED,)
+"""Those that a stream tells, for both sides must agree on them."""
+SUPPORTED = frozenset(
+    {
+        *(
+            "auto-converge",
+            "events",
+            "late-block-activate",
+            "pause-before-switchover",
+            "return-path",
+            "validate-uuid",
+            "zero-blocks",
+        ),
+        IGNORE_SHARED,
+    }
+)
 """Those that do what they do in QEMU; `late-block-activate` and `zero-blocks` are about disks: there are none."""
 
 MIB = 1 << 20

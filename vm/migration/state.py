@@ -10,6 +10,8 @@ from ..steps import Cancellation
 from .address import Address
 from .channel import Channel, connect
 from .settings import (
+    IGNORE_SHARED,
+    TOLD,
     capabilities,
     check_capabilities,
     check_parameters,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..machine import VirtualMachine
+    from ..memory.ramblock import RAMBlock
     from ..steps import Task
     from .events import LivePart
     from .incoming import Incoming
@@ -95,6 +98,31 @@ class Migration:
         """Told where a target's machines differ in the size of pages."""
         size = self.vm.page_size
         return size.bit_length() - 1 if size > self.vm.target.page_size else None
+
+    @property
+    def told_capabilities(self) -> list[str]:
+        """The capabilities that a stream tells."""
+        return [name for name in TOLD if self.capabilities[name]]
+
+    @property
+    def told_uuid(self) -> bytes | None:
+        """The machine's UUID, where that is to be compared and there is one."""
+        return self.own_uuid if self.capabilities["validate-uuid"] else None
+
+    @property
+    def own_uuid(self) -> bytes | None:
+        """The machine's UUID, if one was given."""
+        uuid = self.vm.config.uuid
+        return None if uuid is None else bytes.fromhex(uuid.replace("-", ""))
+
+    def ignores(self, block: RAMBlock) -> bool:
+        """Whether a block's memory stays away, for it is shared with the destination."""
+        if not self.capabilities[IGNORE_SHARED] or not block.shared:
+            return False
+        if not self.vm.release.covers("8.1"):
+            return True
+        files = [backend for backend in self.vm.backends() if backend.type_name == "memory-backend-file"]
+        return any(backend.memory is block.host for backend in files)
 
     @property
     def sends_switchover_start(self) -> bool:
@@ -231,7 +259,7 @@ class Migration:
         self.error = reason
         if self.vm.release.covers("11.0"):
             self.tell_status("failing")
-        elif not told:
+        elif not told and reason:
             self.vm.on_warning(reason)
         self.end("failed")
 

@@ -8,12 +8,18 @@ from . import format as fmt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     Buffers = list[bytes | memoryview]
 
 
-def header(machine_type: str | None, *, page_bits: int | None = None, uuid: bytes | None = None) -> bytes:
+def header(
+    machine_type: str | None,
+    *,
+    page_bits: int | None = None,
+    capabilities: Sequence[str] = (),
+    uuid: bytes | None = None,
+) -> bytes:
     """The beginning of a stream; old machine types (None) have no configuration in it."""
     start = pack(">II", fmt.MAGIC, fmt.VERSION)
     if machine_type is None:
@@ -22,6 +28,9 @@ def header(machine_type: str | None, *, page_bits: int | None = None, uuid: byte
     data = start + pack(">BI", fmt.CONFIGURATION, len(name)) + name
     if page_bits is not None:
         data += _subsection("configuration/target-page-bits", pack(">I", page_bits))
+    if capabilities:
+        listed = b"".join(_name(capability) for capability in capabilities)
+        data += _subsection("configuration/capabilities", pack(">I", len(capabilities)) + listed)
     if uuid is not None:
         data += _subsection("configuration/uuid", uuid)
     return data
@@ -56,11 +65,14 @@ def live_part(kind: int, section_id: int, head: bytes, content: bytes, *, footer
     return data + pack(">BI", fmt.FOOTER, section_id) if footers else data
 
 
-def block_list(blocks: Iterable[tuple[str, int]]) -> bytes:
-    """The names and used lengths of all RAMBlocks."""
+def block_list(blocks: Iterable[tuple[str, int]], addresses: Sequence[int] | None = None) -> bytes:
+    """The names and used lengths of all RAMBlocks, and where shared memory may stay away, their addresses."""
     listed = list(blocks)
     total = sum(length for _name, length in listed)
-    entries = b"".join(_name(name) + pack(">Q", length) for name, length in listed)
+    places = [b""] * len(listed) if addresses is None else [pack(">Q", address) for address in addresses]
+    entries = b"".join(
+        _name(name) + pack(">Q", length) + place for (name, length), place in zip(listed, places, strict=True)
+    )
     return pack(">Q", total | fmt.MEM_SIZE) + entries
 
 
