@@ -224,6 +224,10 @@ def compare(
         answered = finish(theirs, questions, f"qemu-system-{arch}")
         answered.errors = answered.errors.replace(f"{folder}/theirs/", "")
         expected = texts(answered)
+        if program and ended_too_soon(expected, found):
+            again = finish(start([program, *words, *QUIET], folder / "theirs"), questions, f"qemu-system-{arch}")
+            again.errors = again.errors.replace(f"{folder}/theirs/", "")
+            expected = texts(again)
         if record:
             recording.setdefault(record, {})[key] = [shorten(text) for text in expected]
     names = ["status", "stderr", "negotiation", *questions, "quit", "end"]
@@ -232,6 +236,11 @@ def compare(
     report = "\n".join(difference(*row) for row in (rows[:2] if expected[0] != found[0] else rows))
     assert not report, f"qemu-system-{arch} {options}\n{report}"
     return outcome
+
+
+def ended_too_soon(expected: list[str], found: list[str]) -> bool:
+    """Whether QEMU differs only in events for which it may have found no time before its end."""
+    return expected[:-1] == found[:-1] and expected[-1] != found[-1] and found[-1].startswith(AT_ANY_TIME)
 
 
 def texts(outcome: Outcome) -> list[str]:
