@@ -39,16 +39,15 @@ def waiting(tmp_path: Path, uri: str, *more: str) -> Partner:
     return ours(RELEASE, [*memory(tmp_path / "new"), "-incoming", uri, *more], tmp_path)
 
 
-@pytest.mark.parametrize("way", ["unix", "tcp", "exec", "file"])
+@pytest.mark.parametrize("way", ["unix", "tcp", "exec"])
 def test_memory_goes_every_way(way: str, source: Partner, tmp_path: Path) -> None:
     port = Random(os.getpid()).randrange(20000, 30000)
     going, coming = {
         "unix": (f"unix:{tmp_path}/socket",) * 2,
         "tcp": (f"tcp:127.0.0.1:{port}",) * 2,
         "exec": (f"exec:cat > {tmp_path}/stream", f"exec:cat {tmp_path}/stream"),
-        "file": (f"exec:cat > {tmp_path}/stream", f"exec:cat {tmp_path}/stream"),
     }[way]
-    if way in ("exec", "file"):
+    if way == "exec":
         assert source.ask("migrate", uri=going) == {}
         assert source.wait_for("completed", "failed")["status"] == "completed"
         destination = waiting(tmp_path, coming)

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import TypeAlias
 
-    Event: TypeAlias = (
-        "Configuration | RAMStart | RAMBlockEntry | RAMEntries | Pages | ZeroPages | LivePart | Command | Devices"
-    )
+    from .events import Event
+
     Parsing: TypeAlias = Generator["Event | NeedData", None, None]
     Taking: TypeAlias = Generator["NeedData", None, bytes]
 
@@ -71,12 +70,9 @@ class StreamReader:
         self._tells_addresses = False
         self._kept = 0
         """Bytes of devices that were told while the guest runs."""
-        self.bytes_read = 0
-        """How much was fed."""
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes, which must stay as they are."""
-        self.bytes_read += len(data)
         rest = self._buffer[self._at :]
         self._buffer = memoryview(bytes(rest) + data if len(rest) else data)
         self._at = 0
