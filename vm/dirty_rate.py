@@ -6,6 +6,7 @@ from time import monotonic, sleep, time
 
 from .errors import VMError
 from .host import MissingPage
+from .memory.ramblock import BlockPageMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ MIB = 1 << 20
 POLL_SECONDS = 0.05
 PORTION = 1024
 """Pages that are hashed between two looks at whether to stop."""
-
-
-class SampleMissing(Exception):  # noqa: N818 (named for what it tells)
-    """The host has no page for a sample."""
-
-    def __init__(self, block: RAMBlock, missing: MissingPage) -> None:
-        super().__init__(missing.strerror)
-        self.block = block
-        self.missing = missing
 
 
 class Sample:
@@ -131,7 +123,7 @@ class DirtyRate:
             yield _sleep(self.milliseconds / 1000 - (monotonic() - began))
             milliseconds = max(int((monotonic() - began) * 1000), 1)
             changed: int = yield lambda cancellation: _changed(samples, cancellation)
-        except SampleMissing as sample:
+        except BlockPageMissing as sample:
             missing = sample.missing
             reason = self._vm.why_missing(sample.block, missing.offset, missing)
             raise VMError(f"the dirty rate cannot be sampled: the host has no page for {reason}") from None
@@ -196,7 +188,7 @@ def _hash(block: RAMBlock, offset: int) -> int | None:
     try:
         return crc32(block.host.read(offset, SAMPLED_PAGE))
     except MissingPage as missing:
-        raise SampleMissing(block, missing) from None
+        raise BlockPageMissing(block, missing) from None
     except ValueError:
         if not block.closed:
             raise

@@ -19,8 +19,9 @@ from ramslot.vm.migration.channel import Channel
 from ramslot.vm.migration.devices import guest_in, own_devices, run_state_in, sections, with_guest, with_run_state
 from ramslot.vm.migration.errors import StreamError
 from ramslot.vm.migration.events import NEED_DATA, Configuration, Devices, Pages, RAMBlockEntry, ZeroPages
+from ramslot.vm.migration.frames import Frames
 from ramslot.vm.migration.incoming import Receiver
-from ramslot.vm.migration.ram import page_kinds, stream_blocks
+from ramslot.vm.migration.ram import stream_blocks
 from ramslot.vm.migration.reading import StreamReader
 from ramslot.vm.migration.way_back import WayBack, WayBackError
 from ramslot.vm.releases import NEWEST, VERSIONS, find_release
@@ -38,6 +39,29 @@ def page(dice: Random) -> bytes:
     return bytes(PAGE) if dice.random() < 0.4 else dice.randbytes(8) * (PAGE // 8)
 
 
+def kinds(content: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Where pages of one kind begin and end, and whether they are zeros: page by page."""
+    zero = [content[at : at + PAGE] == bytes(PAGE) for at in range(0, len(content), PAGE)]
+    start = 0
+    for number in range(1, len(zero) + 1):
+        if number == len(zero) or zero[number] != zero[start]:
+            yield start * PAGE, number * PAGE, zero[start]
+            start = number
+
+
+def written_pages(name: str, offset: int, data: memoryview, *, follows: bool) -> list[bytes | memoryview]:
+    """Pages as a stream has them, each written by itself."""
+    pieces: list[bytes | memoryview] = []
+    for start in range(0, len(data), PAGE):
+        head = writing.page_head(name, offset + start)
+        pieces += [
+            (offset + start | fmt.PAGE | fmt.CONTINUE).to_bytes(8) if follows else head,
+            data[start : start + PAGE],
+        ]
+        follows = True
+    return pieces
+
+
 def stream(contents: list[tuple[str, int, bytes]], *, configuration: bool = True, footers: bool = True) -> bytes:
     """A whole stream of `BLOCKS`: each content is a section of its own."""
     data = writing.header("none" if configuration else None)
@@ -45,12 +69,12 @@ def stream(contents: list[tuple[str, int, bytes]], *, configuration: bool = True
     for name, offset, content in contents:
         pieces: writing.Buffers = []
         follows = False
-        for start, end, is_zero in page_kinds(content, 0, len(content), PAGE):
+        for start, end, is_zero in kinds(content):
             part, at = memoryview(content)[start:end], offset + start
             if is_zero:
                 pieces.append(writing.zero_pages(name, at, (end - start) // PAGE, PAGE, follows=follows))
             else:
-                pieces += writing.pages(name, at, part, PAGE, follows=follows)
+                pieces += written_pages(name, at, part, follows=follows)
             follows = True
         data += writing.section_head(fmt.SECTION_PART, 2) + b"".join(pieces) + writing.section_tail(2, footers=footers)
     data += writing.section(fmt.SECTION_END, 2, b"", footers=footers)
@@ -103,17 +127,56 @@ def test_what_is_written_is_read_however_it_is_cut(seed: int, form: tuple[bool, 
     assert run_state_in(devices) == "running"
 
 
-def test_page_kinds_tell_every_page() -> None:
+class Memory:
+    """Memory that only can be read."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+        for number, start in enumerate(range(0, len(buffer), stride)):
+            at = offset + number * page_size
+            buffer[start : start + page_size] = self.content[at : at + page_size]
+
+
+@pytest.mark.parametrize("gap", [0, 8])
+def test_frames_tell_every_page_and_send_what_they_hold(gap: int) -> None:
     dice = Random(3)
+    frames = Frames(PAGE, 64, gap)
     for _ in range(200):
         content = b"".join(page(dice) for _ in range(dice.randint(1, 20)))
-        begin = dice.randrange(len(content) // PAGE) * PAGE
-        kinds = list(page_kinds(bytearray(content), begin, len(content), PAGE))
-        found = b"".join(bytes(end - start) if is_zero else content[start:end] for start, end, is_zero in kinds)
-        assert found == content[begin:]
-        for start, end, is_zero in kinds:
-            pages = [content[at : at + PAGE] == bytes(PAGE) for at in range(start, end, PAGE)]
-            assert pages == [is_zero] * ((end - start) // PAGE)
+        first, count = dice.randrange(44), len(content) // PAGE
+        frames.read(first, count, Memory(content), 0)  # type: ignore[arg-type]
+        told = [
+            ((start - first) * PAGE, (end - first) * PAGE, zero)
+            for start, end, zero in frames.kinds(first, first + count)
+        ]
+        assert told == list(kinds(content))
+        offset, expected = dice.randrange(1 << 40) * PAGE, memoryview(content)
+        if gap:
+            frames.label(first, first + count, offset, fmt.PAGE | fmt.CONTINUE)
+            assert bytes(frames.piece(first, first + count)) == b"".join(
+                written_pages("", offset, expected, follows=True)
+            )
+            head = writing.page_head("ram0", offset)
+            sent = head + bytes(frames.piece(first, first + count, labelled=False))
+            assert sent == b"".join(written_pages("ram0", offset, expected, follows=False))
+        else:
+            assert bytes(frames.piece(first, first + count)) == content
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, (1 << 36) - 1),
+    st.integers(0, 9000),
+    st.sampled_from([1024, 4096, 8192, 65536]),
+    st.sampled_from([0, 7]),
+)
+def test_zero_pages_are_told_page_by_page(first: int, count: int, page_size: int, fill: int) -> None:
+    flags = fmt.ZERO | fmt.CONTINUE
+    offsets = range(first * page_size, (first + count) * page_size, page_size)
+    expected = b"".join((offset | flags).to_bytes(8) + bytes([fill]) for offset in offsets)
+    assert writing.zero_words(first * page_size, count, page_size, fill) == expected
 
 
 def mutated(data: bytes, dice: Random) -> bytes:
@@ -182,7 +245,7 @@ def test_hostile_streams_end_and_leave_the_machine_as_it_was(machines: list[Virt
         data = writing.header("none")
         data += writing.section(fmt.SECTION_START, 2, writing.block_list([("ram0", 24 * PAGE)]))
         data += writing.section_head(fmt.SECTION_PART, 2)
-        data += b"".join(writing.pages("ram0", 0, memoryview(content), PAGE, follows=False))
+        data += b"".join(written_pages("ram0", 0, memoryview(content), follows=False))
         data += writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"")
         data += own_devices("none", vm.release, PAGE, "running")
         assert received(vm, data, vm.host) == ""

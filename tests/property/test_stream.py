@@ -92,7 +92,7 @@ def test_the_way_back_is_the_way(world: World) -> None:
     """All that the stream has comes from where it goes to, and is all that goes anywhere."""
     back = {}
     for block in world.blocks:
-        for owner, owned, offset, length in owned_pieces(block):
+        for owner, owned, offset, length in owned_pieces(block, 0, block.used_length):
             assert owner is world.owner
             assert list(stream_pieces(owner, owned, length)) == [(block, offset, length)]
             for page in range(length // PAGE):

@@ -28,6 +28,11 @@ def reach(count: int, stride: int) -> int:
     return (count - 1) * stride + WORD
 
 
+def pages_in(length: int, page_size: int, stride: int) -> int:
+    """How many pages a buffer of so many bytes has, each beginning `stride` behind the last."""
+    return (length - page_size) // stride + 1
+
+
 class HugePages:
     """One pool of huge pages: how many it has, how many of them are free, and how many of those are promised.
 
@@ -92,9 +97,21 @@ class HostMemory(ABC):
         """Fill a buffer with bytes. Raises `MissingPage`."""
         buffer[:] = self.read(offset, len(buffer))
 
+    def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+        """Fill the pages of a buffer, each `stride` bytes behind the last. Raises `MissingPage`."""
+        for number in range(pages_in(len(buffer), page_size, stride)):
+            start = number * stride
+            self.read_into(offset + number * page_size, buffer[start : start + page_size])
+
     @abstractmethod
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes. Raises `MissingPage`, also of memory that can only be read."""
+
+    def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+        """Write the pages of a buffer, each `stride` bytes behind the last. Raises `MissingPage`."""
+        for number in range(pages_in(len(buffer), page_size, stride)):
+            start = number * stride
+            self.write(offset + number * page_size, buffer[start : start + page_size])
 
     @abstractmethod
     def sum_words(self, offset: int, count: int, stride: int) -> int:

@@ -11,7 +11,7 @@ import os
 import sys
 from array import array
 
-from . import WORD, MissingPage, reach
+from . import WORD, MissingPage, pages_in, reach
 from .libc import check, ffi, lib
 
 TYPE_CHECKING = False
@@ -33,19 +33,22 @@ def read(base: int, offset: int, length: int) -> bytes:
 
 def read_into(base: int, offset: int, buffer: Any) -> None:
     """Fill a buffer with bytes; raises `MissingPage`."""
-    start, length = ffi.cast("char *", ffi.from_buffer(buffer)), len(buffer)
-    done = 0
-    while done < length:
-        done += _copy("process_vm_readv", start + done, base, offset + done, [length - done])
+    _copy("process_vm_readv", base, offset, buffer)
 
 
-def write(base: int, offset: int, data: bytes) -> None:
+def write(base: int, offset: int, data: bytes | memoryview) -> None:
     """Write bytes; raises `MissingPage`."""
-    buffer = ffi.from_buffer(data)
-    done = 0
-    while done < len(data):
-        part = ffi.cast("char *", buffer) + done
-        done += _copy("process_vm_writev", part, base, offset + done, [len(data) - done])
+    _copy("process_vm_writev", base, offset, data)
+
+
+def read_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+    """Fill the pages of a buffer, each `stride` bytes behind the last, with memory; raises `MissingPage`."""
+    _copy_pages("process_vm_readv", base, offset, buffer, page_size, stride)
+
+
+def write_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+    """Write the pages of a buffer, each `stride` bytes behind the last; raises `MissingPage`."""
+    _copy_pages("process_vm_writev", base, offset, buffer, page_size, stride)
 
 
 def sum_words(base: int, offset: int, count: int, stride: int) -> int:
@@ -70,34 +73,58 @@ def write_words(base: int, offset: int, count: int, stride: int, value: int, ste
         _copy_words("process_vm_writev", words, base, offset + first * stride, stride)
 
 
+def _copy(call: str, base: int, offset: int, buffer: Any) -> None:
+    start, length = _address(buffer), len(buffer)
+    done = 0
+    while done < length:
+        local, remote = _pieces([start + done], length - done), _pieces([base + offset + done], length - done)
+        done += _call(call, local, remote, offset + done)
+
+
+def _copy_pages(call: str, base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+    start, count = _address(buffer), pages_in(len(buffer), page_size, stride)
+    done = 0
+    while done < count * page_size:
+        number, copied = divmod(done, page_size)
+        places = range(start + number * stride, start + count * stride, stride)[:MOST_PIECES]
+        local = _pieces(places, page_size)
+        local[0] += copied
+        local[1] -= copied
+        remote = _pieces([base + offset + done], len(places) * page_size - copied)
+        done += _call(call, local, remote, offset + done)
+
+
 def _copy_words(call: str, words: array[int], base: int, offset: int, stride: int) -> None:
-    count = len(words)
-    buffer = ffi.cast("char *", ffi.from_buffer(words))
     if stride == WORD:
-        done = 0
-        while done < count * WORD:
-            done += _copy(call, buffer + done, base, offset + done, [count * WORD - done])
+        _copy(call, base, offset, memoryview(words).cast("B"))
         return
+    start, count = _address(words), len(words)
     number = 0
     while number < count:
-        offsets = range(offset + number * stride, offset + reach(count, stride), stride)
-        number += _copy(call, buffer + number * WORD, base, offsets[0], [WORD] * len(offsets), offsets) // WORD
+        first = offset + number * stride
+        local = _pieces([start + number * WORD], (count - number) * WORD)
+        remote = _pieces(range(base + first, base + offset + reach(count, stride), stride), WORD)
+        number += _call(call, local, remote, first) // WORD
 
 
-def _copy(
-    call: str, buffer: Any, base: int, first: int, lengths: list[int], offsets: Sequence[int] | None = None
-) -> int:
-    """Copy between a buffer and pieces of memory, the first at `first`; returns how many bytes were copied.
+def _address(buffer: Any) -> int:
+    return int(ffi.cast("uintptr_t", ffi.from_buffer(buffer)))
 
-    Raises `MissingPage` if that is none.
-    """
-    pieces = array("Q", bytes(16 * len(lengths)))
-    pieces[::2] = array("Q", [base + offset for offset in offsets or (first,)])
-    pieces[1::2] = array("Q", lengths)
-    local = ffi.new("struct iovec *", {"iov_base": buffer, "iov_len": sum(lengths)})
-    remote = ffi.cast("struct iovec *", ffi.from_buffer(pieces))
+
+def _pieces(addresses: Sequence[int], length: int) -> array[int]:
+    """Pieces of memory of one length, as the kernel wants them (struct iovec)."""
+    pieces = array("Q", bytes(16 * len(addresses)))
+    pieces[::2] = array("Q", addresses)
+    pieces[1::2] = array("Q", (length,)) * len(addresses)
+    return pieces
+
+
+def _call(call: str, local: array[int], remote: array[int], offset: int) -> int:
+    """Copy between pieces of our own; returns how many bytes were copied. Raises `MissingPage` if that is none."""
+    pieces = [ffi.cast("struct iovec *", ffi.from_buffer(each)) for each in (local, remote)]
+    counts = len(local) // 2, len(remote) // 2
     try:
-        copied = getattr(lib, call)(os.getpid(), local, 1, remote, len(lengths), 0)
-        return check(copied, call, base + first, len(lengths), lengths[0])
+        copied = getattr(lib, call)(os.getpid(), pieces[0], counts[0], pieces[1], counts[1], 0)
+        return check(copied, call, remote[0], counts[1], remote[1])
     except OSError as error:
-        raise MissingPage(first, error.errno or 0, error.strerror or "") from None
+        raise MissingPage(offset, error.errno or 0, error.strerror or "") from None

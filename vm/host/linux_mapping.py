@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from . import NO_RESERVE_REFUSED
 from .libc import lib, memfd_create
@@ -82,7 +83,15 @@ def _map(
     protection = lib.PROT_READ if readonly else lib.PROT_READ | lib.PROT_WRITE
     flags |= lib.MAP_SHARED if share else lib.MAP_PRIVATE
     fd = -1 if file is None else file.fd
-    address = map_guarded(size, align, guard, protection, flags, fd, offset)
+    # Of a huge page it is not told whether it is a hole.
+    own_fd = os.dup(fd) if share and fd >= 0 and page_size == host.page_size else -1
+    try:
+        address = map_guarded(size, align, guard, protection, flags, fd, offset)
+    except OSError:
+        if own_fd >= 0:
+            os.close(own_fd)
+        raise
     ordinary = page_size == host.page_size and not readonly
     counted = ordinary and (not share or file is None or file.in_memory)
-    return LinuxMemory(address, size, guard, page_size, share, readonly, counted, file is None and not share)
+    anonymous = file is None and not share
+    return LinuxMemory(address, size, guard, page_size, share, readonly, counted, anonymous, own_fd, offset)

@@ -18,7 +18,7 @@ import stat
 # The module weakref costs 0.7 ms of start-up for the same object.
 from _weakref import ref
 
-from . import HostFile, HostMemory, reach
+from . import HostFile, HostMemory, pages_in, reach
 from .libc import add_seals, fallocate, ffi, fstatfs, ftruncate, lib, madvise, mbind, mmap, munmap, page_nodes
 
 TYPE_CHECKING = False
@@ -90,7 +90,7 @@ MOST_PIECES = 1 << 12
 class LinuxMemory(HostMemory):
     """A mapping made by `LinuxHost`."""
 
-    __slots__ = ("_anonymous", "_exporter", "_mapped")
+    __slots__ = ("_anonymous", "_exporter", "_fd", "_file_offset", "_mapped")
 
     def __init__(
         self,
@@ -102,8 +102,13 @@ class LinuxMemory(HostMemory):
         readonly: bool,
         counted: bool,
         anonymous: bool,
+        fd: int = -1,
+        file_offset: int = 0,
     ) -> None:
+        """`fd` is the mapping's own descriptor of a file whose holes are the memory's; it begins at `file_offset`."""
         self._anonymous = anonymous
+        self._fd = fd
+        self._file_offset = file_offset
         self.counted = counted
         self.address = address
         self.size = size
@@ -138,11 +143,23 @@ class LinuxMemory(HostMemory):
         self._at(offset, len(buffer))
         read_into(self.address, offset, buffer)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+        from .linux_access import read_pages
+
+        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        read_pages(self.address, offset, buffer, page_size, stride)
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         from .linux_access import write
 
         self._at(offset, len(data))
         write(self.address, offset, data)
+
+    def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+        from .linux_access import write_pages
+
+        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        write_pages(self.address, offset, buffer, page_size, stride)
 
     def sum_words(self, offset: int, count: int, stride: int) -> int:
         from .linux_access import sum_words
@@ -196,11 +213,15 @@ class LinuxMemory(HostMemory):
 
     def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
         address = self._at(start, length)
-        if not self._anonymous:  # pages of a file may be there although they are not mapped
-            return super().populated(start, length)
-        from .linux_pagemap import populated
+        from .linux_populated import anonymous_pages, file_data
 
-        return ((start + first, count) for first, count in populated(address, length, PAGEMAP_PAGE))
+        if self._anonymous:
+            return ((start + first, count) for first, count in anonymous_pages(address, length, PAGEMAP_PAGE))
+        if self._fd < 0:  # pages of a file may be there although they are not mapped
+            return super().populated(start, length)
+        distance = self._file_offset
+        parts = file_data(self._fd, start + distance, start + distance + length)
+        return ((first - distance, count) for first, count in parts)
 
     def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
         addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]
@@ -216,6 +237,9 @@ class LinuxMemory(HostMemory):
                 munmap(self.address + start, min(piece, self.size - start))
             munmap(self.address + self.size, self._mapped - self.size)
             self._mapped = 0
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class LinuxFile(HostFile):

@@ -12,9 +12,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..host import HostMemory
+    from ..host import HostMemory, MissingPage
 
 RAM_ADDRESS_END = 1 << 64
+
+
+class BlockPageMissing(Exception):  # noqa: N818 (named for what it tells)
+    """The host has no page for a block's memory."""
+
+    def __init__(self, block: RAMBlock, missing: MissingPage) -> None:
+        super().__init__(missing.strerror)
+        self.block = block
+        self.missing = missing
 
 
 class RAMBlock:

@@ -27,15 +27,16 @@ def stream_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[R
             yield holder, first - holder.aliased_offset, last - first
 
 
-def owned_pieces(block: RAMBlock) -> Iterator[tuple[RAMBlock, int, int, int]]:
-    """The memory that migrates as `block`, in ascending order.
+def owned_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[RAMBlock, int, int, int]]:
+    """The memory that migrates as `[offset, offset + length)` of `block`, in ascending order.
 
     Each piece is told as the block that owns it, the offset there, the offset in `block`, and the length.
     """
-    owner = block.aliased or block
+    owner, distance = block.aliased or block, block.aliased_offset
     for start, limit, holder in _division(owner):
-        if holder is block and block.migratable:
-            yield owner, start, start - block.aliased_offset, limit - start
+        first, last = max(start, offset + distance), min(limit, offset + length + distance)
+        if first < last and holder is block and block.migratable:
+            yield owner, first, first - distance, last - first
 
 
 def stream_pages(pages: DirtyPages) -> DirtyPages:

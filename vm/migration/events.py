@@ -57,14 +57,22 @@ class RAMEntries:
 
 
 class Pages:
-    """Pages of a block, one behind the other, from `offset` on; `pieces` are their contents."""
+    """Pages of a block, one behind the other from `offset` on; in `data` each is `stride` bytes behind the last."""
 
-    __slots__ = ("block", "offset", "pieces")
+    __slots__ = ("block", "count", "data", "offset", "stride")
 
-    def __init__(self, block: str, offset: int, pieces: list[memoryview]) -> None:
+    def __init__(self, block: str, offset: int, count: int, data: memoryview, stride: int) -> None:
         self.block = block
         self.offset = offset
-        self.pieces = pieces
+        self.count = count
+        self.data = data
+        self.stride = stride
+
+    @property
+    def pieces(self) -> list[memoryview]:
+        """The contents of each page."""
+        page_size = len(self.data) - (self.count - 1) * self.stride
+        return [self.data[start : start + page_size] for start in range(0, len(self.data), self.stride)]
 
 
 class ZeroPages:

@@ -10,11 +10,12 @@ from uuid import UUID
 from ..errors import VMError
 from ..host import MissingPage
 from . import format as fmt
+from .arriving import Arrivals
 from .channel import Channel, Listener, listen, open_source
 from .devices import guest_in, run_state_in, without_guest
 from .errors import StreamError
 from .events import NEED_DATA, Command, Configuration, Devices, LivePart, Pages, RAMBlockEntry, ZeroPages
-from .ram import clear_pages, region_address, stream_blocks, write_pages
+from .ram import region_address, stream_blocks
 from .reading import StreamReader
 from .settings import TOLD
 from .writing import answer
@@ -49,6 +50,7 @@ class Receiver:
         self._channel = channel
         self._blocks = {block.name: block for block in blocks}
         self._page_size = page_size
+        self._memory = Arrivals(page_size)
         has_configuration = migration.has_footers
         self._reader = StreamReader(page_size, configuration=has_configuration, footers=has_configuration)
         self._answers = False
@@ -80,8 +82,8 @@ class Receiver:
 
     def _take(self, event: Event, cancellation: Cancellation) -> None:
         if isinstance(event, Pages):
-            block = self._block(event.block, event.offset, len(event.pieces) * self._page_size)
-            write_pages(block, event.offset, b"".join(event.pieces))
+            block = self._block(event.block, event.offset, event.count * self._page_size)
+            self._memory.write(block, event)
         elif isinstance(event, ZeroPages):
             self._clear(event)
         elif isinstance(event, RAMBlockEntry):
@@ -100,9 +102,9 @@ class Receiver:
             raise self._reader.of_section(StreamError(f"Found a zero page with value {event.fill}"))
         block = self._block(event.block, event.offset, event.length)
         if event.fill:
-            write_pages(block, event.offset, bytes([event.fill]) * event.length)
+            self._memory.write_bytes(block, event.offset, bytes([event.fill]) * event.length)
         else:
-            clear_pages(block, event.offset, event.length, self._page_size)
+            self._memory.clear(block, event.offset, event.length)
 
     def _block(self, name: str, offset: int, length: int) -> RAMBlock:
         block = self._blocks.get(name)

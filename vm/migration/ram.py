@@ -19,7 +19,6 @@ PORTION = 1 << 20
 """Bytes that are read at once."""
 SPAN = 64 << 20
 """Bytes of which it is asked at once which are there."""
-WORD = 8
 
 
 def stream_blocks(table: RAMBlockTable) -> list[RAMBlock]:
@@ -83,12 +82,10 @@ class Portion:
 def portions(run: Run, page_size: int) -> Iterator[Portion]:
     """A run in portions of whole pages of the stream, ascending."""
     block, start, length = run
-    end = start + length
-    for owner, owner_offset, offset, piece in owned_pieces(block):
-        first, last = max(offset, start), min(offset + piece, end)
-        for span in range(first, last, SPAN):
+    for owner, owner_offset, offset, piece in owned_pieces(block, start, length):
+        last, distance = offset + piece, owner_offset - offset
+        for span in range(offset, last, SPAN):
             limit = min(span + SPAN, last)
-            distance = owner_offset - offset
             for begin, stop, hole in _parts(owner, span + distance, limit + distance, page_size):
                 for position in range(begin, stop, SPAN if hole else PORTION):
                     size = min(SPAN if hole else PORTION, stop - position)
@@ -111,38 +108,3 @@ def _parts(owner: RAMBlock, start: int, end: int, page_size: int) -> Iterator[tu
             position = stop
     if position < end:
         yield position, end, True
-
-
-def page_kinds(data: bytes | bytearray, begin: int, end: int, page_size: int) -> Iterator[tuple[int, int, bool]]:
-    """The pages of a part of data as runs: where they begin and end, and whether they are all zeros."""
-    zeros, word = bytes(page_size), bytes(WORD)
-    if data[begin : begin + WORD] == word and data[begin:end] == bytes(end - begin):
-        yield begin, end, True
-        return
-    start, kind = begin, False
-    for offset in range(begin, end, page_size):
-        # The first bytes decide it for nearly every page; only then is a page compared.
-        is_zero = data[offset : offset + WORD] == word and data[offset : offset + page_size] == zeros
-        if is_zero != kind:
-            if offset > start:
-                yield start, offset, kind
-            start, kind = offset, is_zero
-    yield start, end, kind
-
-
-def write_pages(block: RAMBlock, offset: int, data: bytes) -> None:
-    """Write bytes of a block; raises `MissingPage`."""
-    end = offset + len(data)
-    for owner, owner_offset, first, length in owned_pieces(block):
-        start, last = max(first, offset), min(first + length, end)
-        if start < last:
-            owner.host.write(owner_offset + start - first, data[start - offset : last - offset])
-
-
-def clear_pages(block: RAMBlock, offset: int, length: int, page_size: int) -> None:
-    """Have zeros in a part of a block; pages that are not there, or have them already, are left alone."""
-    for portion in portions((block, offset, length), page_size):
-        if not portion.hole:
-            host, zeros = portion.owner.host, bytes(portion.length)
-            if host.read(portion.owner_offset, portion.length) != zeros:
-                host.write(portion.owner_offset, zeros)

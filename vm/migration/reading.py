@@ -7,7 +7,9 @@ tells is checked as far as the stream alone decides; who has the memory checks t
 from __future__ import annotations
 
 import errno
-from struct import Struct, pack
+import sys
+from array import array
+from struct import pack
 
 from . import format as fmt
 from .devices import end_of_devices
@@ -26,6 +28,7 @@ from .events import (
     ZeroPages,
 )
 from .settings import IGNORE_SHARED
+from .writing import ENTRY, zero_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     Parsing: TypeAlias = Generator["Event | NeedData", None, None]
     Taking: TypeAlias = Generator["NeedData", None, bytes]
 
-WORD = Struct(">Q")
 LONGEST_MACHINE_NAME = 1 << 10
 """Bytes; what claims to be longer is refused before it is waited for."""
 MOST_CAPABILITIES = 1 << 8
@@ -45,8 +47,9 @@ MOST_SECTIONS = 1 << 10
 """Of devices that are sent while the guest runs."""
 MOST_DEVICE_BYTES = 256 << 20
 """What follows the RAM is kept whole; more than this is no state of devices."""
-PORTION = 256
-"""Pages of one event, at most: what is handed over is still held once."""
+PAGE_WORD = 8
+PORTIONS = 8, 55, 192
+"""Pages that are looked at together: few first, for few may follow. All of them are in one event, and held once."""
 
 
 class StreamReader:
@@ -353,10 +356,13 @@ class StreamReader:
         """The content of a RAM section, up to its end."""
         low_bits = self._page_size - 1
         while True:
-            data = yield from self._exact(8)
-            if data is None:
+            if self._have() >= PAGE_WORD:  # there are many of these
+                self._at += PAGE_WORD
+                word = int.from_bytes(self._buffer[self._at - PAGE_WORD : self._at])
+            elif (data := (yield from self._exact(PAGE_WORD))) is not None:
+                word = int.from_bytes(data)
+            else:
                 raise StreamError("Getting RAM address failed", errno.EIO)
-            word = int.from_bytes(data)
             flags = word & low_bits
             if flags == fmt.END_OF_SECTION:
                 return
@@ -408,38 +414,61 @@ class StreamReader:
             if self._ended:
                 raise StreamError("", errno.EIO)
             yield NEED_DATA
-        at = self._at
+        start = self._at
         self._at += page_size
-        starts = range(at, at + self._pages_here(offset) * (page_size + 8) + 1, page_size + 8)
-        buffer = self._buffer
-        self._at = starts[-1] + page_size
-        yield Pages(self._block, offset, [buffer[start : start + page_size] for start in starts])
+        count = 1 + self._pages_here(offset)
+        yield Pages(self._block, offset, count, self._buffer[start : self._at], page_size + PAGE_WORD)
 
     def _pages_here(self, offset: int) -> int:
-        """How many pages follow, each as QEMU sends what continues a block."""
-        buffer, at, page_size = self._buffer, self._at, self._page_size
-        unpack, step = WORD.unpack_from, page_size + 8
-        expected = offset + page_size | fmt.PAGE | fmt.CONTINUE
-        most = min((len(buffer) - at) // step, PORTION)
-        for count in range(most):
-            if unpack(buffer, at)[0] != expected:
-                return count
-            expected += page_size
-            at += step
-        return most
+        """Pass over the pages that follow, each as QEMU sends what continues a block, and return how many these are."""
+        page_size, stride = self._page_size, self._page_size + PAGE_WORD
+        flags, found, room = fmt.PAGE | fmt.CONTINUE, 0, self._room(offset)
+        for count in PORTIONS:
+            count = min(count, self._have() // stride, room - found)
+            words = bytes(self._buffer[self._at : self._at + count * stride].cast("Q")[:: stride // PAGE_WORD])
+            begin = (offset + (found + 1) * page_size) | flags
+            expected = array("Q", range(begin, begin + count * page_size, page_size))
+            if sys.byteorder == "little":
+                expected.byteswap()
+            same = _equal_entries(words, expected.tobytes(), PAGE_WORD)
+            self._at += same * stride
+            found += same
+            if same < count or not count:
+                break
+        return found
+
+    def _room(self, offset: int) -> int:
+        """How many pages may follow one at an offset: words end somewhere."""
+        return ((1 << 64) - offset) // self._page_size - 1
 
     def _zero_pages_here(self, offset: int, fill: int) -> int:
         """Pass over the zero pages that follow, and return how many these are."""
-        buffer, page_size, at = self._buffer, self._page_size, self._at
-        unpack = WORD.unpack_from
-        expected = offset + page_size | fmt.ZERO | fmt.CONTINUE
-        last = len(buffer) - 9
-        while at <= last and unpack(buffer, at)[0] == expected and buffer[at + 8] == fill:
-            expected += page_size
-            at += 9
-        count = (at - self._at) // 9
-        self._at = at
-        return count
+        page_size, found, room = self._page_size, 0, self._room(offset)
+        count = PORTIONS[0]
+        while True:
+            count = min(count, self._have() // ENTRY, room - found)
+            here = bytes(self._buffer[self._at : self._at + count * ENTRY])
+            expected = zero_words(offset + (found + 1) * page_size, count, page_size, fill)
+            same = _equal_entries(here, expected, ENTRY)
+            self._at += same * ENTRY
+            found += same
+            if same < count or not count:
+                return found
+            count *= 8
+
+
+def _equal_entries(found: bytes, expected: bytes, size: int) -> int:
+    """With how many entries of a size both begin."""
+    if found == expected:
+        return len(found) // size
+    low, high = 0, len(found) // size - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if found[: middle * size] == expected[: middle * size]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _cut_configuration(text: str) -> StreamError:

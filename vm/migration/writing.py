@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from struct import pack
 
 from . import format as fmt
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     Buffers = list[bytes | memoryview]
+
+ENTRY = 9
+"""Bytes that tell of a zero page which continues a block: a word, and what it is filled with."""
+WINDOW = 1 << 24
+"""Bytes of memory whose zero pages are told in the same words but for the first columns of bytes."""
+WINDOW_COLUMN = 5
 
 
 def header(
@@ -88,23 +95,38 @@ def _name(name: str) -> bytes:
 
 def zero_pages(block: str, offset: int, count: int, page_size: int, *, follows: bool) -> bytes:
     """Pages of zeros; `follows` says that the page before was of the same block."""
-    words = range(offset, offset + count * page_size, page_size)
     first = b"" if follows else pack(">Q", offset | fmt.ZERO) + _name(block) + b"\0"
-    rest = words if follows else words[1:]
+    return first + zero_words(offset if follows else offset + page_size, count - (not follows), page_size)
+
+
+def zero_words(offset: int, count: int, page_size: int, fill: int = 0) -> bytes:
+    """What tells of pages of zeros, or of some other byte, that continue a block."""
+    words = []
+    end = offset + count * page_size
+    while offset < end:
+        window = offset // WINDOW
+        first, limit = offset % WINDOW, min(end - window * WINDOW, WINDOW)
+        here = bytearray(_zero_window(page_size)[first // page_size * ENTRY : limit // page_size * ENTRY])
+        for column, byte in enumerate(window.to_bytes(WINDOW_COLUMN)):
+            if byte:
+                here[column::ENTRY] = bytes([byte]) * (len(here) // ENTRY)
+        if fill:
+            here[ENTRY - 1 :: ENTRY] = bytes([fill]) * (len(here) // ENTRY)
+        words.append(here)
+        offset = window * WINDOW + limit
+    return b"".join(words)
+
+
+@cache
+def _zero_window(page_size: int) -> bytes:
+    """What tells of the zero pages of a whole window, the first of a block; others differ in a few columns of bytes."""
     flags = fmt.ZERO | fmt.CONTINUE
-    return first + b"".join([(word | flags).to_bytes(8) + b"\0" for word in rest])
+    return b"".join([(offset | flags).to_bytes(8) + b"\0" for offset in range(0, WINDOW, page_size)])
 
 
-def pages(block: str, offset: int, data: memoryview, page_size: int, *, follows: bool) -> Buffers:
-    """Whole pages with contents, as buffers that are sent one behind the other."""
-    flags = fmt.PAGE | fmt.CONTINUE
-    buffers: Buffers = []
-    for start in range(0, len(data), page_size):
-        buffers.append((offset + start | flags).to_bytes(8))
-        buffers.append(data[start : start + page_size])
-    if not follows:
-        buffers[0] = pack(">Q", offset | fmt.PAGE) + _name(block)
-    return buffers
+def page_head(block: str, offset: int) -> bytes:
+    """What tells of a page that does not continue a block."""
+    return pack(">Q", offset | fmt.PAGE) + _name(block)
 
 
 def answer(kind: int, value: int) -> bytes:

@@ -111,7 +111,7 @@ class Contents:
         self._facts: list[Fact] = []
         """The latest last."""
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes."""
         self.discard(offset, offset + len(data), words=False)
         self._facts.append(Bytes(offset, bytes(data)))

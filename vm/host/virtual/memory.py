@@ -88,7 +88,7 @@ class VirtualMemory(HostMemory):
             parts = self._parts(offset, offset + length)
             return b"".join(contents.read(start + distance, end - start) for contents, distance, start, end in parts)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._host.lock:
             self._check(offset, len(data))
             self._fault(offset, len(data), write=True)

@@ -1,11 +1,12 @@
-"""Which pages of anonymous memory there are: the kernel's map of our own pages, /proc/self/pagemap.
+"""Which pages there are: of anonymous memory by the kernel's map of our own pages, of a shared file by its holes.
 
-Source: Documentation/admin-guide/mm/pagemap.rst: 64 bits for each page; bit 63 says that it is present, bit 62 that it
-is swapped out.
+Sources: Documentation/admin-guide/mm/pagemap.rst: 64 bits for each page; bit 63 says that it is present, bit 62 that it
+is swapped out. lseek(2): `SEEK_DATA` and `SEEK_HOLE`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -20,7 +21,7 @@ THERE = bytes(bool(byte & 0xC0) for byte in range(256))
 TOP_BYTE = 7 if sys.byteorder == "little" else 0
 
 
-def populated(address: int, length: int, page_size: int) -> Iterator[tuple[int, int]]:
+def anonymous_pages(address: int, length: int, page_size: int) -> Iterator[tuple[int, int]]:
     """The runs of pages that are there, as offset from `address` and bytes, ascending; both arguments page-aligned."""
     first, count = address // page_size, length // page_size
     begun = -1
@@ -41,3 +42,23 @@ def populated(address: int, length: int, page_size: int) -> Iterator[tuple[int, 
                 position = end
     if begun >= 0:
         yield begun * page_size, (count - begun) * page_size
+
+
+def file_data(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of an interval of a file that are no holes, as offset and length, ascending.
+
+    What is behind the file's end is none: nobody can read there.
+    """
+    size = min(max(os.lseek(fd, 0, os.SEEK_END), start), end)
+    position = start
+    while position < size:
+        try:
+            first = min(os.lseek(fd, position, os.SEEK_DATA), size)
+            position = min(os.lseek(fd, first, os.SEEK_HOLE), size) if first < size else size
+        except OSError as error:
+            first = size if error.errno == errno.ENXIO else position  # or it is a file that knows no holes
+            position = size
+        if first < position:
+            yield first, position - first
+    if size < end:
+        yield size, end - size

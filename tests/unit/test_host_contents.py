@@ -1,0 +1,129 @@
+"""What memory of the real host holds: which pages there may be, and pages that are copied in bulk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ramslot.vm.host import HostMemory, MissingPage
+from ramslot.vm.host.linux import LinuxHost
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGES = 32
+
+
+@pytest.fixture
+def host() -> LinuxHost:
+    return LinuxHost()
+
+
+def of_file(host: LinuxHost, path: Path, size: int, *, share: bool, offset: int = 0) -> HostMemory:
+    file = host.open_file(str(path), False)
+    memory = host.map_file(file, size, offset, share, False, True, 0)
+    file.close()
+    return memory
+
+
+def told_pages(memory: HostMemory) -> set[int]:
+    return {
+        page
+        for first, length in memory.populated(0, memory.size)
+        for page in range(first // PAGE, -(-(first + length) // PAGE))
+    }
+
+
+def test_holes_of_a_shared_file_are_told_and_not_touched(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    with path.open("wb") as file:
+        file.truncate(PAGES * PAGE)
+        for page in (3, 4, 9):
+            file.seek(page * PAGE)
+            file.write(b"x")
+    before = path.stat().st_blocks
+    memory = of_file(host, path, PAGES * PAGE, share=True)
+    assert told_pages(memory) == {3, 4, 9}
+    memory.write(20 * PAGE + 5, b"y")
+    assert told_pages(memory) == {3, 4, 9, 20}
+    memory.discard(3 * PAGE, 2 * PAGE)
+    assert told_pages(memory) == {9, 20}
+    assert path.stat().st_blocks <= before
+    memory.close()
+
+
+def test_what_is_behind_a_files_end_is_no_hole(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"x" * PAGE * 8)
+    memory = of_file(host, path, PAGE * 8, share=True)
+    os.truncate(path, PAGE * 2)
+    assert told_pages(memory) == set(range(8))
+    with pytest.raises(MissingPage):
+        memory.read(0, PAGE * 8)
+    memory.close()
+
+
+def test_a_mapping_from_the_middle_of_a_file(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    with path.open("wb") as file:
+        file.truncate(PAGES * PAGE)
+        file.seek(10 * PAGE)
+        file.write(b"x")
+    memory = of_file(host, path, 16 * PAGE, share=True, offset=8 * PAGE)
+    assert told_pages(memory) == {2}
+    memory.close()
+
+
+def test_nobody_knows_of_a_private_mapping_of_a_file(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"")
+    os.truncate(path, 4 * PAGE)
+    memory = of_file(host, path, 4 * PAGE, share=False)
+    assert told_pages(memory) == set(range(4))
+    memory.close()
+
+
+@pytest.fixture(scope="module")
+def anonymous() -> Iterator[HostMemory]:
+    memory = LinuxHost().map_anonymous(PAGES * PAGE, False, True, 0)
+    yield memory
+    memory.close()
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_pages_are_copied_between_any_places(anonymous: HostMemory, data: st.DataObject) -> None:
+    page_size = data.draw(st.sampled_from([8, 512, PAGE]))
+    stride = page_size + data.draw(st.sampled_from([0, 1, 8, 100]))
+    count = data.draw(st.integers(1, min(2000, PAGES * PAGE // page_size)))
+    offset = data.draw(st.integers(0, PAGES * PAGE - count * page_size))
+    before = os.urandom(PAGES * PAGE)
+    anonymous.write(0, before)
+    buffer = memoryview(bytearray(os.urandom(count * stride)))
+    was = bytes(buffer)
+    anonymous.read_pages(offset, buffer, page_size, stride)
+    for number in range(count):
+        start, at = number * stride, offset + number * page_size
+        assert buffer[start : start + page_size] == before[at : at + page_size]
+        assert buffer[start + page_size : start + stride] == was[start + page_size : start + stride]
+    new = memoryview(os.urandom(count * stride))
+    anonymous.write_pages(offset, new, page_size, stride)
+    pages = b"".join(new[number * stride : number * stride + page_size] for number in range(count))
+    assert anonymous.read(0, len(before)) == before[:offset] + pages + before[offset + len(pages) :]
+
+
+def test_where_pages_are_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"x" * PAGE * 8)
+    memory = of_file(host, path, PAGE * 8, share=True)
+    os.truncate(path, PAGE * 5)
+    buffer = memoryview(bytearray(6 * (PAGE + 8)))
+    with pytest.raises(MissingPage) as missing:
+        memory.read_pages(2 * PAGE, buffer, PAGE, PAGE + 8)
+    assert missing.value.offset == 5 * PAGE
+    with pytest.raises(ValueError):
+        memory.read_pages(3 * PAGE, buffer, PAGE, PAGE + 8)
+    memory.close()

@@ -1,0 +1,81 @@
+"""Pages of guest memory, read in bulk into a buffer that they are sent from.
+
+Between two pages there may be room for what a stream tells of the next one, so that pages that follow each other are
+sent as one piece. Nothing here looks at pages one by one that can be looked at together.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..host import HostMemory
+
+WORD = 8
+
+
+class Frames:
+    """Room for `count` pages, each behind a gap of `gap` bytes, which is 0 or a word's. Frames go by their numbers."""
+
+    def __init__(self, page_size: int, count: int, gap: int = 0) -> None:
+        self.page_size = page_size
+        self.count = count
+        self._gap = gap
+        self._stride = gap + page_size
+        self._memory = bytearray(count * self._stride)
+        self._view = memoryview(self._memory)
+        self._words = self._view.cast("Q")
+        self._zeros = bytes(page_size)
+
+    def read(self, first: int, count: int, memory: HostMemory, offset: int) -> None:
+        """Have the contents of memory in frames; raises `MissingPage`."""
+        begin = first * self._stride
+        pages = self._view[begin + self._gap : begin + count * self._stride]
+        memory.read_pages(offset, pages, self.page_size, self._stride)
+
+    def label(self, first: int, end: int, offset: int, flags: int) -> None:
+        """Have words in the gaps before frames: where the pages are, the first being at `offset`, and flags."""
+        labels = array("Q", range(offset | flags, (offset | flags) + (end - first) * self.page_size, self.page_size))
+        if sys.byteorder == "little":
+            labels.byteswap()
+        step = self._stride // WORD
+        self._words[first * step : end * step : step] = memoryview(labels)
+
+    def piece(self, first: int, end: int, *, labelled: bool = True) -> memoryview:
+        """The bytes of frames that follow each other; `labelled` says whether with the gap before the first."""
+        begin = first * self._stride
+        return self._view[begin if labelled else begin + self._gap : end * self._stride]
+
+    def kinds(self, first: int, end: int) -> Iterator[tuple[int, int, bool]]:
+        """Frames as runs: where they begin and end, and whether the pages are all zeros."""
+        step = self._stride // WORD
+        # The first word decides it for nearly every page; only then is a page compared.
+        begin = first * step + self._gap // WORD
+        starts = self._words[begin : end * step : step].tolist()
+        start = position = first
+        while True:
+            try:
+                position = starts.index(0, position - first) + first
+            except ValueError:
+                break
+            stop = self._end_of_zeros(position, end, starts, first)
+            if stop > position:
+                if position > start:
+                    yield start, position, False
+                yield position, stop, True
+                start = stop
+            position = max(stop, position + 1)
+        if start < end:
+            yield start, end, False
+
+    def _end_of_zeros(self, position: int, end: int, starts: list[int], first: int) -> int:
+        memory, zeros, stride, page_size = self._memory, self._zeros, self._stride, self.page_size
+        at = position * stride + self._gap
+        while position < end and not starts[position - first] and memory[at : at + page_size] == zeros:
+            position += 1
+            at += stride
+        return position
