@@ -195,7 +195,7 @@ def _newer_ram(ram: dict[str, Any]) -> list[str]:
         f"  Throughput (Mbps): \t{ram['mbps']:.2f}\n",
         f"  Sizes: \t\tpagesize={size(ram['page-size'])}, total={size(ram['total'])}\n",
         f"  Transfers: \t\ttransferred={size(ram['transferred'])}, remain={size(ram['remaining'])}\n",
-        f"    Channels: \t\tprecopy={size(ram['precopy-bytes'])}, multifd=0 B, postcopy=0 B\n",
+        f"    Channels: \t\tprecopy={size(ram['precopy-bytes'])}, multifd={size(ram['multifd-bytes'])}, postcopy=0 B\n",
         f"    Page Types: \tnormal={ram['normal']}, zero={ram['duplicate']}\n",
         f"  Page Rates (pps): \ttransfer={ram['pages-per-second']}\n",
         f"  Others: \t\t{others}\n",

@@ -20,9 +20,9 @@ from ramslot.vm.migration.devices import guest_in, own_devices, run_state_in, se
 from ramslot.vm.migration.errors import StreamError
 from ramslot.vm.migration.events import NEED_DATA, Configuration, Devices, Pages, RAMBlockEntry, ZeroPages
 from ramslot.vm.migration.frames import Frames
-from ramslot.vm.migration.incoming import Receiver
 from ramslot.vm.migration.ram import stream_blocks
 from ramslot.vm.migration.reading import StreamReader
+from ramslot.vm.migration.receiving import Receiver
 from ramslot.vm.migration.way_back import WayBack, WayBackError
 from ramslot.vm.releases import NEWEST, VERSIONS, find_release
 from ramslot.vm.steps import Cancellation

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 POLL_MILLISECONDS = 50
 """How often one that waits looks whether it was cancelled."""
+BACKLOG = 256
+"""A source connects once more for each channel of pages, 255 at most, and may do so before it sends anything."""
 MOST_BUFFERS = 1024
 """Of one call (IOV_MAX)."""
 RECEIVE_BYTES = 1 << 20
-BACKLOG = 1
 
 
 class Channel:
@@ -35,7 +36,9 @@ class Channel:
 
     def __init__(self, fd: int, close: Callable[[], None] | None = None, *, waits: bool = False) -> None:
         """`waits` says that the descriptor itself waits, for a short time, so that the kernel sends as it can."""
-        self._fd = fd
+        self.fd = fd
+        self._ahead = b""
+        """What was read, and is to be read once more."""
         self._close: Callable[[], None] | None = close if close is not None else lambda: os.close(fd)
         self.bytes_sent = 0
         self._poll = select.poll()
@@ -52,7 +55,7 @@ class Channel:
         left = sum(map(len, buffers))
         while True:
             try:
-                sent = os.writev(self._fd, buffers)
+                sent = os.writev(self.fd, buffers)
             except BlockingIOError:
                 self._wait(select.POLLOUT, cancellation)
                 continue
@@ -64,17 +67,46 @@ class Channel:
 
     def receive(self, cancellation: Cancellation) -> bytes:
         """Return what there is, waiting for some; nothing at the end. Raises `OSError`, `VMError` when cancelled."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        return self._read(RECEIVE_BYTES, cancellation)
+
+    def receive_exactly(self, count: int, cancellation: Cancellation) -> bytes:
+        """Return so many bytes, or fewer at the end. Raises as `receive`."""
+        data = b""
+        while len(data) < count and (more := self._read(count - len(data), cancellation)):
+            data += more
+        return data
+
+    def push_back(self, data: bytes) -> None:
+        """Have data that was received be what `receive` returns next."""
+        self._ahead = data
+
+    @property
+    def has_data(self) -> bool:
+        """Whether `receive` returns what was pushed back."""
+        return bool(self._ahead)
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Fill what is there of a buffer, if there is something already; returns how much, 0 at the end."""
+        try:
+            return os.readv(self.fd, [buffer])
+        except ConnectionResetError:
+            return 0
+
+    def _read(self, count: int, cancellation: Cancellation) -> bytes:
         while True:
             cancellation.check()
             try:
-                return os.read(self._fd, RECEIVE_BYTES)
+                return os.read(self.fd, count)
             except BlockingIOError:
                 self._wait(select.POLLIN, cancellation)
             except ConnectionResetError:
                 return b""
 
     def _wait(self, event: int, cancellation: Cancellation) -> None:
-        self._poll.register(self._fd, event)
+        self._poll.register(self.fd, event)
         while not self._poll.poll(POLL_MILLISECONDS):
             cancellation.check()
 
@@ -152,7 +184,7 @@ class Listener:
         """Which file it is that we made, should another take its place."""
 
     def accept(self, cancellation: Cancellation) -> Channel:
-        """Wait for the source, and listen no more. Raises `VMError` when cancelled."""
+        """Wait for somebody. Raises `VMError` when cancelled."""
         self._socket.setblocking(False)
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
@@ -167,7 +199,6 @@ class Listener:
                 cancellation.check()
                 sleep(POLL_MILLISECONDS / 1000)
                 continue
-            self.close()
             return _of_socket(connection)
 
     def close(self) -> None:

@@ -57,6 +57,14 @@ class StreamError(Exception):
         return [*self.also, f"{failed}: {self.newer or self.text}"]
 
 
+class ChannelError(StreamError):
+    """A channel of pages that is none: said in one line."""
+
+    def lines(self, release: Release) -> list[str]:
+        """What stderr shows of it."""
+        return [self.newer if release.covers("11.0") else self.text]
+
+
 def cut(newer: str = "") -> StreamError:
     """The stream ended within something."""
     return StreamError("", errno.EIO, newer=newer)

@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Event: TypeAlias = (
-        "Configuration | RAMStart | RAMBlockEntry | RAMEntries | Pages | ZeroPages | LivePart | Command | Devices"
+        "Configuration | RAMStart | RAMBlockEntry | RAMEntries | Pages | ZeroPages | Flush | SectionEnd | LivePart | "
+        "Command | Devices"
     )
+    PacketEvent: TypeAlias = "Pages | ZeroPages | Synchronized"
 
 
 class NeedData:
@@ -85,6 +87,18 @@ class ZeroPages:
         self.offset = offset
         self.length = length
         self.fill = fill
+
+
+class Flush:
+    """All channels of pages are to be waited for."""
+
+
+class SectionEnd:
+    """A section of RAM ends."""
+
+
+class Synchronized:
+    """A channel of pages is where all are to be waited for."""
 
 
 class LivePart:

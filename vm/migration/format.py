@@ -34,6 +34,10 @@ CONTINUE = 0x20
 XBZRLE = 0x40
 COMPRESSED_PAGE = 0x100
 MULTIFD_FLUSH = 0x200
+"""All channels are to be waited for."""
+
+MULTIFD_MAGIC = 0x11223344
+MULTIFD_VERSION = 1
 
 # Commands, and how long what they carry is; None is any length.
 OPEN_RETURN_PATH = 1

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
-from uuid import UUID
 
 from ..errors import VMError
 from ..host import MissingPage
-from . import format as fmt
-from .arriving import Arrivals
 from .channel import Channel, Listener, listen, open_source
 from .devices import guest_in, run_state_in, without_guest
 from .errors import StreamError
-from .events import NEED_DATA, Command, Configuration, Devices, LivePart, Pages, RAMBlockEntry, ZeroPages
-from .ram import region_address, stream_blocks
-from .reading import StreamReader
-from .settings import TOLD
-from .writing import answer
+from .ram import stream_blocks
+from .receiving import Receiver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +20,8 @@ if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation, Task
     from .address import Address
-    from .events import Event
     from .state import Migration
 
-CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
 LIVE_STATES = ("running", "suspended")
 UNFINISHED = ("inmigrate", "finish-migrate")
 RUN_STATES = frozenset(
@@ -40,143 +31,6 @@ RUN_STATES = frozenset(
     }
 )
 """What a machine can be in, as QMP tells it."""
-
-
-class Receiver:
-    """Puts what a stream brings into memory, on a worker's thread."""
-
-    def __init__(self, migration: Migration, channel: Channel, blocks: list[RAMBlock], page_size: int) -> None:
-        self._migration = migration
-        self._channel = channel
-        self._blocks = {block.name: block for block in blocks}
-        self._page_size = page_size
-        self._memory = Arrivals(page_size)
-        has_configuration = migration.has_footers
-        self._reader = StreamReader(page_size, configuration=has_configuration, footers=has_configuration)
-        self._answers = False
-        self.lengths: dict[str, int] = {}
-        """Of blocks that become longer or shorter."""
-        self.warnings: list[str] = []
-        self.devices = b""
-        self.live_devices: list[LivePart] = []
-
-    def run(self, cancellation: Cancellation) -> None:
-        """Receive all of it. Raises `StreamError`, `OSError`, `MissingPage`, and `VMError` when cancelled."""
-        reader = self._reader
-        while True:
-            event = reader.next_event()
-            cancellation.check()
-            if event is None:
-                break
-            if event is NEED_DATA:
-                data = self._channel.receive(cancellation)
-                if data:
-                    reader.feed(data)
-                else:
-                    reader.end()
-            else:
-                self._take(event, cancellation)  # type: ignore[arg-type]  # what it is not was told above
-        if self._answers:
-            with suppress(OSError):  # the source may not wait for it
-                self._channel.send([answer(fmt.SHUT, 0)], cancellation)
-
-    def _take(self, event: Event, cancellation: Cancellation) -> None:
-        if isinstance(event, Pages):
-            block = self._block(event.block, event.offset, event.count * self._page_size)
-            self._memory.write(block, event)
-        elif isinstance(event, ZeroPages):
-            self._clear(event)
-        elif isinstance(event, RAMBlockEntry):
-            self._check_entry(event)
-        elif isinstance(event, Configuration):
-            self._check_configuration(event)
-        elif isinstance(event, Command):
-            self._obey(event, cancellation)
-        elif isinstance(event, LivePart):
-            self.live_devices.append(event)
-        elif isinstance(event, Devices):
-            self.devices = event.data
-
-    def _clear(self, event: ZeroPages) -> None:
-        if event.fill and self._migration.vm.release.covers("9.1"):
-            raise self._reader.of_section(StreamError(f"Found a zero page with value {event.fill}"))
-        block = self._block(event.block, event.offset, event.length)
-        if event.fill:
-            self._memory.write_bytes(block, event.offset, bytes([event.fill]) * event.length)
-        else:
-            self._memory.clear(block, event.offset, event.length)
-
-    def _block(self, name: str, offset: int, length: int) -> RAMBlock:
-        block = self._blocks.get(name)
-        if block is None:
-            error = StreamError(f"Illegal RAM offset {offset:x}", also=(f"Can't find block {name}",))
-            raise self._reader.of_section(error)
-        limit = self.lengths.get(name, block.used_length)
-        if offset + length > limit:
-            beyond = max(offset, limit)
-            raise self._reader.of_section(StreamError(f"Illegal RAM offset {beyond:x}"))
-        return block
-
-    def _check_entry(self, entry: RAMBlockEntry) -> None:
-        block = self._blocks.get(entry.name)
-        if block is None:
-            error = StreamError(f'Unknown ramblock "{entry.name}", cannot accept migration')
-            raise self._reader.of_section(error)
-        if entry.address is not None and self._migration.ignores(block):
-            own = region_address(self._migration.vm.topology, block)
-            if own != entry.address:
-                text = f"Mismatched GPAs for block {entry.name} {entry.address} != {own}"
-                raise self._reader.of_section(StreamError(text))
-        if entry.length != block.used_length:
-            if block.resizeable and entry.length <= block.max_length:
-                self.lengths[entry.name] = entry.length
-                return
-            text = f"Size mismatch: {entry.name}: {entry.length:#x} != {block.used_length:#x}"
-            if block.resizeable:
-                text = f"Size too large: {entry.name}: {entry.length:#x} > {block.max_length:#x}"
-            raise self._reader.of_section(StreamError(f"{text}: {os.strerror(errno.EINVAL)}"))
-
-    def _check_configuration(self, told: Configuration) -> None:
-        own = self._migration.machine_name
-        if told.machine_type != own:
-            text = f"Machine type received is '{told.machine_type}' and local is '{own}'"
-            raise StreamError(text, newer=f"{CONFIGURATION_HOOK}: {text}")
-        bits = self._page_size.bit_length() - 1
-        if told.page_bits is not None and told.page_bits != bits:
-            raise StreamError(f"Received TARGET_PAGE_BITS is {told.page_bits} but local is {bits}")
-        self._check_capabilities(told.capabilities or [])
-        self._check_uuid(told.uuid)
-
-    def _check_capabilities(self, told: list[str]) -> None:
-        for name in TOLD:
-            own = self._migration.capabilities[name]
-            if own != (name in told):
-                states = "on, but received capability is off" if own else "off, but received capability is on"
-                hook = f"{CONFIGURATION_HOOK}: Failed to validate capabilities"
-                raise StreamError(f"Capability {name} is {states}", newer=hook, reported=True)
-
-    def _check_uuid(self, told: bytes | None) -> None:
-        own = self._migration.own_uuid
-        if told is None or told == own:
-            return
-        if own is None:
-            self.warnings.append(f"warning: UUID is received {UUID(bytes=told)}, but local uuid isn't set")
-            return
-        text = f"UUID received is {UUID(bytes=told)} and local is {UUID(bytes=own)}"
-        hook = "post load hook failed for: configuration/uuid, version_id: 1, minimum_version: 1, ret: -22"
-        newer = f"Loading VM subsection 'configuration/uuid' in 'configuration' failed: {hook}"
-        raise StreamError(text, newer=newer, reported=True)
-
-    def _obey(self, command: Command, cancellation: Cancellation) -> None:
-        if command.number == fmt.OPEN_RETURN_PATH:
-            self._answers = True
-        elif command.number == fmt.PING:
-            value = int.from_bytes(command.data)
-            if not self._answers:
-                raise StreamError(f"CMD_PING ({value:#x}) received with no return path", errno.EPERM)
-            self._channel.send([answer(fmt.PONG, value)], cancellation)
-        elif command.number in fmt.POSTCOPY_COMMANDS:
-            raise StreamError(f"{fmt.COMMANDS[command.number][0]}: postcopy is not supported", errno.ENOTSUP)
 
 
 class Incoming:
@@ -190,6 +44,8 @@ class Incoming:
         self.listener: Listener | None = None
         self._fd: int | None = None
         self._cancellation: Cancellation | None = None
+        self._channels: list[Channel] = []
+        """Of pages alone, where there are such."""
 
     def listen(self) -> None:
         """Be there for the source, if it comes to us; raises `VMError`."""
@@ -218,7 +74,7 @@ class Incoming:
             channel = yield self._open
             migration.set_status("active")
             blocks = stream_blocks(vm.topology.ram_blocks)
-            receiver = Receiver(migration, channel, blocks, vm.page_size)
+            receiver = self._receiver(channel, blocks)
             yield receiver.run
             run_state = self._told_run_state(receiver.devices)
         except Exception as error:
@@ -234,8 +90,9 @@ class Incoming:
                 vm.on_warning(warning)
             self._take_over(run_state)
         finally:
-            if channel is not None:
-                channel.close()
+            for each in (channel, *self._channels):
+                if each is not None:
+                    each.close()
             if self.listener is not None:
                 self.listener.close()
         guest = guest_in(receiver.devices) if receiver is not None else None
@@ -265,9 +122,26 @@ class Incoming:
 
     def _open(self, cancellation: Cancellation) -> Channel:
         self._cancellation = cancellation
-        if self.listener is not None:
-            return self.listener.accept(cancellation)
-        return open_source(self._address, self._fd)
+        if self.listener is None:
+            return open_source(self._address, self._fd)
+        try:
+            if not self._migration.capabilities["multifd"]:
+                return self.listener.accept(cancellation)
+            from .multifd_receiving import gather
+
+            migration = self._migration
+            uuid, count = migration.own_uuid or bytes(16), migration.parameters["multifd-channels"]
+            channel, self._channels = gather(self.listener, count, uuid, cancellation)
+            return channel
+        finally:
+            self.listener.close()
+
+    def _receiver(self, channel: Channel, blocks: list[RAMBlock]) -> Receiver:
+        if not self._channels:
+            return Receiver(self._migration, channel, blocks, self._vm.page_size)
+        from .multifd_receiving import MultifdReceiver
+
+        return MultifdReceiver(self._migration, channel, self._channels, blocks, self._vm.page_size)
 
     def _take_over(self, run_state: str | None) -> None:
         migration, vm = self._migration, self._vm

@@ -36,6 +36,8 @@ class Outgoing:
         self._vm = migration.vm
         self._address = address
         self._channel = channel
+        self._channels: list[Channel] = []
+        """Of pages alone, where there are such."""
         self._pages: DirtyPages | None = None
         self._was_running = False
         self._stopped = False
@@ -99,7 +101,7 @@ class Outgoing:
             if len(block.name.encode()) > fmt.LONGEST_NAME:
                 raise VMError(f"the stream has no room for the name of RAMBlock '{block.name}'")
         page_size = vm.page_size
-        sender = Sender(channel, migration, page_size)
+        sender = yield from self._sender(channel, page_size)
         if vm.accelerator.follows:
             self._pages = vm.dirty_log.start()
         if migration.told_capabilities:
@@ -119,6 +121,18 @@ class Outgoing:
         if migration.capabilities["return-path"]:
             yield self._guarded(sender.hear_out)
         yield self._guarded(channel.finish)
+
+    def _sender(self, channel: Channel, page_size: int) -> Task[Sender]:
+        if not self._migration.capabilities["multifd"]:
+            return Sender(channel, self._migration, page_size)
+        from .multifd_sending import MultifdSender
+
+        yield self._guarded(self._connect_channels)
+        return MultifdSender(channel, self._channels, self._migration, page_size)
+
+    def _connect_channels(self, cancellation: Cancellation) -> None:
+        for _ in range(self._migration.parameters["multifd-channels"]):
+            self._channels.append(connect(self._address, cancellation))
 
     def _rounds(self, sender: Sender, runs: list[Run], blocks: list[RAMBlock], page_size: int) -> Task[list[Run]]:
         """Copy in rounds until so little is left that the guest may be stopped for it; returns what that is."""
@@ -191,8 +205,9 @@ class Outgoing:
         if self._pages is not None:
             self._vm.dirty_log.stop(self._pages)
             self._pages = None
-        if self._channel is not None:
-            self._channel.close()
+        for channel in (self._channel, *self._channels):
+            if channel is not None:
+                channel.close()
         self._migration.release_guest()
 
     def _resume(self) -> None:

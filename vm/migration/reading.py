@@ -19,12 +19,14 @@ from .events import (
     Command,
     Configuration,
     Devices,
+    Flush,
     LivePart,
     NeedData,
     Pages,
     RAMBlockEntry,
     RAMEntries,
     RAMStart,
+    SectionEnd,
     ZeroPages,
 )
 from .settings import IGNORE_SHARED
@@ -365,7 +367,11 @@ class StreamReader:
                 raise StreamError("Getting RAM address failed", errno.EIO)
             flags = word & low_bits
             if flags == fmt.END_OF_SECTION:
+                yield SectionEnd()
                 return
+            if flags == fmt.MULTIFD_FLUSH:
+                yield Flush()
+                continue
             if flags == fmt.MEM_SIZE:
                 yield RAMStart(section_id, word - flags)
                 yield from self._entries(word - flags)

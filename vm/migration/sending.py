@@ -32,6 +32,9 @@ POLL_SECONDS = 0.02
 class Sender:
     """Writes the RAM of a machine into a channel, on a worker's thread; others may read what it counts meanwhile."""
 
+    gap = WORD
+    """Bytes before each page that is sent."""
+
     def __init__(self, channel: Channel, migration: Migration, page_size: int) -> None:
         self._channel = channel
         self._migration = migration
@@ -43,7 +46,7 @@ class Sender:
         self._counted_at = monotonic()
         self._ahead = 0.0
         """Bytes that were sent and the limit has not paid for yet."""
-        self._frames = Frames(page_size, SECTION_BYTES // page_size, gap=WORD)
+        self._frames = Frames(page_size, SECTION_BYTES // page_size, gap=self.gap)
         """What the present section's pages hold."""
         self._used = 0
         """Frames of them."""
@@ -63,8 +66,10 @@ class Sender:
         )
         if migration.capabilities["return-path"]:
             data += writing.command(fmt.OPEN_RETURN_PATH) + writing.command(fmt.PING, (1).to_bytes(4))
+        self._send([data], cancellation)
         entries = writing.block_list(((block.name, block.used_length) for block in blocks), self.addresses)
-        data += writing.section(fmt.SECTION_START, fmt.RAM_SECTION_ID, entries, footers=self.footers)
+        entries += self._meet(cancellation, first=True)
+        data = writing.section(fmt.SECTION_START, fmt.RAM_SECTION_ID, entries, footers=self.footers)
         self._send([data, *self._live(fmt.SECTION_START)], cancellation)
 
     def hear_out(self, cancellation: Cancellation) -> None:
@@ -84,18 +89,32 @@ class Sender:
     def send_runs(self, runs: list[Run], kind: int, cancellation: Cancellation) -> None:
         """Send some memory in sections of a kind; at least one is sent."""
         self._open_section(kind)
+        detects = self._detects_zeros
         for run in runs:
             for portion in portions(run, self._page_size):
                 cancellation.check()
-                if portion.hole:
+                if portion.hole and detects:
                     self._add_zeros(run[0], portion.offset, portion.length)
                 else:
-                    self._add(run[0], portion)
+                    self._add(run[0], portion, detects)
                 self._stats.remaining -= portion.length
-                if self._used + PORTION // self._page_size > self._frames.count or self._buffered > SECTION_BYTES:
+                if self._is_full:
                     self._close_section(cancellation)
                     self._open_section(kind)
-        self._close_section(cancellation)
+        self._close_section(cancellation, last=True)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether what was read has to be sent before more is."""
+        return self._used + PORTION // self._page_size > self._frames.count or self._buffered > SECTION_BYTES
+
+    @property
+    def _detects_zeros(self) -> bool:
+        return bool(self._migration.parameters.get("zero-page-detection") != "none")
+
+    def _meet(self, _cancellation: Cancellation, *, first: bool = False, last: bool = False) -> bytes:
+        """Have other channels meet here, if there are some; returns what the section says of it."""
+        return b""
 
     def finish(self, runs: list[Run], tail: bytes, cancellation: Cancellation) -> None:
         """Send the last memory, and all that follows the RAM."""
@@ -111,14 +130,15 @@ class Sender:
         self._last_block = None
         self._kind = kind
 
-    def _close_section(self, cancellation: Cancellation) -> None:
+    def _close_section(self, cancellation: Cancellation, *, last: bool = False) -> None:
+        self._buffers.append(self._meet(cancellation, last=last))
         self._buffers.append(writing.section_tail(fmt.RAM_SECTION_ID, footers=self.footers))
         self._stats.count_ram(self._buffered + (8 if self._kind == fmt.SECTION_PART else 0))
         self._send(self._buffers, cancellation)
         self._buffers = []
         self._limit(cancellation)
 
-    def _add(self, block: RAMBlock, portion: Portion) -> None:
+    def _add(self, block: RAMBlock, portion: Portion, detects_zeros: bool) -> None:
         page_size, first = self._page_size, self._used
         count = portion.length // page_size
         try:
@@ -126,7 +146,8 @@ class Sender:
         except MissingPage as missing:
             raise BlockPageMissing(portion.owner, missing) from None
         self._used += count
-        for begin, end, is_zero in self._frames.kinds(first, first + count):
+        kinds = self._frames.kinds(first, first + count) if detects_zeros else [(first, first + count, False)]
+        for begin, end, is_zero in kinds:
             offset = portion.offset + (begin - first) * page_size
             if is_zero:
                 self._add_zeros(block, offset, (end - begin) * page_size)
@@ -149,10 +170,13 @@ class Sender:
         self._buffered += len(self._buffers[-1])
         self._stats.zero_pages += count
 
-    def _send(self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation) -> None:
-        before = self._channel.bytes_sent
-        self._channel.send(buffers, cancellation)
-        sent = self._channel.bytes_sent - before
+    def _send(
+        self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation, channel: Channel | None = None
+    ) -> None:
+        channel = channel or self._channel
+        before = channel.bytes_sent
+        channel.send(buffers, cancellation)
+        sent = channel.bytes_sent - before
         self._stats.stream_bytes += sent
         self._ahead += sent
 

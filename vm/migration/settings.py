@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from ..errors import VMError
 
+METHODS = ("none", "zlib")
+"""How channels of pages can be packed (`multifd-compression`)."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
@@ -54,6 +57,7 @@ SUPPORTED = frozenset(
             "auto-converge",
             "events",
             "late-block-activate",
+            "multifd",
             "pause-before-switchover",
             "return-path",
             "validate-uuid",
@@ -140,6 +144,15 @@ def check_capabilities(wanted: dict[str, bool]) -> None:
     for name, state in wanted.items():
         if state and name not in SUPPORTED:
             raise VMError(f"migration capability '{name}' is not supported (QEMU has it)")
+
+
+def check_transport(kind: str, capabilities: dict[str, bool], parameters: dict[str, Any]) -> None:
+    """Raise `VMError` if what is switched on does not go where an address of a kind is."""
+    if capabilities["multifd"] and kind not in ("unix", "tcp"):
+        raise VMError("Migration requires multi-channel URIs (e.g. tcp)")
+    method = parameters["multifd-compression"]
+    if capabilities["multifd"] and method not in METHODS:
+        raise VMError(f"multifd compression '{method}' is not supported (QEMU may have it)")
 
 
 def check_parameters(given: dict[str, Any], present: dict[str, Any], release: Release, page_size: int) -> None:

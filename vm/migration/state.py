@@ -15,6 +15,7 @@ from .settings import (
     capabilities,
     check_capabilities,
     check_parameters,
+    check_transport,
     parameters,
 )
 from .statistics import Statistics
@@ -34,6 +35,10 @@ UINT64 = (1 << 64) - 1
 UNDER_WAY = ("setup", "active", "pre-switchover", "device", "cancelling")
 WITHOUT_CONFIGURATION = 2, 3
 """The last version of machine types whose streams have neither a configuration nor section footers."""
+ZEROS_IN_STREAM = 8, 2
+"""The last version of those that do not tell pages of zeros on channels of pages."""
+MEETING_AT_SECTIONS = 8, 0
+"""The last version of those whose channels of pages meet without being told."""
 WITHOUT_SWITCHOVER_START = 9, 2
 """The last version of those that do not tell when the guest was stopped."""
 
@@ -45,6 +50,9 @@ class Migration:
         self.vm = vm
         self.capabilities = capabilities(vm.release)
         self.parameters = parameters(vm.release)
+        version = self._machine_version
+        if "zero-page-detection" in self.parameters and version is not None and version <= ZEROS_IN_STREAM:
+            self.parameters["zero-page-detection"] = "legacy"
         self.status = "none"
         self.error = ""
         """Why the last one failed."""
@@ -130,6 +138,12 @@ class Migration:
         version = self._machine_version
         return self.vm.release.covers("10.0") and (version is None or version > WITHOUT_SWITCHOVER_START)
 
+    @property
+    def meets_at_sections(self) -> bool:
+        """Whether channels of pages are waited for at the end of each section, without a word."""
+        version = self._machine_version
+        return not self.vm.release.covers("8.1") or (version is not None and version <= MEETING_AT_SECTIONS)
+
     def close(self) -> None:
         """Give back what clients gave."""
         while self.descriptors:
@@ -140,6 +154,9 @@ class Migration:
     def set_capabilities(self, wanted: dict[str, bool]) -> None:
         """Switch capabilities; raises `VMError`."""
         self._check_idle()
+        late = self.incoming is not None and self.vm.release.covers("10.0")
+        if late and wanted.get("multifd") and not self.capabilities["multifd"]:
+            raise VMError("Multifd must be set before incoming starts")
         check_capabilities(wanted)
         self.capabilities.update(wanted)
 
@@ -160,6 +177,7 @@ class Migration:
         from .outgoing import Outgoing
 
         self._check_may_start()
+        check_transport(address.kind, self.capabilities, self.parameters)
         self.statistics, self.error = Statistics(), ""
         self.set_status("setup")
         try:
@@ -322,6 +340,7 @@ class Migration:
 
         if self.incoming is not None:
             raise VMError("The incoming migration has already been started")
+        check_transport(address.kind, self.capabilities, self.parameters)
         self.error = ""
         incoming = Incoming(self, address, exit_on_error=exit_on_error)
         incoming.listen()

@@ -22,6 +22,8 @@ class Statistics:
         """Everything that was sent."""
         self.ram_bytes = 0
         """Of that, what tells of pages."""
+        self.multifd_bytes = 0
+        """Everything that was sent on channels of pages alone."""
         self.precopy_bytes = 0
         self.downtime_bytes = 0
         self.passes = 0
@@ -109,7 +111,7 @@ class Statistics:
             "dirty-sync-count": self.passes,
             "postcopy-requests": 0,
             "page-size": page_size,
-            "multifd-bytes": 0,
+            "multifd-bytes": self.multifd_bytes,
             "pages-per-second": int(pages / seconds),
             "precopy-bytes": self.precopy_bytes,
             "downtime-bytes": self.downtime_bytes,

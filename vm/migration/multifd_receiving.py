@@ -1,0 +1,142 @@
+"""Receives pages on channels of their own beside the stream, each at its own pace up to where all are waited for."""
+
+from __future__ import annotations
+
+import select
+
+from . import format as fmt
+from .channel import POLL_MILLISECONDS
+from .errors import ChannelError, StreamError
+from .events import Flush, SectionEnd, Synchronized
+from .multifd import HELLO, PacketReader, read_hello, refused
+from .receiving import Receiver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..memory.ramblock import RAMBlock
+    from ..steps import Cancellation
+    from .channel import Channel, Listener
+    from .state import Migration
+
+MAGIC_BYTES = 4
+STREAM_MAGIC = fmt.MAGIC.to_bytes(MAGIC_BYTES)
+MULTIFD_MAGIC = fmt.MULTIFD_MAGIC.to_bytes(MAGIC_BYTES)
+
+
+def gather(listener: Listener, count: int, uuid: bytes, cancellation: Cancellation) -> tuple[Channel, list[Channel]]:
+    """Wait for a source's stream and its `count` channels of pages, which come in any order.
+
+    Raises `StreamError` for one that is neither, `OSError`, and `VMError` when cancelled.
+    """
+    stream: Channel | None = None
+    channels: dict[int, Channel] = {}
+    come: list[Channel] = []
+    try:
+        while stream is None or len(channels) < count:
+            channel = listener.accept(cancellation)
+            come.append(channel)
+            magic = channel.receive_exactly(MAGIC_BYTES, cancellation)
+            if magic == STREAM_MAGIC and stream is None:
+                channel.push_back(magic)
+                stream = channel
+                continue
+            failed = f"failed to receive packet via multifd channel {len(channels)}: "
+            if len(magic) == MAGIC_BYTES and magic != MULTIFD_MAGIC:
+                told = f"multifd: received packet magic {magic.hex().lstrip('0')} expected {MULTIFD_MAGIC.hex()}"
+                raise ChannelError(failed + told, newer=f"unknown channel magic: {magic.hex().lstrip('0')}")
+            try:
+                data = magic + channel.receive_exactly(HELLO.size - len(magic), cancellation)
+                number = read_hello(data, count, uuid)
+                if number in channels:
+                    raise refused(f"received channel id {number} twice")
+            except StreamError as error:
+                raise ChannelError(failed + error.text, newer=failed + (error.newer or error.text)) from None
+            channels[number] = channel
+    except BaseException:
+        for channel in come:
+            channel.close()
+        raise
+    return stream, list(channels.values())
+
+
+class Link:
+    """A channel of pages, and how far it is."""
+
+    __slots__ = ("at_meeting", "channel", "ended", "reader")
+
+    def __init__(self, channel: Channel, reader: PacketReader) -> None:
+        self.channel = channel
+        self.reader = reader
+        self.at_meeting = False
+        """Whether it is where all are waited for."""
+        self.ended = False
+
+
+class MultifdReceiver(Receiver):
+    """Takes pages of all channels as they come."""
+
+    def __init__(
+        self,
+        migration: Migration,
+        stream: Channel,
+        channels: Sequence[Channel],
+        blocks: list[RAMBlock],
+        page_size: int,
+    ) -> None:
+        super().__init__(migration, stream, blocks, page_size)
+        method = migration.parameters["multifd-compression"]
+        self._links = {channel.fd: Link(channel, PacketReader(page_size, method)) for channel in channels}
+        self._poll = select.poll()
+        for fd in self._links:
+            self._poll.register(fd, select.POLLIN)
+
+    def _receive(self, cancellation: Cancellation) -> None:
+        self._poll.register(self._channel.fd, select.POLLIN)
+        try:
+            while not self._channel.has_data:
+                if any(not self._pump(fd) for fd in self._ready(cancellation)):
+                    break
+        finally:
+            self._poll.unregister(self._channel.fd)
+        super()._receive(cancellation)
+
+    def _meet(self, event: Flush | SectionEnd, cancellation: Cancellation) -> None:
+        if isinstance(event, SectionEnd) != self._migration.meets_at_sections:
+            return
+        links = self._links.values()
+        while not all(link.at_meeting for link in links):
+            if any(link.ended and not link.at_meeting for link in links):
+                raise refused("a channel ended before the stream")
+            for fd in self._ready(cancellation):
+                self._pump(fd)
+        for fd, link in self._links.items():
+            link.at_meeting = False
+            self._poll.register(fd, select.POLLIN)
+
+    def _ready(self, cancellation: Cancellation) -> list[int]:
+        while True:
+            found = [fd for fd, _event in self._poll.poll(POLL_MILLISECONDS)]
+            cancellation.check()
+            if found:
+                return found
+
+    def _pump(self, fd: int) -> bool:
+        """Take what a channel of pages brings; says whether it is one."""
+        link = self._links.get(fd)
+        if link is None:
+            return False
+        count = link.channel.receive_into(link.reader.get_buffer())
+        if not count:
+            if not link.reader.is_between:
+                raise refused("a channel ended within a packet")
+            link.ended = True
+            self._poll.unregister(fd)
+        for event in link.reader.buffer_updated(count):
+            if isinstance(event, Synchronized):
+                link.at_meeting = True
+                self._poll.unregister(fd)
+            else:
+                self._place(event)
+        return True

@@ -1,0 +1,188 @@
+"""Reads a stream and puts what it brings into memory, after everything that must be equal was compared."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from uuid import UUID
+
+from . import format as fmt
+from .arriving import Arrivals
+from .errors import StreamError
+from .events import (
+    NEED_DATA,
+    Command,
+    Configuration,
+    Devices,
+    Flush,
+    LivePart,
+    Pages,
+    RAMBlockEntry,
+    SectionEnd,
+    ZeroPages,
+)
+from .ram import region_address
+from .reading import StreamReader
+from .settings import TOLD
+from .writing import answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..memory.ramblock import RAMBlock
+    from ..steps import Cancellation
+    from .channel import Channel
+    from .events import Event
+    from .state import Migration
+
+CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
+
+
+class Receiver:
+    """Puts what a stream brings into memory, on a worker's thread."""
+
+    def __init__(self, migration: Migration, channel: Channel, blocks: list[RAMBlock], page_size: int) -> None:
+        self._migration = migration
+        self._channel = channel
+        self._blocks = {block.name: block for block in blocks}
+        self._page_size = page_size
+        self._memory = Arrivals(page_size)
+        has_configuration = migration.has_footers
+        self._reader = StreamReader(page_size, configuration=has_configuration, footers=has_configuration)
+        self._answers = False
+        self.lengths: dict[str, int] = {}
+        """Of blocks that become longer or shorter."""
+        self.warnings: list[str] = []
+        self.devices = b""
+        self.live_devices: list[LivePart] = []
+
+    def run(self, cancellation: Cancellation) -> None:
+        """Receive all of it. Raises `StreamError`, `OSError`, `MissingPage`, and `VMError` when cancelled."""
+        reader = self._reader
+        while True:
+            event = reader.next_event()
+            cancellation.check()
+            if event is None:
+                break
+            if event is NEED_DATA:
+                self._receive(cancellation)
+            else:
+                self._take(event, cancellation)  # type: ignore[arg-type]  # what it is not was told above
+        if self._answers:
+            with suppress(OSError):  # the source may not wait for it
+                self._channel.send([answer(fmt.SHUT, 0)], cancellation)
+
+    def _receive(self, cancellation: Cancellation) -> None:
+        data = self._channel.receive(cancellation)
+        if data:
+            self._reader.feed(data)
+        else:
+            self._reader.end()
+
+    def _take(self, event: Event, cancellation: Cancellation) -> None:
+        if isinstance(event, Pages | ZeroPages):
+            try:
+                self._place(event)
+            except StreamError as error:
+                raise self._reader.of_section(error) from None
+        elif isinstance(event, Flush | SectionEnd):
+            self._meet(event, cancellation)
+        elif isinstance(event, RAMBlockEntry):
+            self._check_entry(event)
+        elif isinstance(event, Configuration):
+            self._check_configuration(event)
+        elif isinstance(event, Command):
+            self._obey(event, cancellation)
+        elif isinstance(event, LivePart):
+            self.live_devices.append(event)
+        elif isinstance(event, Devices):
+            self.devices = event.data
+
+    def _meet(self, event: Flush | SectionEnd, _cancellation: Cancellation) -> None:
+        """Wait for other channels, if there are some."""
+        if isinstance(event, Flush) and not self._migration.vm.release.covers("8.1"):
+            text = f"Unknown combination of migration flags: {fmt.MULTIFD_FLUSH:#x}"
+            raise self._reader.of_section(StreamError(text))
+
+    def _place(self, event: Pages | ZeroPages) -> None:
+        """Have pages in memory; raises `StreamError` for some that there are not."""
+        if isinstance(event, Pages):
+            self._memory.write(self._block(event.block, event.offset, event.count * self._page_size), event)
+            return
+        if event.fill and self._migration.vm.release.covers("9.1"):
+            raise StreamError(f"Found a zero page with value {event.fill}")
+        block = self._block(event.block, event.offset, event.length)
+        if event.fill:
+            self._memory.write_bytes(block, event.offset, bytes([event.fill]) * event.length)
+        else:
+            self._memory.clear(block, event.offset, event.length)
+
+    def _block(self, name: str, offset: int, length: int) -> RAMBlock:
+        block = self._blocks.get(name)
+        if block is None:
+            raise StreamError(f"Illegal RAM offset {offset:x}", also=(f"Can't find block {name}",))
+        limit = self.lengths.get(name, block.used_length)
+        if offset + length > limit:
+            raise StreamError(f"Illegal RAM offset {max(offset, limit):x}")
+        return block
+
+    def _check_entry(self, entry: RAMBlockEntry) -> None:
+        block = self._blocks.get(entry.name)
+        if block is None:
+            error = StreamError(f'Unknown ramblock "{entry.name}", cannot accept migration')
+            raise self._reader.of_section(error)
+        if entry.address is not None and self._migration.ignores(block):
+            own = region_address(self._migration.vm.topology, block)
+            if own != entry.address:
+                text = f"Mismatched GPAs for block {entry.name} {entry.address} != {own}"
+                raise self._reader.of_section(StreamError(text))
+        if entry.length != block.used_length:
+            if block.resizeable and entry.length <= block.max_length:
+                self.lengths[entry.name] = entry.length
+                return
+            text = f"Size mismatch: {entry.name}: {entry.length:#x} != {block.used_length:#x}"
+            if block.resizeable:
+                text = f"Size too large: {entry.name}: {entry.length:#x} > {block.max_length:#x}"
+            raise self._reader.of_section(StreamError(f"{text}: {os.strerror(errno.EINVAL)}"))
+
+    def _check_configuration(self, told: Configuration) -> None:
+        own = self._migration.machine_name
+        if told.machine_type != own:
+            text = f"Machine type received is '{told.machine_type}' and local is '{own}'"
+            raise StreamError(text, newer=f"{CONFIGURATION_HOOK}: {text}")
+        bits = self._page_size.bit_length() - 1
+        if told.page_bits is not None and told.page_bits != bits:
+            raise StreamError(f"Received TARGET_PAGE_BITS is {told.page_bits} but local is {bits}")
+        self._check_capabilities(told.capabilities or [])
+        self._check_uuid(told.uuid)
+
+    def _check_capabilities(self, told: list[str]) -> None:
+        for name in TOLD:
+            own = self._migration.capabilities[name]
+            if own != (name in told):
+                states = "on, but received capability is off" if own else "off, but received capability is on"
+                hook = f"{CONFIGURATION_HOOK}: Failed to validate capabilities"
+                raise StreamError(f"Capability {name} is {states}", newer=hook, reported=True)
+
+    def _check_uuid(self, told: bytes | None) -> None:
+        own = self._migration.own_uuid
+        if told is None or told == own:
+            return
+        if own is None:
+            self.warnings.append(f"warning: UUID is received {UUID(bytes=told)}, but local uuid isn't set")
+            return
+        text = f"UUID received is {UUID(bytes=told)} and local is {UUID(bytes=own)}"
+        hook = "post load hook failed for: configuration/uuid, version_id: 1, minimum_version: 1, ret: -22"
+        newer = f"Loading VM subsection 'configuration/uuid' in 'configuration' failed: {hook}"
+        raise StreamError(text, newer=newer, reported=True)
+
+    def _obey(self, command: Command, cancellation: Cancellation) -> None:
+        if command.number == fmt.OPEN_RETURN_PATH:
+            self._answers = True
+        elif command.number == fmt.PING:
+            value = int.from_bytes(command.data)
+            if not self._answers:
+                raise StreamError(f"CMD_PING ({value:#x}) received with no return path", errno.EPERM)
+            self._channel.send([answer(fmt.PONG, value)], cancellation)
+        elif command.number in fmt.POSTCOPY_COMMANDS:
+            raise StreamError(f"{fmt.COMMANDS[command.number][0]}: postcopy is not supported", errno.ENOTSUP)
