@@ -95,6 +95,33 @@ class Channel:
         except ConnectionResetError:
             return 0
 
+    # Of files alone
+
+    @property
+    def position(self) -> int:
+        """Where in the file is gone on from."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR)
+
+    @position.setter
+    def position(self, position: int) -> None:
+        os.lseek(self.fd, position, os.SEEK_SET)
+
+    def send_at(self, buffers: Sequence[bytes | memoryview], position: int) -> None:
+        """Write all somewhere; it is gone on from where it would be. Raises `OSError`."""
+        for first in range(0, len(buffers), MOST_BUFFERS):
+            some = buffers[first : first + MOST_BUFFERS]
+            left = sum(map(len, some))
+            while left:
+                sent = os.pwritev(self.fd, some, position)
+                self.bytes_sent += sent
+                position += sent
+                left -= sent
+                some = _behind(some, sent)
+
+    def receive_at(self, position: int, count: int) -> bytes:
+        """What is somewhere, up to the end. Raises `OSError`."""
+        return os.pread(self.fd, count, position)
+
     def _read(self, count: int, cancellation: Cancellation) -> bytes:
         while True:
             cancellation.check()

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Event: TypeAlias = (
-        "Configuration | RAMStart | RAMBlockEntry | RAMEntries | Pages | ZeroPages | Flush | SectionEnd | LivePart | "
-        "Command | Devices"
+        "Configuration | RAMStart | RAMBlockEntry | MappedPages | RAMEntries | Pages | ZeroPages | Flush | "
+        "SectionEnd | LivePart | Command | Devices"
     )
     PacketEvent: TypeAlias = "Pages | ZeroPages | Synchronized"
 
@@ -52,6 +52,18 @@ class RAMBlockEntry:
         self.name = name
         self.length = length
         self.address = address
+
+
+class MappedPages:
+    """Where in the file the pages of the RAMBlock are that was told of last; the stream goes on behind them."""
+
+    __slots__ = ("bitmap_offset", "block", "length", "pages_offset")
+
+    def __init__(self, block: str, length: int, bitmap_offset: int, pages_offset: int) -> None:
+        self.block = block
+        self.length = length
+        self.bitmap_offset = bitmap_offset
+        self.pages_offset = pages_offset
 
 
 class RAMEntries:

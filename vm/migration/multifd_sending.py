@@ -127,6 +127,4 @@ class MultifdSender(Sender):
 
     def _send_packet(self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation, channel: Channel) -> None:
         self._send(buffers, cancellation, channel)
-        size = sum(map(len, buffers))
-        self._stats.multifd_bytes += size
-        self._stats.count_ram(size)
+        self._stats.count_multifd(sum(map(len, buffers)))

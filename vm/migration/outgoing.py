@@ -14,6 +14,7 @@ from .channel import Channel, connect
 from .devices import own_devices, with_guest, with_run_state
 from .ram import length_of, region_address, stream_blocks, whole, written
 from .sending import POLL_SECONDS, Sender
+from .settings import IGNORE_SHARED, MAPPED_RAM
 from .way_back import WayBackError
 
 TYPE_CHECKING = False
@@ -104,7 +105,7 @@ class Outgoing:
         sender = yield from self._sender(channel, page_size)
         if vm.accelerator.follows:
             self._pages = vm.dirty_log.start()
-        if migration.told_capabilities:
+        if migration.capabilities[IGNORE_SHARED]:
             sender.addresses = [region_address(vm.topology, block) for block in blocks]
         sent = [block for block in blocks if not migration.ignores(block)]
         runs = whole(sent)
@@ -123,6 +124,10 @@ class Outgoing:
         yield self._guarded(channel.finish)
 
     def _sender(self, channel: Channel, page_size: int) -> Task[Sender]:
+        if self._migration.capabilities.get(MAPPED_RAM):
+            from .mapped_sending import MappedSender
+
+            return MappedSender(channel, self._migration, page_size)
         if not self._migration.capabilities["multifd"]:
             return Sender(channel, self._migration, page_size)
         from .multifd_sending import MultifdSender

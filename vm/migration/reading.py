@@ -12,6 +12,7 @@ from array import array
 from struct import pack
 
 from . import format as fmt
+from . import mapped
 from .devices import end_of_devices
 from .errors import StreamError, cut
 from .events import (
@@ -21,6 +22,7 @@ from .events import (
     Devices,
     Flush,
     LivePart,
+    MappedPages,
     NeedData,
     Pages,
     RAMBlockEntry,
@@ -29,7 +31,7 @@ from .events import (
     SectionEnd,
     ZeroPages,
 )
-from .settings import IGNORE_SHARED
+from .settings import IGNORE_SHARED, MAPPED_RAM
 from .writing import ENTRY, zero_words
 
 TYPE_CHECKING = False
@@ -73,6 +75,7 @@ class StreamReader:
         self._events = self._parse()
         self._failure: StreamError | None = None
         self._tells_addresses = False
+        self._is_mapped = False
         self._kept = 0
         """Bytes of devices that were told while the guest runs."""
 
@@ -171,6 +174,7 @@ class StreamReader:
             yield from self._padded(4)
             yield from self._configuration_part(found, subsection)
         self._tells_addresses = IGNORE_SHARED in (found.capabilities or ())
+        self._is_mapped = MAPPED_RAM in (found.capabilities or ())
         yield found
 
     def _configuration_part(self, found: Configuration, subsection: str | None) -> Parsing:
@@ -389,10 +393,37 @@ class StreamReader:
             length = yield from self._number(8)
             address = (yield from self._number(8)) if self._tells_addresses else None
             yield RAMBlockEntry(name, length, address)
+            if self._is_mapped:
+                yield from self._mapped(name, length)
             if self._ended and not self._have():
                 raise StreamError("", errno.EIO)
             total -= length
         yield RAMEntries()
+
+    def _mapped(self, name: str, length: int) -> Parsing:
+        data = yield from self._exact(mapped.HEAD.size)
+        if data is None:
+            text = f"(expected {mapped.HEAD.size}, got {self._have()} bytes)"
+            raise StreamError(f"Could not read whole mapped-ram migration header {text}")
+        version, page_size, bitmap_offset, pages_offset = mapped.HEAD.unpack(data)
+        if version > mapped.VERSION:
+            text = f"(expected <= {mapped.VERSION}, got {version})"
+            raise StreamError(f"Migration mapped-ram capability version not supported {text}")
+        if page_size != self._page_size:
+            text = f"invalid page_size {page_size} (expected {self._page_size})"
+            raise StreamError(f"Migration mapped-ram header has {text}")
+        if pages_offset % mapped.ALIGNMENT:
+            raise StreamError(f"Error reading ramblock {name} pages, region has bad alignment")
+        yield MappedPages(name, length, bitmap_offset, pages_offset)
+
+    @property
+    def ahead(self) -> int:
+        """Bytes that were fed and not read yet."""
+        return self._have()
+
+    def jump(self) -> None:
+        """What is fed next is from another place."""
+        self._buffer, self._at = memoryview(b""), 0
 
     def _name_block(self, word: int, flags: int) -> Parsing:
         if not flags & fmt.CONTINUE:

@@ -17,12 +17,13 @@ from .events import (
     Devices,
     Flush,
     LivePart,
+    MappedPages,
     Pages,
     RAMBlockEntry,
     SectionEnd,
     ZeroPages,
 )
-from .ram import region_address
+from .ram import PORTION, region_address
 from .reading import StreamReader
 from .settings import TOLD
 from .writing import answer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .events import Event
     from .state import Migration
 
+LARGEST_FILE = 1 << 63
 CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
 
 
@@ -89,6 +91,11 @@ class Receiver:
             self._meet(event, cancellation)
         elif isinstance(event, RAMBlockEntry):
             self._check_entry(event)
+        elif isinstance(event, MappedPages):
+            try:
+                self._load(event, cancellation)
+            except StreamError as error:
+                raise self._reader.of_section(error) from None
         elif isinstance(event, Configuration):
             self._check_configuration(event)
         elif isinstance(event, Command):
@@ -103,6 +110,35 @@ class Receiver:
         if isinstance(event, Flush) and not self._migration.vm.release.covers("8.1"):
             text = f"Unknown combination of migration flags: {fmt.MULTIFD_FLUSH:#x}"
             raise self._reader.of_section(StreamError(text))
+
+    def _load(self, mapped: MappedPages, cancellation: Cancellation) -> None:
+        """Have the pages of a block in memory that are at a place of the file; raises `StreamError`."""
+        from .mapped import bitmap_bytes, runs
+
+        channel, page_size = self._channel, self._page_size
+        size = bitmap_bytes(mapped.length, page_size)
+        bitmap = channel.receive_at(mapped.bitmap_offset, size) if mapped.bitmap_offset < LARGEST_FILE else b""
+        end = mapped.pages_offset + mapped.length
+        if len(bitmap) < size or not channel.position - self._reader.ahead <= end < LARGEST_FILE:
+            raise StreamError("Error reading dirty bitmap")
+        for first, last, there in runs(bitmap, mapped.length // page_size):
+            if not there:
+                self._place(ZeroPages(mapped.block, first * page_size, (last - first) * page_size, 0))
+                continue
+            for offset in range(first * page_size, last * page_size, PORTION):
+                cancellation.check()
+                count = min(PORTION, last * page_size - offset)
+                data = channel.receive_at(mapped.pages_offset + offset, count)
+                if len(data) < count:
+                    newer = self._migration.vm.release.covers("11.0")
+                    reason = f"Partial read of size {len(data)}, expected {count}"
+                    reason = "Unexpected end-of-file before all data were read" if newer else reason
+                    place = f"page {offset:x}from file offset {mapped.pages_offset + offset:x}"
+                    raise StreamError(f"({mapped.block}) failed to read {place}: {reason}")
+                pages = Pages(mapped.block, offset, count // page_size, memoryview(data), page_size)
+                self._place(pages)
+        channel.position = end
+        self._reader.jump()
 
     def _place(self, event: Pages | ZeroPages) -> None:
         """Have pages in memory; raises `StreamError` for some that there are not."""
@@ -158,7 +194,7 @@ class Receiver:
 
     def _check_capabilities(self, told: list[str]) -> None:
         for name in TOLD:
-            own = self._migration.capabilities[name]
+            own = self._migration.capabilities.get(name, False)
             if own != (name in told):
                 states = "on, but received capability is off" if own else "off, but received capability is on"
                 hook = f"{CONFIGURATION_HOOK}: Failed to validate capabilities"

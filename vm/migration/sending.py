@@ -67,10 +67,14 @@ class Sender:
         if migration.capabilities["return-path"]:
             data += writing.command(fmt.OPEN_RETURN_PATH) + writing.command(fmt.PING, (1).to_bytes(4))
         self._send([data], cancellation)
+        self._send_blocks(blocks, cancellation)
+        self._send(self._live(fmt.SECTION_START), cancellation)
+
+    def _send_blocks(self, blocks: list[RAMBlock], cancellation: Cancellation) -> None:
         entries = writing.block_list(((block.name, block.used_length) for block in blocks), self.addresses)
         entries += self._meet(cancellation, first=True)
         data = writing.section(fmt.SECTION_START, fmt.RAM_SECTION_ID, entries, footers=self.footers)
-        self._send([data, *self._live(fmt.SECTION_START)], cancellation)
+        self._send([data], cancellation)
 
     def hear_out(self, cancellation: Cancellation) -> None:
         """Wait until the destination says that it has everything; raises `WayBackError`."""

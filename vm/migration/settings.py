@@ -49,7 +49,9 @@ CAPABILITIES: dict[str, Marks] = {
 """All that there ever were, with the first and the last release that has them, in QEMU's order."""
 IGNORE_SHARED = "x-ignore-shared"
 """Shared memory is not sent: the destination has it by other ways."""
-TOLD = (IGNORE_SHARED,)
+MAPPED_RAM = "mapped-ram"
+"""Pages are at fixed places of a file."""
+TOLD = (IGNORE_SHARED, MAPPED_RAM)
 """Those that a stream tells, for both sides must agree on them."""
 SUPPORTED = frozenset(
     {
@@ -64,6 +66,7 @@ SUPPORTED = frozenset(
             "zero-blocks",
         ),
         IGNORE_SHARED,
+        MAPPED_RAM,
     }
 )
 """Those that do what they do in QEMU; `late-block-activate` and `zero-blocks` are about disks: there are none."""
@@ -148,6 +151,12 @@ def check_capabilities(wanted: dict[str, bool]) -> None:
 
 def check_transport(kind: str, capabilities: dict[str, bool], parameters: dict[str, Any]) -> None:
     """Raise `VMError` if what is switched on does not go where an address of a kind is."""
+    if kind == "file" and parameters.get("direct-io"):
+        raise VMError("migration parameter 'direct-io' is not supported (QEMU has it)")
+    if capabilities.get(MAPPED_RAM):
+        if kind != "file":
+            raise VMError("Migration requires seekable transport (e.g. file)")
+        return
     if capabilities["multifd"] and kind not in ("unix", "tcp"):
         raise VMError("Migration requires multi-channel URIs (e.g. tcp)")
     method = parameters["multifd-compression"]

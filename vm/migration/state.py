@@ -110,7 +110,7 @@ class Migration:
     @property
     def told_capabilities(self) -> list[str]:
         """The capabilities that a stream tells."""
-        return [name for name in TOLD if self.capabilities[name]]
+        return [name for name in TOLD if self.capabilities.get(name)]
 
     @property
     def told_uuid(self) -> bytes | None:

@@ -57,6 +57,11 @@ class Statistics:
         else:
             self.downtime_bytes += size
 
+    def count_multifd(self, size: int) -> None:
+        """Pages were sent with so many bytes, on channels of their own."""
+        self.ram_bytes += size
+        self.multifd_bytes += size
+
     def begin_round(self, size: int) -> None:
         """A round of so many bytes begins."""
         self.round_bytes = self.remaining = size

@@ -75,12 +75,19 @@ def live_part(kind: int, section_id: int, head: bytes, content: bytes, *, footer
 def block_list(blocks: Iterable[tuple[str, int]], addresses: Sequence[int] | None = None) -> bytes:
     """The names and used lengths of all RAMBlocks, and where shared memory may stay away, their addresses."""
     listed = list(blocks)
-    total = sum(length for _name, length in listed)
-    places = [b""] * len(listed) if addresses is None else [pack(">Q", address) for address in addresses]
-    entries = b"".join(
-        _name(name) + pack(">Q", length) + place for (name, length), place in zip(listed, places, strict=True)
-    )
-    return pack(">Q", total | fmt.MEM_SIZE) + entries
+    places = [None] * len(listed) if addresses is None else addresses
+    entries = [block_entry(name, length, place) for (name, length), place in zip(listed, places, strict=True)]
+    return block_total(sum(length for _name, length in listed)) + b"".join(entries)
+
+
+def block_total(total: int) -> bytes:
+    """How many bytes all RAMBlocks have, which their list begins with."""
+    return pack(">Q", total | fmt.MEM_SIZE)
+
+
+def block_entry(name: str, length: int, address: int | None = None) -> bytes:
+    """One RAMBlock of the list."""
+    return _name(name) + pack(">Q", length) + (b"" if address is None else pack(">Q", address))
 
 
 def command(number: int, data: bytes = b"") -> bytes:
