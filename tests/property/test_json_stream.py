@@ -102,3 +102,9 @@ def test_what_goes_out_is_json_with_the_same_meaning(value: Any, pretty: bool) -
     assert line.isascii()
     assert line.count(b"\r\n") == line.count(b"\n")
     assert json.loads(line) == value
+
+
+@given(st.text(st.characters(max_codepoint=0x7F) | st.characters()), st.text())
+def test_a_text_is_spelled_in_one_way_whatever_it_stands_in(text: str, name: str) -> None:
+    in_lists = [encode([part]).removeprefix(b"[").removesuffix(b"]\r\n") for part in (name, text)]
+    assert encode({name: text}) == b"{%s: %s}\r\n" % tuple(in_lists)

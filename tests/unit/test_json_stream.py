@@ -207,6 +207,11 @@ def test_encode(value: Any, line: str | None) -> None:
     assert encode(value) == (json.dumps(value) if line is None else line).encode() + b"\r\n"
 
 
+def test_every_character_is_spelled_alike_in_an_answer_and_within_a_list() -> None:
+    for character in map(chr, range(0x100)):
+        assert encode({"return": character}) == b'{"return": %s}\r\n' % encode([character])[1:-3]
+
+
 def test_encode_pretty() -> None:
     value = {"return": {}, "id": [{}, [], ["{}", {"a": None}], 1.0, "[]"]}
     assert encode(value, pretty=True).decode().split("\r\n") == [
