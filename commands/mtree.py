@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..vm.accel.memslots import MemslotTable
     from ..vm.machine import VirtualMachine
     from ..vm.memory.address_space import AddressSpace
-    from ..vm.memory.flatview import FlatRange
+    from ..vm.memory.flatview import FlatRange, FlatView
     from ..vm.memory.region import MemoryRegion
     from ..vm.releases import Release
     from . import Arguments, Context
@@ -46,14 +46,14 @@ def _roots(context: Context) -> Iterable[tuple[list[str], MemoryRegion]]:
 
 
 class _ShownTree(Shown):
-    """A region with all below it; `text` is its own line, not indented."""
+    """A region with all below it."""
 
-    __slots__ = ("lines", "targets")
+    __slots__ = ("targets", "texts")
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__(description)
-        self.lines: dict[str, str] = {}
-        """That line and those of all that is below it, by its indentation."""
+        self.texts: dict[bool, str] = {}
+        """The lines of all these, with what is disabled and without, once they were made."""
         self.targets: dict[MemoryRegion, None] = {}
         """What the aliases among all these point to, as an ordered set."""
 
@@ -80,15 +80,23 @@ class _TreeWalk:
 
     def region(self, region: MemoryRegion, base: int) -> _ShownTree:
         """`region` with its subregions; `base` is the address of its container."""
-        found = self._tree(region, base)
+        found = self._tree(region, base + region.address)
         self._targets |= found.targets
         return found
 
-    def _tree(self, region: MemoryRegion, base: int) -> _ShownTree:
-        start = base + region.address
-        known = region.shown.get(start) if self._owned is None else self._owned.get((region, start))
-        if isinstance(known, _ShownTree):
-            return known
+    def _tree(self, region: MemoryRegion, start: int) -> _ShownTree:
+        kept = region.shown.get(start) if self._owned is None else self._owned.get((region, start))
+        return kept or self._described(region, start)
+
+    def _below(self, region: MemoryRegion, start: int) -> list[_ShownTree]:
+        """What is within `region`; of hundreds few have changed, so asking for what was kept is all there is to it."""
+        children = region.subregions_by_address
+        if self._owned is not None:
+            return [self._tree(child, start + address) for address, _, child in children]
+        described = self._described
+        return [child.shown.get(start + address) or described(child, start + address) for address, _, child in children]
+
+    def _described(self, region: MemoryRegion, start: int) -> _ShownTree:
         text = self._types.of(region)
         described: dict[str, Any] = {
             "name": region.name,
@@ -104,7 +112,7 @@ class _TreeWalk:
             described["alias"] = {"name": region.alias.name, "offset": region.alias_offset}
         if self._owned is not None:
             described.update(_owner(region, self._release))
-        below = [self._tree(child, start) for child in region.subregions_by_address]
+        below = self._below(region, start)
         for tree in below:
             if tree.targets:
                 targets |= tree.targets
@@ -149,28 +157,18 @@ def _view(context: Context, root: MemoryRegion | None, spaces: list[AddressSpace
     looked_through = root is not None and root.nonvolatile and root.alias is not None and root.size == root.alias.size
     if root is not None:  # QEMU forgets what a root is that it looks through
         described["root"] = root.alias.name if looked_through and root.alias is not None else root.name
+    view = spaces[0].view
     ranges = _Ranges(
         context.vm.release,
         context.vm.accelerator.slots if in_slots else None,
         root.address if root is not None else 0,
         tells_nonvolatile=not looked_through,
     )
-    flat_ranges = spaces[0].view.ranges
-    described["ranges"] = [ranges.shown(flat_range) for flat_range in flat_ranges]
+    described["ranges"] = ranges.shown(view)
     if owner:
-        owners = [_owner(flat_range.region, context.vm.release) for flat_range in flat_ranges]
+        owners = [_owner(flat_range.region, context.vm.release) for flat_range in view.ranges]
         described["ranges"] = [Shown(shown | own) for shown, own in zip(described["ranges"], owners, strict=True)]
     return described
-
-
-class _ShownRange(Shown):
-    """A range as it is shown by whoever has an equal `key`."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, description: dict[str, Any], key: tuple[object, ...]) -> None:
-        super().__init__(description)
-        self.key = key
 
 
 class _Ranges:
@@ -184,28 +182,34 @@ class _Ranges:
         self._slots = slots
         self._distance = distance
         self._tells_nonvolatile = tells_nonvolatile
-        self._keys = tuple((distance, tells_nonvolatile, accelerated) for accelerated in (False, True))
 
-    def shown(self, flat_range: FlatRange) -> _ShownRange:
+    def shown(self, view: FlatView) -> list[Shown]:
+        in_slots = self._slots is not None
+        kept = view.keep_shown((self._distance, self._tells_nonvolatile, in_slots))
+        for position, shown in enumerate(kept):
+            if shown is None or (in_slots and shown["accelerated"] != self._accelerated(view.ranges[position])):
+                kept[position] = self._described(view.ranges[position])
+        return kept.copy()
+
+    def _accelerated(self, flat_range: FlatRange) -> bool:
+        """Whether it is in the accelerator's slots, which may come and go without it."""
         start = flat_range.start
-        accelerated = self._slots is not None and self._slots.covers(0, start, flat_range.end - start)
-        key, known = self._keys[accelerated], flat_range.shown
-        if isinstance(known, _ShownRange) and known.key == key:
-            return known
+        return self._slots is not None and self._slots.covers(0, start, flat_range.end - start)
+
+    def _described(self, flat_range: FlatRange) -> Shown:
         region = flat_range.region
         text = "rom" if flat_range.readonly else self._types.of(region)
         description = {
-            "start": start + self._distance,
+            "start": flat_range.start + self._distance,
             "end": flat_range.end - 1 + self._distance,
             "priority": region.priority,
             "type": f"nv-{text}" if flat_range.nonvolatile and self._tells_nonvolatile else text,
             "name": region.name,
             "offset": flat_range.offset,
             "readonly": flat_range.readonly,
-            "accelerated": accelerated,
+            "accelerated": self._accelerated(flat_range),
         }
-        shown = flat_range.shown = _ShownRange(description, key)
-        return shown
+        return Shown(description)
 
 
 class _TypeTexts:
@@ -235,10 +239,10 @@ def _render_mtree(result: Any, words: dict[str, Any]) -> str:
     disabled = words.get("disabled", False)
     pieces: list[str] = []
     for space in result["address-spaces"]:
-        pieces += [f"address-space: {name}\n" for name in space["names"]]
-        pieces += _tree_text(space["root"], 0, "  ", disabled), "\n"
+        heads = [f"address-space: {name}" for name in space["names"]]
+        pieces += "\n".join(heads), _tree_text(space["root"], 0, disabled), "\n\n"
     for region in result["regions"]:
-        pieces += f"memory-region: {region['name']}\n", _tree_text(region, 0, "  ", disabled), "\n"
+        pieces += f"memory-region: {region['name']}", _tree_text(region, 0, disabled), "\n\n"
     if result.get("incomplete"):
         pieces.append("(only memory: this board's registers are not modelled)\n")
     return "".join(pieces)
@@ -247,23 +251,25 @@ def _render_mtree(result: Any, words: dict[str, Any]) -> str:
 OVERFLOW = "[DETECTED OVERFLOW!] "
 
 
-def _tree_text(tree: _ShownTree, base: int, indent: str, disabled: bool) -> str:
-    """The lines of a region and of all below it; `base` is the first address of what contains it.
+def _tree_text(tree: _ShownTree, base: int, disabled: bool) -> str:
+    """The lines of a region and of all below it, each behind a line end; `base` is where its container begins.
 
     What is disabled is left out, but not what is below it, unless `disabled`.
     """
-    text = "" if disabled else tree.lines.get(indent, "")
-    if text:
-        return text
-    if tree["enabled"] or disabled:
-        line = tree.text or _region_text(tree, base)
-        text = f"{OVERFLOW}{indent}{line.removeprefix(OVERFLOW)}" if line.startswith("[") else indent + line
-    start, deeper, below = tree["start"], f"{indent}  ", tree["subregions"]
-    if disabled:
-        return text + "".join([_tree_text(child, start, deeper, True) for child in below])
-    text += "".join([child.lines.get(deeper) or _tree_text(child, start, deeper, False) for child in below])
-    tree.lines[indent] = text
+    known = tree.texts.get(disabled)
+    if known is not None:
+        return known
+    start = tree["start"]
+    below = [child.texts.get(disabled) or _tree_text(child, start, disabled) for child in tree["subregions"]]
+    line = _region_text(tree, base) if tree["enabled"] or disabled else ""
+    text = tree.texts[disabled] = line + _deeper("".join(below))
     return text
+
+
+def _deeper(lines: str) -> str:
+    """The lines with two blanks more; those of an overflow stand behind its mark."""
+    lines = lines.replace("\n", "\n  ")
+    return lines.replace(f"\n  {OVERFLOW}", f"\n{OVERFLOW}  ") if OVERFLOW in lines else lines
 
 
 def _region_text(region: _ShownTree, base: int) -> str:
@@ -271,12 +277,11 @@ def _region_text(region: _ShownTree, base: int) -> str:
     if "alias" in region:
         first = region["alias"]["offset"]
         name = f"alias {name} @{region['alias']['name']} {first:016x}-{first + end - start & ADDRESS_MASK:016x}"
-    region.text = (
-        f"{OVERFLOW if start < base or end < start else ''}"
-        f"{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): {name}"
-        f"{'' if region['enabled'] else ' [disabled]'}{_owner_text(region)}\n"
+    return (
+        f"\n{OVERFLOW if start < base or end < start else ''}"
+        f"  {start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): {name}"
+        f"{'' if region['enabled'] else ' [disabled]'}{_owner_text(region)}"
     )
-    return region.text
 
 
 def _owner_text(described: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 class Shown(dict[str, "Any"]):
     """A description that keeps its text, as `text`, once it was made; nobody changes it after that.
 
-    Regions, ranges and RAMBlocks hold theirs as `shown` and drop it with every change, so a view of hundreds of them
+    Regions, flat views and RAMBlocks hold theirs as `shown` and drop it with every change, so a view of hundreds of them
     costs what changed.
     """
 

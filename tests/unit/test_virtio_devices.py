@@ -511,19 +511,23 @@ def nothing_shown(vm: VirtualMachine) -> Iterator[None]:
             if other not in regions:
                 regions[other] = None
                 queue.append(other)
-    ranges = [flat_range for space in vm.topology.spaces for flat_range in space.view.ranges]
-    things: list[Any] = [*ranges, *vm.topology.ram_blocks]
+    views = {space.view for space in vm.topology.spaces}
     of_regions = [(region, region.shown) for region in regions]
-    of_things = [(thing, thing.shown) for thing in things]
+    of_views = [(view, view.shown) for view in views]
+    of_blocks = [(block, block.shown) for block in vm.topology.ram_blocks]
     for region in regions:
         region.shown = {}
-    for thing in things:
-        thing.shown = None
+    for view in views:
+        view.shown = [None] * len(view.ranges)
+    for block, _ in of_blocks:
+        block.shown = None
     yield
-    for region, shown in of_regions:
-        region.shown = shown
-    for thing, shown in of_things:
-        thing.shown = shown
+    for region, kept_of_region in of_regions:
+        region.shown = kept_of_region
+    for view, kept_of_view in of_views:
+        view.shown = kept_of_view
+    for block, kept_of_block in of_blocks:
+        block.shown = kept_of_block
 
 
 @settings(max_examples=20, deadline=None)
@@ -556,6 +560,24 @@ def test_kept_texts_are_never_stale(steps: list[int]) -> None:
                     kept = run_now(run_hmp_line(keeping, view))
                     with nothing_shown(vm):
                         assert kept == run_now(run_hmp_line(Context(vm, program), view))
+
+
+def test_ranges_tell_whether_they_are_in_slots_now(vm: VirtualMachine) -> None:
+    program: Any = None
+
+    def in_slots() -> int:
+        return run_now(run_hmp_line(Context(vm, program), "info mtree -f")).count(" KVM\n")
+
+    assert in_slots() == 0
+    vm.accelerator.in_kernel = True
+    at_first = in_slots()
+    assert at_first > 1
+    largest, vm.accelerator.slots.max_size = vm.accelerator.slots.max_size, 4096
+    assert in_slots() < at_first
+    vm.accelerator.slots.max_size = largest
+    assert in_slots() == at_first
+    vm.accelerator.in_kernel = False
+    assert in_slots() == 0
 
 
 def test_a_balloon_leaves_alone_what_keeps_its_contents() -> None:

@@ -13,6 +13,8 @@ from .region import RAM, ROM, ROM_DEVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .region import MemoryRegion
 
 
@@ -27,7 +29,6 @@ class FlatRange:
         "readonly",
         "region",
         "romd_mode",
-        "shown",
         "start",
         "whole",
     )
@@ -50,8 +51,6 @@ class FlatRange:
         self.nonvolatile = nonvolatile
         self.whole = whole
         """What shows it and is never united with what it continues; None where nothing is so."""
-        self.shown: object = None
-        """What a view made of the range, and keeps here."""
         self.romd_mode = region.romd_mode
         self.dirty_log_mask = region.dirty_log_mask | region.topology.dirty_log_mask
 
@@ -65,7 +64,6 @@ class FlatRange:
         piece.readonly = self.readonly
         piece.nonvolatile = self.nonvolatile
         piece.whole = self.whole
-        piece.shown = None
         piece.romd_mode = self.romd_mode
         piece.dirty_log_mask = self.dirty_log_mask
         return piece
@@ -182,11 +180,22 @@ class FlatView:
     A root of None shows nothing.
     """
 
-    __slots__ = ("ranges", "root")
+    __slots__ = ("ranges", "root", "shown", "shown_to")
 
     def __init__(self, root: MemoryRegion | None, ranges: list[FlatRange]) -> None:
         self.root = root
         self.ranges = ranges
+        self.shown: list[Any] = [None] * len(ranges)
+        """What was last told of each range, or None if nothing was told of it yet."""
+        self.shown_to: object = None
+        """What that depended on beside the range."""
+
+    def keep_shown(self, shown_to: object) -> list[Any]:
+        """The list to keep in what is told of each range; it is emptied where that depends on something else now."""
+        if self.shown_to != shown_to:
+            self.shown_to = shown_to
+            self.shown = [None] * len(self.ranges)
+        return self.shown
 
     def find(self, address: int) -> FlatRange | None:
         """The range that holds `address`, if any."""
@@ -219,7 +228,9 @@ class FlatView:
     def apply(self, repairs: list[Repair]) -> None:
         """Put repairs in, which were made of this view as it is now."""
         for repair in reversed(repairs):
-            self.ranges[repair.position : repair.position + len(repair.gone)] = repair.new
+            end = repair.position + len(repair.gone)
+            self.ranges[repair.position : end] = repair.new
+            self.shown[repair.position : end] = [None] * len(repair.new)
 
 
 def difference(old: list[FlatRange], new: list[FlatRange]) -> tuple[list[FlatRange], list[FlatRange]]:

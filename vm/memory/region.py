@@ -6,11 +6,15 @@ it which of their addresses were damaged; what those addresses then show is `fla
 
 from __future__ import annotations
 
+from _bisect import bisect_left
+from _bisect import insort_right as insort
+
 from .intervals import IntervalIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from .address_space import AddressSpace, MemoryTopology
     from .ramblock import RAMBlock
@@ -44,7 +48,6 @@ class MemoryRegion:
         "_readonly",
         "_romd_mode",
         "_size",
-        "_subregions",
         "alias",
         "container",
         "kind",
@@ -56,6 +59,7 @@ class MemoryRegion:
         "ram_block",
         "shown",
         "spaces",
+        "subregions_by_address",
         "topology",
         "unmergeable",
     )
@@ -85,12 +89,13 @@ class MemoryRegion:
         """The object that the region belongs to, for `info mtree -o`."""
         self.port_list = False
         """Whether it is a piece of a list of ports, which newer QEMUs show as an owner in between."""
-        self._subregions: dict[MemoryRegion, None] = {}
+        self.subregions_by_address: list[tuple[int, tuple[int, int], MemoryRegion]] = []
+        """The children by address, and those of equal addresses as in `subregions`: address, order and region."""
         self._children = IntervalIndex()
         self._aliases = IntervalIndex()
         self.spaces: list[AddressSpace] = []
         """The address spaces whose root this region is."""
-        self.shown: dict[int, object] = {}
+        self.shown: dict[int, Any] = {}
         """What `keep_shown` was told, as long as nothing of it changed."""
 
     def __repr__(self) -> str:
@@ -150,12 +155,7 @@ class MemoryRegion:
     @property
     def subregions(self) -> Iterable[MemoryRegion]:
         """The children, the one that is seen first where they overlap first."""
-        return sorted(self._subregions, key=_visibility)
-
-    @property
-    def subregions_by_address(self) -> list[MemoryRegion]:
-        """The children by address, and those of equal addresses as in `subregions`."""
-        return sorted(self._subregions, key=_place) if len(self._subregions) > 1 else list(self._subregions)
+        return sorted([child for _, _, child in self.subregions_by_address], key=_visibility)
 
     def visible_subregions(self, start: int, end: int) -> list[MemoryRegion]:
         """The children that overlap `[start, end)` of this region, in the order of `subregions`."""
@@ -272,7 +272,7 @@ class MemoryRegion:
         child._address = address
         child.priority = priority
         child._order = order or (-priority, -self.topology.next_sequence())
-        self._subregions[child] = None
+        insort(self.subregions_by_address, (address, child._order, child))
         child._index()
         if self.topology.keeps_shown:
             child._forget_shown()
@@ -281,7 +281,7 @@ class MemoryRegion:
         if self.topology.keeps_shown:
             child._forget_shown()
         child._unindex()
-        del self._subregions[child]
+        del self.subregions_by_address[bisect_left(self.subregions_by_address, (child._address, child._order, child))]
         child.container = None
         child._address = 0
         if child._placed:
@@ -305,7 +305,7 @@ class MemoryRegion:
 
     # Who sees a change
 
-    def keep_shown(self, address: int, shown: object) -> None:
+    def keep_shown(self, address: int, shown: Any) -> None:
         """Keep what a view made of the region and all below it, with its first byte at `address`, until it changes."""
         self.topology.keeps_shown = True
         self.shown[address] = shown
@@ -354,7 +354,7 @@ class MemoryRegion:
                 continue
             if region.terminates:
                 return region
-            visible = (child for child in region._subregions if child._enabled)
+            visible = (child for _, _, child in region.subregions_by_address if child._enabled)
             only = next(visible, None)
             if only is None:
                 return None
@@ -366,7 +366,3 @@ class MemoryRegion:
 
 def _visibility(region: MemoryRegion) -> tuple[int, int]:
     return region._order
-
-
-def _place(region: MemoryRegion) -> tuple[int, tuple[int, int]]:
-    return region._address, region._order
