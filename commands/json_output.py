@@ -27,7 +27,7 @@ def encode(value: Any, pretty: bool = False) -> bytes:
     up to 17 significant digits and no more than it needs (``1.0`` is ``1``).
     """
     if not pretty and _is_plain(value):
-        return b"{" + b", ".join([_spell(name) + b": " + _spell(value[name]) for name in value]) + b"}\r\n"
+        return _encode_plain(value)
     encoder = _pretty_encoder() if pretty else _encode_line
     try:
         text = encoder(value)
@@ -65,16 +65,23 @@ def _is_plain(value: Any) -> bool:
     return type(value) is dict and all(type(member) in (str, int) for member in value.values())
 
 
-def _spell(value: str | int) -> bytes:
-    """A string or a number; of a text of many lines in a fraction of the engine's time."""
+def _encode_plain(members: dict[str, str | int]) -> bytes:
+    pieces: list[bytes] = []
+    for name, member in members.items():
+        pieces += b", ", *_spelled(name), b": ", *_spelled(member)
+    return b"".join([b"{", *pieces[1:], b"}\r\n"])
+
+
+def _spelled(value: str | int) -> tuple[bytes, ...]:
+    """A string or a number, in pieces; of a text of many lines in a fraction of the engine's time."""
     if type(value) is str and value.isascii():
         line = value.encode()
         if len(line.translate(None, _CONTROLS)) == len(line):
             for character, spelled in _SHORT_ESCAPES:
                 line = line.replace(character, spelled)
-            return b'"' + line + b'"'
+            return b'"', line, b'"'
     text = _encode_line(value)
-    return (_respell_escapes(text) if "\\u" in text else text).encode()
+    return ((_respell_escapes(text) if "\\u" in text else text).encode(),)
 
 
 def _may_have_doubles(text: str) -> bool:
