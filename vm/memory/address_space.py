@@ -263,10 +263,11 @@ class _Commit:
         view, damage = space.view, space.take_damage()
         if view not in self._repairs:
             self._repairs[view] = view.repairs(view.root, damage)
-        repairs = self._repairs[view]
-        gone = [flat_range for repair in repairs for flat_range in repair.gone]
-        new = [flat_range for repair in repairs for flat_range in repair.new]
-        self._differences.append((space, *difference(gone, new)))
+        if space.listeners:
+            repairs = self._repairs[view]
+            gone = [flat_range for repair in repairs for flat_range in repair.gone]
+            new = [flat_range for repair in repairs for flat_range in repair.new]
+            self._differences.append((space, *difference(gone, new)))
 
     def _move(self, space: AddressSpace, root: MemoryRegion | None, views: dict[MemoryRegion | None, FlatView]) -> None:
         """Work out what a space will show that another region decides from now on."""
@@ -279,7 +280,8 @@ class _Commit:
             view = future = views[root] = FlatView(root, list(old.ranges))
             view.apply(view.repairs(root, damage))
         self._moves.append((space, view))
-        self._differences.append((space, *difference(old.ranges, future.ranges)))
+        if space.listeners:
+            self._differences.append((space, *difference(old.ranges, future.ranges)))
 
     def tell_listeners(self) -> None:
         """Tell every listener; if one refuses, the others take it back and the error goes on."""
