@@ -280,6 +280,8 @@ def check(world: World, replayers: dict[AddressSpace, Replayer]) -> None:
         size, mask = node.size * world.scale, world.nodes[world.target(number)].dirty_log_mask
         assert state == (size, node.enabled, node.readonly, node.romd_mode, mask)
         assert [child.name for child in region.subregions] == [str(number) for _, number in visible_first(node)]
+        by_address = sorted(region.subregions, key=lambda child: child.address)
+        assert [child for _, _, child in region.subregions_by_address] == by_address
 
 
 NAMES = ("add", "add", "add", "remove", "move", "resize", "shift", "enable", "protect", "romd", "log")
