@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     class Program(Protocol):
         """What handlers need of the program around the machine."""
 
+        @property
+        def ending(self) -> bool:
+            """Whether the program was told to end."""
+
         def shut_down(self, reason: str) -> None:
             """End the program, once the present command was answered."""
 
@@ -34,8 +38,14 @@ if TYPE_CHECKING:
         def start_task(self, task: Task[Any]) -> None:
             """Carry out a task that nobody waits for."""
 
+        def show_progress_of(self, work: object, describe: Callable[[], dict[str, Any]]) -> None:
+            """Show people how far some slow work is, until `end_progress_of` it; see `monitor.progress`."""
+
+        def end_progress_of(self, work: object) -> None:
+            """Show no more of it."""
+
         def run_hmp(self, context: Context, line: str) -> Task[str]:
-            """Run an HMP line and return what it prints."""
+            """Run an HMP line for a program, which does not wait, and return what it prints."""
 
 
 class Context:

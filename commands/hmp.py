@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from ..vm.machine import VirtualMachine
+    from ..vm.steps import Task
+    from . import Context
 
     Words: TypeAlias = dict[str, Any]
     Request: TypeAlias = Callable[[VirtualMachine, Words], tuple[str, dict[str, Any]]]
     Parameter: TypeAlias = "Flag | Word | Format | Number"
     Render: TypeAlias = Callable[[Any, Words], str]
     Stamp: TypeAlias = Callable[[VirtualMachine, Words], object]
+    Wait: TypeAlias = Callable[[Context, Words, bool], Task[str]]
 
 
 class HMPError(Exception):
@@ -90,6 +93,7 @@ class HMPCommand:
         "stamp",
         "syntax",
         "until",
+        "wait",
     )
 
     def __init__(
@@ -104,6 +108,7 @@ class HMPCommand:
         aliases: tuple[str, ...] = (),
         preconfig: bool = False,
         stamp: Stamp | None = None,
+        wait: Wait | None = None,
         since: str | None = None,
         until: str | None = None,
     ) -> None:
@@ -118,6 +123,9 @@ class HMPCommand:
         """Whether it can be used before the board is made; its QMP command must be allowed then, too."""
         self.stamp = stamp
         """A value that is the same as long as the text is; None for one that may always be another."""
+        self.wait = wait
+        """A task that sees what the command began through and returns more text, raising `VMError` if it came to
+        nothing. Its last argument says whether whoever asked can wait; the others get the text at once."""
         self.since = since
         self.until = until
         """The first and the last version of QEMU with this command; where one has another, that is a row of its own."""

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from ..vm.machine import VirtualMachine
     from ..vm.migration.address import Address
+    from ..vm.steps import Task
     from . import Arguments, Context
 
 NOT_PAUSED = "Migrate recover can only be run when postcopy is paused."
+NOT_ENABLED = "Enable postcopy with migrate_set_capability before the start of migration"
 ALWAYS = None, None
 COUNTED = {
     "skipped": (None, "8.2"),
@@ -91,6 +93,11 @@ def migrate_pause(context: Context, _arguments: Arguments) -> dict[str, Any]:
 def migrate_recover(_context: Context, _arguments: Arguments) -> dict[str, Any]:
     """Refused: there is no postcopy."""
     raise VMError(NOT_PAUSED)
+
+
+def migrate_start_postcopy(_context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Refused: there is no postcopy."""
+    raise VMError(NOT_ENABLED)
 
 
 def migrate_set_capabilities(context: Context, arguments: Arguments) -> dict[str, Any]:
@@ -240,6 +247,17 @@ def _migrate_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, d
     return "migrate", {"uri": words["uri"], **{name: True for name in ("blk", "inc", "resume") if words.get(name)}}
 
 
+def _see_through(context: Context, words: dict[str, Any], waits: bool) -> Task[str]:
+    from .migration_wait import CANNOT_WAIT, wait_for_end
+
+    if words.get("detach"):
+        return ""
+    if not waits:
+        return "" if context.vm.release.covers("11.0") else CANNOT_WAIT
+    yield from wait_for_end(context)
+    return ""
+
+
 def _incoming_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if vm.release.covers("8.2"):  # for people it is read before anything else is looked at
         parse_address(words["uri"], vm.release, incoming=True)
@@ -269,6 +287,7 @@ HMP = (
         "\t\t\t -r to resume a paused migration",
         syntax="[-d] [-b] [-i] [-r] uri",
         parameters=(Flag("d", "detach"), Flag("b", "blk"), Flag("i", "inc"), Flag("r", "resume"), Word("uri")),
+        wait=_see_through,
         until="8.2",
     ),
     HMPCommand(
@@ -277,6 +296,7 @@ HMP = (
         help="migrate to URI (using -d to not wait for completion)\n\t\t\t -r to resume a paused postcopy migration",
         syntax="[-d] [-r] uri",
         parameters=(Flag("d", "detach"), Flag("r", "resume"), Word("uri")),
+        wait=_see_through,
         since="9.1",
     ),
     HMPCommand("migrate_cancel", fixed("migrate_cancel"), help="cancel the current VM migration"),
@@ -301,6 +321,12 @@ HMP = (
         help="Continue a paused incoming postcopy migration",
         syntax="uri",
         parameters=(Word("uri"),),
+    ),
+    HMPCommand(
+        "migrate_start_postcopy",
+        fixed("migrate-start-postcopy"),
+        help="Followup to a migration command to switch the migration to postcopy mode. The "
+        "postcopy-ram capability must be set on both source and destination before the original migration command .",
     ),
     HMPCommand(
         "migrate_set_capability",

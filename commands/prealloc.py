@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..vm.hostmem.prealloc import Preallocation
     from . import Arguments, Context
 
+EVENT = "PREALLOC_PROGRESS"
+
 
 def query_prealloc(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """All that is under way."""

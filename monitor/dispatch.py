@@ -33,6 +33,17 @@ class HMPLineError(Exception):
         self.hint = hint
 
 
+class LateFailure(HMPLineError):  # noqa: N818 (named for what it tells)
+    """What a line began, its command having been taken, has failed. QEMU tells that on stderr.
+
+    `reason` may be empty where nobody is told more.
+    """
+
+    def __init__(self, reason: str, hint: str | None) -> None:
+        super().__init__(f"Error: {reason or 'it failed'}\n", hint)
+        self.reason = reason
+
+
 def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     """Run a QMP command: its result, or a task (a generator) that will have it. Raises `VMError`."""
     command = context.contract.find(name)
@@ -53,8 +64,11 @@ def is_task(result: Any) -> bool:
     return hasattr(result, "send")
 
 
-def run_hmp_line(context: Context, line: str) -> Task[str]:
-    """Run an HMP line and return what it prints; raises `HMPLineError`."""
+def run_hmp_line(context: Context, line: str, *, waits: bool = True) -> Task[str]:
+    """Run an HMP line and return what it prints; raises `HMPLineError`.
+
+    `waits` says whether whoever asks can wait for what a command such as `migrate` begins.
+    """
     from ..commands import hmp_commands
     from ..commands.hmp import HMPError
 
@@ -85,6 +99,8 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
         if is_task(result):
             result = yield from result
         text = command.render(result, words)
+        if command.wait is not None:
+            text += yield from _see_through(command.wait(context, words, waits))
         if stamp is not None:
             if len(context.texts) >= MOST_TEXTS:
                 context.texts.clear()
@@ -95,6 +111,13 @@ def run_hmp_line(context: Context, line: str) -> Task[str]:
     except VMError as error:
         prefix = "" if error.qmp_class == "CommandNotFound" else "Error: "
         raise HMPLineError(f"{prefix}{error.full_text}\n", error.hint) from None
+
+
+def _see_through(task: Task[str]) -> Task[str]:
+    try:
+        return (yield from task)
+    except VMError as error:
+        raise LateFailure(str(error), error.hint) from None
 
 
 def _split_name(line: str) -> tuple[str, str]:

@@ -155,11 +155,11 @@ class Program:
             self.warn(self.describe_error(error)[1])
 
     def run_hmp(self, context: Context, line: str) -> Task[str]:
-        """Run an HMP line and return what it prints, also where it fails."""
+        """Run an HMP line for a program, which does not wait, and return what it prints, also where it fails."""
         from .dispatch import HMPLineError, run_hmp_line
 
         try:
-            return (yield from run_hmp_line(context, line))
+            return (yield from run_hmp_line(context, line, waits=False))
         except HMPLineError as failure:
             context.failure = failure
             return str(failure)
@@ -213,11 +213,32 @@ class Program:
             monitor.send_event(name, data, seconds, microseconds)
 
     def _on_preallocation(self, vm: VirtualMachine, preallocation: Preallocation) -> None:
-        from .progress import ProgressReporter
+        from ..commands.prealloc import EVENT, describe
 
+        if preallocation.status == "running":
+            self.show_progress_of(
+                preallocation, lambda: describe(preallocation), lambda described: vm.emit(EVENT, described)
+            )
+        else:
+            self.end_progress_of(preallocation)
+
+    def show_progress_of(
+        self,
+        work: object,
+        describe: Callable[[], dict[str, Any]],
+        tell: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """Show people how far some slow work is, and `tell` programs, until `end_progress_of` it."""
         if self._progress is None:
-            self._progress = ProgressReporter(self.loop, vm, self._show_progress)
-        self._progress.on_change(preallocation)
+            from .progress import ProgressReporter
+
+            self._progress = ProgressReporter(self.loop, self._show_progress)
+        self._progress.begin(work, describe, tell)
+
+    def end_progress_of(self, work: object) -> None:
+        """Show no more of it."""
+        if self._progress is not None:
+            self._progress.end(work)
 
     def _show_progress(self, text: str) -> None:
         from .progress import show_on_stderr

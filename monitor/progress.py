@@ -1,6 +1,6 @@
-"""What people and programs are told of memory that is being preallocated: events, and a bar on a terminal.
+"""What is told of slow work, be it preallocation or a migration: a bar on a terminal for people, events for programs.
 
-Imported when the first preallocation begins. What takes no longer than `INTERVAL` is told to nobody.
+Imported when the first such work begins. What takes no longer than `INTERVAL` is told to nobody.
 """
 
 from __future__ import annotations
@@ -8,64 +8,76 @@ from __future__ import annotations
 import os
 import sys
 
-from ..commands.prealloc import describe
 from ..vm.sizes import size_to_str
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    from ..vm.hostmem.prealloc import Preallocation
-    from ..vm.machine import VirtualMachine
     from .loop import Loop
+
+    Progress: TypeAlias = dict[str, Any]
+    Describe: TypeAlias = Callable[[], Progress]
+    Tell: TypeAlias = Callable[[Progress], object]
 
 INTERVAL = 0.25
 """Seconds between two reports."""
-EVENT = "PREALLOC_PROGRESS"
 BAR_WIDTH = 24
 DEFAULT_COLUMNS = 80
 
 
 class ProgressReporter:
-    """Reports on the preallocations of a machine as long as there are any.
+    """Reports on slow work as long as there is any.
 
-    `show` is given the text of the bar for the user's terminal, empty when there is nothing to show any more.
+    Work is described by its `id`, how many bytes of a `total` are `done`, and, where that is known, the `rate` in bytes
+    a second and the milliseconds `remaining`; work whose `total` is 0 has not come so far that there is something to
+    show. `show` is given the text of the bar for the user's terminal, empty when there is nothing to show any more.
     """
 
-    def __init__(self, loop: Loop, vm: VirtualMachine, show: Callable[[str], object]) -> None:
+    def __init__(self, loop: Loop, show: Callable[[str], object]) -> None:
         self._loop = loop
-        self._vm = vm
         self.show = show
-        self._reported: set[Preallocation] = set()
+        self._works: dict[object, tuple[Describe, Tell | None]] = {}
+        self._reported: set[object] = set()
         self._ticking = False
 
-    def on_change(self, preallocation: Preallocation) -> None:
-        """A preallocation has begun, or ended."""
-        if preallocation.status == "running":
-            if not self._ticking:
-                self._ticking = True
-                self._loop.call_later(INTERVAL, self._tick)
-        elif preallocation in self._reported:
-            self._reported.remove(preallocation)
-            self._vm.emit(EVENT, describe(preallocation))
-            if not self._reported:
-                self.show("")
+    def begin(self, work: object, describe: Describe, tell: Tell | None = None) -> None:
+        """Some work begins; `tell` is given what is told to programs, again and again and in the end."""
+        self._works[work] = describe, tell
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(INTERVAL, self._tick)
+
+    def end(self, work: object) -> None:
+        """Some work has ended."""
+        describe, tell = self._works.pop(work)
+        if work not in self._reported:
+            return
+        self._reported.remove(work)
+        if tell is not None:
+            tell(describe())
+        if not self._reported:
+            self.show("")
 
     def _tick(self) -> None:
-        running = self._vm.preallocations
-        self._ticking = bool(running)
-        if running:
+        self._ticking = bool(self._works)
+        if self._works:
             self._loop.call_later(INTERVAL, self._tick)
-        self._reported.update(running)
-        for preallocation in running:
-            self._vm.emit(EVENT, describe(preallocation))
-        if running:
-            self.show(bar_text(describe(running[0]), len(running)))
+        shown = []
+        for work, (describe, tell) in list(self._works.items()):
+            progress = describe()
+            if progress["total"]:
+                self._reported.add(work)
+                shown.append(progress)
+                if tell is not None:
+                    tell(progress)
+        if shown:
+            self.show(bar_text(shown[0], len(shown)))
 
 
 def bar_text(progress: dict[str, Any], count: int = 1) -> str:
-    """The bar of one preallocation out of `count`: `m0 [#####...]  21%  0.42 of 2 GiB, 1.1 GiB/s, 2 s left`."""
+    """The bar of one work out of `count`: `m0 [#####...]  21%  0.42 of 2 GiB, 1.1 GiB/s, 2 s left`."""
     done, total = progress["done"], progress["total"]
     filled = done * BAR_WIDTH // total
     text = f"{progress['id']} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done * 100 // total:3}%"

@@ -6,7 +6,7 @@ The protocols themselves are in `qmp` and `readline`, what commands do in `dispa
 from __future__ import annotations
 
 from .chardev import FrontEnd
-from .dispatch import HMPLineError, execute, is_task, run_hmp_line
+from .dispatch import HMPLineError, LateFailure, execute, is_task, run_hmp_line
 from .qmp import Answer, QMPSession, Request
 
 TYPE_CHECKING = False
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
-GOES_ON = ("x-exit-preconfig", "exit_preconfig")
-"""Commands that are not stopped when their client leaves: the machine would have to end, for others too."""
+GOES_ON = ("x-exit-preconfig", "exit_preconfig", "migrate")
+"""Commands that are not stopped when their client leaves: the machine would have to end, for others too, or goes on."""
+PROMPTS_WHILE_WAITING = None, "7.2"
+"""The first and the last release that shows a new client a prompt although it waits for what the last one began."""
 
 
 class QMPMonitor(FrontEnd):
@@ -167,6 +169,9 @@ class HMPMonitor(FrontEnd):
         self._context: Context | None = None
         self._running = False
         self._cancellation: Cancellation | None = None
+        """Of what runs, where its client's leaving stops it."""
+        self._left = False
+        """Whether the client has gone while something runs that goes on."""
 
     @property
     def connected(self) -> bool:
@@ -176,14 +181,20 @@ class HMPMonitor(FrontEnd):
     def on_open(self) -> None:
         """Greet a new client."""
         self._context = None
+        self._left = False
         from .readline import Readline, banner
 
         self._chardev.set_echo(False)
         self._readline = Readline(complete=self._program.complete)
-        self._chardev.write(banner(self._program.release.full_name) + self._readline.start())
+        release = self._program.release
+        self._chardev.write(banner(release.full_name))
+        if not self._running or release.covers(*PROMPTS_WHILE_WAITING):
+            self._chardev.write(self._readline.start())
 
     def on_data(self, data: bytes) -> None:
-        """Take what was typed."""
+        """Take what was typed; what a client left behind a command that goes on is dropped, as in QEMU."""
+        if self._left:
+            return
         self._readline.receive(data)
         self.pump()
 
@@ -192,9 +203,14 @@ class HMPMonitor(FrontEnd):
         self.pump()
 
     def on_hangup(self) -> None:
-        """Nobody waits for the command that runs: stop it."""
-        if self._running and self._cancellation is not None:
+        """Nobody waits for the command that runs: stop it, or let the next client come while it goes on."""
+        if not self._running:
+            return
+        if self._cancellation is not None:
             self._cancellation.requested = True
+        else:
+            self._left = True
+            self._chardev.resume_reading()
 
     def on_close(self) -> None:
         """Forget the client."""
@@ -222,7 +238,7 @@ class HMPMonitor(FrontEnd):
             self._context.take_descriptor = self._chardev.take_descriptor
         task = run_hmp_line(self._context, line)
         running = self._program.worker.start(task, self._finish)
-        self._cancellation = None if line.startswith(GOES_ON) else running
+        self._cancellation = None if _name(line) in GOES_ON else running
 
     def _finish(self, text: str | None, error: Exception | None) -> None:
         from .readline import to_terminal
@@ -231,12 +247,24 @@ class HMPMonitor(FrontEnd):
         if self._program.failure is not None:
             return
         if error is not None:
-            if self._context is not None:
-                self._context.failure = error
-            text = (
-                str(error) if isinstance(error, HMPLineError) else f"Error: {self._program.describe_error(error)[1]}\n"
-            )
+            text = self._error_text(error)
         self._chardev.write(to_terminal(text or ""))
         if not self._program.ending:
             self._chardev.write(self._readline.start())
             self.pump()
+
+    def _error_text(self, error: Exception) -> str:
+        """What is printed here of an error."""
+        if self._context is not None:
+            self._context.failure = error
+        if isinstance(error, LateFailure):
+            if error.reason:
+                self._program.warn(error.reason)
+            return ""
+        if isinstance(error, HMPLineError):
+            return str(error)
+        return f"Error: {self._program.describe_error(error)[1]}\n"
+
+
+def _name(line: str) -> str:
+    return "".join(line.split(maxsplit=1)[:1])

@@ -279,6 +279,50 @@ def test_a_bar_is_shown_while_the_machine_is_being_made(terminal: Callable[..., 
     assert "ram [" not in console.text
 
 
+def noisy(tmp_path: Path) -> tuple[str, ...]:
+    """A machine with 16 MiB that take some time where there is a limit."""
+    (tmp_path / "noise").write_bytes(os.urandom(16 << 20))
+    ram = f"memory-backend-file,id=ram0,size=16M,mem-path={tmp_path}/noise,share=on"
+    return "-object", ram, "-M", "none,memory-backend=ram0", "-accel", "sim"
+
+
+def test_a_migration_has_a_bar_and_ctrl_c_cancels_it(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    console = terminal(*noisy(tmp_path))
+    console.run("migrate_set_parameter max-bandwidth 4M")
+    console.type('migrate "exec:cat >/dev/null"\r')
+    console.until(lambda: "iB/s" in console.line and "left" in console.line)
+    shown = r"migration \[#*\.*\] +\d+%  .* of 16 MiB, .* [MK]iB/s, .* s left; Ctrl-C cancels"
+    assert re.fullmatch(shown, console.line)
+    console.type("\x03")
+    console.until_shown("Error: Operation cancelled")
+    assert "migration [" not in console.text
+    console.until_prompt()
+    console.run("info migrate")
+    assert "cancelled" in console.text
+    console.run("migrate_set_parameter max-bandwidth 0")
+    console.run('migrate "exec:cat >/dev/null"')
+    console.run("info status")
+    assert "VM status: paused (postmigrate)" in console.text
+
+
+def test_a_migration_that_fails_is_the_lines_failure(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "none")
+    console.run("migrate unix:/nonexistent/x")
+    assert "Error: Failed to connect to '/nonexistent/x': No such file or directory" in console.text
+    console.run('migrate -d "exec:sleep 5"')
+    assert "Error: " not in console.text.split("migrate -d")[1]
+
+
+def test_a_scripts_migration_has_a_bar_too(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    limit = "migrate_set_parameter max-bandwidth 8M"
+    line = 'migrate "exec:cat >/dev/null"'
+    console = terminal(*noisy(tmp_path), "-c", limit, "-c", line, "-c", "info status", prompt=False)
+    console.until_shown("migration [#")
+    console.until_shown("VM status: paused (postmigrate)")
+    assert "migration [" not in console.text
+    assert console.end() == 0
+
+
 def test_a_machine_that_the_host_refuses_is_explained(terminal: Callable[..., Terminal]) -> None:
     backend = "memory-backend-memfd,id=m,size=3G,hugetlb=on,host-nodes=1,policy=bind,prealloc=on"
     host = "nodes=2,memory=8G,hugepages-1G=2"

@@ -25,6 +25,8 @@ MIB = 1 << 20
 class Program:
     """What handlers need of a program."""
 
+    ending = False
+
     def __init__(self) -> None:
         self.failures: list[VMError] = []
 
@@ -36,6 +38,12 @@ class Program:
 
     def start_task(self, task: Any) -> None:
         raise AssertionError(task)
+
+    def show_progress_of(self, work: object, _describe: object) -> None:
+        raise AssertionError(work)
+
+    def end_progress_of(self, work: object) -> None:
+        raise AssertionError(work)
 
     def run_hmp(self, _context: Context, line: str) -> Any:
         raise AssertionError(line)

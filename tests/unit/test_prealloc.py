@@ -6,11 +6,12 @@ import _thread
 import errno
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ramslot.monitor.progress import bar_text, duration_text
+from ramslot.monitor.progress import ProgressReporter, bar_text, duration_text
 from ramslot.vm.errors import VMError
 from ramslot.vm.hostmem import prealloc
 from ramslot.vm.hostmem.prealloc import Preallocation
@@ -184,6 +185,49 @@ def test_without_threads_one_does_it_all(memory: Memory, monkeypatch: pytest.Mon
 def test_bar(progress: dict[str, Any], text: str) -> None:
     assert bar_text(progress) == text
     assert bar_text(progress, 3) == text + " (and 2 more)"
+
+
+class Clock:
+    """A loop whose timers go off when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def call_later(self, _seconds: float, callback: Callable[[], object]) -> None:
+        self.waiting.append(callback)
+
+    def tick(self) -> None:
+        due, self.waiting = self.waiting, []
+        for callback in due:
+            callback()
+
+
+def test_slow_work_of_all_kinds_shares_a_bar() -> None:
+    clock, shown, told = Clock(), list[str](), list[int]()
+    reporter = ProgressReporter(clock, shown.append)  # type: ignore[arg-type]  # all that it needs of a loop
+    works = [{"id": name, "done": 0, "total": total, "rate": 0} for name, total in (("a", 0), ("b", 8), ("c", 8))]
+    for work in works:
+        reporter.begin(id(work), lambda work=work: work, lambda progress: told.append(progress["total"]))  # type: ignore[misc]  # a default binds
+    clock.tick()
+    assert shown == [bar_text(works[1], 2)], "the first has nothing to show yet"
+    works[0]["total"] = 4
+    clock.tick()
+    assert shown[1:] == [bar_text(works[0], 3)]
+    for work in works:
+        reporter.end(id(work))
+    assert shown[2:] == [""]
+    assert told == [8, 8, 4, 8, 8, 4, 8, 8]
+    clock.tick()
+    assert (len(shown), clock.waiting) == (3, [])
+
+
+def test_what_is_quick_is_told_to_nobody() -> None:
+    clock, shown = Clock(), list[str]()
+    reporter = ProgressReporter(clock, shown.append)  # type: ignore[arg-type]  # all that it needs of a loop
+    reporter.begin("m", lambda: {"id": "m", "done": 0, "total": 1, "rate": 0}, lambda _progress: pytest.fail("told"))
+    reporter.end("m")
+    clock.tick()
+    assert (shown, clock.waiting) == ([], [])
 
 
 @pytest.mark.parametrize(
