@@ -206,12 +206,20 @@ def test_memory_that_does_not_fit_is_refused_in_the_same_words(
     assert outcomes[1:] == outcomes[:1] * 3
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(old, new) for old in RELEASES for new in RELEASES if float(old) != float(new)]
+PAIRS = [(old, new) for old in RELEASES for new in RELEASES if float(old) != float(new)]
+MEETINGS = sorted(
+    {
+        (f"pc-{kind}-{version}", old, new)
+        for old, new in PAIRS
+        for kind, version in (("i440fx", min(old, new, key=float)), ("i440fx", RELEASES[0]), ("q35", RELEASES[0]))
+    }
 )
-def test_versions_meet_in_us(first: str, second: str, tmp_path: Path) -> None:
+"""The newest version of a machine that two QEMUs have, and the oldest that all have."""
+
+
+@pytest.mark.parametrize(("machine", "first", "second"), MEETINGS)
+def test_versions_meet_in_us(machine: str, first: str, second: str, tmp_path: Path) -> None:
     """One QEMU's machine goes through ramslot, which is the other's release, to that other QEMU."""
-    machine = f"pc-i440fx-{min(first, second, key=float)}"
     paths = [filled(tmp_path / "0", SIZE, 2), tmp_path / "1", tmp_path / "2"]
     sockets = [f"unix:{tmp_path}/socket{number}" for number in range(2)]
     waiting = [[*memory(path, machine), "-incoming", where] for path, where in zip(paths[1:], sockets, strict=True)]
