@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import json
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.differential.partners import EVENTS, Partner, digest, filled, ours
+
+from .kill_rounds import Round
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -196,32 +197,10 @@ def test_cancelled_at_any_time_the_source_runs_on(seed: int, source: Partner, tm
         assert digest(tmp_path / "new") == before
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_whoever_is_killed_leaves_the_other_with_a_clear_state(seed: int, source: Partner, tmp_path: Path) -> None:
-    dice = Random(seed)
-    before = digest(tmp_path / "old")
-    source.ask("cont")
-    source.ask("migrate-set-parameters", **{"max-bandwidth": dice.choice([20 * MIB, 4 * MIB, 0])})
-    with waiting(tmp_path, f"unix:{tmp_path}/socket") as destination:
-        source.ask("migrate", uri=f"unix:{tmp_path}/socket")
-        source.wait_for("active", "completed")
-        time.sleep(dice.random() / 10)
-        if dice.random() < 0.5:
-            destination.process.send_signal(signal.SIGKILL)
-            destination.process.wait()
-            status = source.wait_for("failed", "completed")["status"]
-            state = source.wait_for_state("running", "postmigrate")
-            assert (status, state) in (("failed", "running"), ("completed", "postmigrate"))
-        else:
-            source.process.send_signal(signal.SIGKILL)
-            source.process.wait()
-            try:
-                destination.wait_for_state("paused")
-                assert digest(tmp_path / "new") == before
-            except (EOFError, BrokenPipeError):
-                assert destination.process.wait(60) == 1
-                assert "load of migration failed" in destination.errors
-    assert digest(tmp_path / "old") == before
+@pytest.mark.parametrize("seed", range(12))
+def test_whoever_is_killed_leaves_the_other_with_a_clear_state(seed: int, tmp_path: Path) -> None:
+    """A guest writes meanwhile, and real QEMU is one of the two now and then."""
+    assert Round(seed, tmp_path).run()
 
 
 def test_a_destination_may_outlive_what_failed(tmp_path: Path) -> None:
@@ -370,6 +349,25 @@ def test_channels_with_members_missing_are_refused(addr: dict[str, Any], missing
         assert machine.ask("migrate", channels=[{"channel-type": "cpr", "addr": other}]).startswith(
             "Error: Channel list"
         )
+
+
+@pytest.mark.xfail(
+    strict=True, reason="what is in a section is bounded by its pieces, and a piece of zeros may be large"
+)
+def test_a_guest_that_is_all_holes_is_sent_in_little_memory(tmp_path: Path) -> None:
+    """As is one of 12 TiB, where it would be more than a GiB."""
+    ram = ["-object", "memory-backend-ram,id=ram0,size=48G,reserve=off", "-M", "none,memory-backend=ram0"]
+    with ours(RELEASE, [*ram, "-accel", "sim"], tmp_path) as source:
+        before = resident_at_most(source)
+        assert source.ask("migrate", uri="exec:cat >/dev/null") == {}
+        source.wait_for("completed")
+        assert resident_at_most(source) - before < 32 * MIB
+
+
+def resident_at_most(machine: Partner) -> int:
+    """The most bytes of memory that a machine has had in use."""
+    status = Path(f"/proc/{machine.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
 def test_a_limit_holds_however_small(source: Partner, tmp_path: Path) -> None:
