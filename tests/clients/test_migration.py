@@ -428,48 +428,6 @@ def test_pages_larger_than_the_hosts_are_never_divided(tmp_path: Path) -> None:
             assert bytes.fromhex(found) == page.to_bytes(8, "little")
 
 
-def test_a_script_sees_its_migration_through(tmp_path: Path) -> None:
-    import subprocess
-
-    from tests.differential.oracle import OUR_ENVIRONMENT, our_command
-
-    line = f'migrate "exec:cat > {tmp_path}/stream"'
-    command = our_command("x86_64", ["-M", "none", "-m", "16", "-c", line], RELEASE)
-    assert subprocess.run(command, env=OUR_ENVIRONMENT, timeout=60).returncode == 0
-    assert (tmp_path / "stream").read_bytes().endswith(b"}")
-    command = our_command("x86_64", ["-M", "none", "-c", "migrate unix:/nonexistent/x"], RELEASE)
-    failed = subprocess.run(command, env=OUR_ENVIRONMENT, timeout=60, capture_output=True, text=True)
-    assert failed.returncode == 1
-    assert "Failed to connect to '/nonexistent/x'" in failed.stderr
-
-
-def test_a_script_goes_on_behind_its_migration(tmp_path: Path) -> None:
-    """A line that does not say -d is done when the migration is; where that fails, so does the line."""
-    import subprocess
-
-    from tests.differential.oracle import OUR_ENVIRONMENT, our_command
-
-    def run(*lines: str) -> tuple[int, str, str]:
-        given = [word for line in lines for word in ("-c", line)]
-        done = subprocess.run(
-            our_command("x86_64", ["-M", "none", "-m", "16", *given], "11.1"),
-            env=OUR_ENVIRONMENT,
-            timeout=60,
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    where = f'"exec:sleep 0.3; cat > {tmp_path}/stream"'
-    assert run(f"migrate {where}", "info status") == (0, "VM status: paused (postmigrate)\n", "")
-    status, output, _errors = run(f"migrate -d {where}", "info status")
-    assert (status, "postmigrate" in output) == (0, False)
-    assert (tmp_path / "stream").read_bytes().endswith(b"}")
-    line = "migrate unix:/nonexistent/x"
-    error = "Error: Failed to connect to '/nonexistent/x': No such file or directory"
-    assert run(line, "info status") == (1, "", f"ramslot: -c '{line}': {error}\n")
-
-
 def test_named_descriptors_come_in_as_well(tmp_path: Path) -> None:
     with waiting(tmp_path, "defer") as destination:
         assert destination.ask("migrate-incoming", uri="fd:abc") == (
