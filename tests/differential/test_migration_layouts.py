@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,39 @@ def test_real_chunks_meet_their_like(version: str, partition: str, refusal: str 
                 int.from_bytes(bytes.fromhex(destination.ask("read-memory", address=gpa, size=8)["data"]), "little")
                 == 5 + gpa
             )
+
+
+@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="there is no KVM")
+def test_a_guest_goes_on_from_layout_to_layout(tmp_path: Path) -> None:
+    """It writes to each page once, by real instructions and by plain writes in turn, and misses none."""
+    start, length, value = 2 * MIB, 60 * MIB, 1 << 40
+    ways = ("one, in KVM", "nodes, bound", "one, in small slots", "one, in KVM", "nodes, one of them a file")
+    job: dict[str, Any] = {"start": start, "length": length, "mode": "pattern", "value": value, "rate": 12 * MIB}
+    with ExitStack() as stack:
+        last: Partner | None = None
+        for number, way in enumerate(ways):
+            where = f"unix:{tmp_path}/socket{number}"
+            incoming = [] if last is None else ["-incoming", where]
+            folder = tmp_path / str(number)
+            machine = stack.enter_context(ours("7.2", [*HOW_OURS_HAS_IT[way], "-m", "64", *incoming], folder))
+            machine.ask("cont")
+            if last is None:
+                assert machine.ask("guest-run", **job) == {}
+            else:
+                last.ask("migrate-set-parameters", **{"max-bandwidth": 0})
+                assert last.ask("migrate", uri=where) == {}
+                assert last.wait_for("completed", "failed")["status"] == "completed", last.errors
+                assert number > 1 or last.ask("query-guest")["accesses"] < length // 4096, "it goes on there"
+            last = machine
+        assert last is not None
+        deadline = time.monotonic() + 60
+        while (guest := last.ask("query-guest"))["status"] == "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert (guest["status"], guest["accesses"]) == ("completed", length // 4096), guest
+        assert last.ask("pmemsave", val=start, size=length, filename=str(tmp_path / "memory")) == {}
+    content = (tmp_path / "memory").read_bytes()
+    lost = [
+        gpa for gpa in range(0, length, 4096) if int.from_bytes(content[gpa : gpa + 8], "little") != value + start + gpa
+    ]
+    assert not lost
