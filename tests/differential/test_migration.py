@@ -320,6 +320,35 @@ def test_hostile_streams_end_in_the_same_words(release: str, tmp_path: Path) -> 
     assert not wrong
 
 
+PEEKS = pytest.mark.xfail(
+    strict=True, reason="QEMU 11.1 looks at the first four bytes of a socket by itself; we do not"
+)
+
+
+@pytest.mark.parametrize(
+    ("said_first", "release"),
+    [
+        pytest.param(data, release, marks=[PEEKS] if release == "11.1" and data != b"QEVM" else [])
+        for data in (b"", b"QEVM", b"hello, who is there?")
+        for release in RELEASES
+    ],
+)
+def test_strangers_at_the_socket_end_it_in_the_same_words(said_first: bytes, release: str, tmp_path: Path) -> None:
+    import socket
+
+    outcomes = []
+    for kind in ("real", "ours"):
+        where = f"{tmp_path}/{kind}"
+        waiting = ["-M", "none", "-m", "4", "-incoming", f"unix:{where}"]
+        with partner(kind, release, waiting, tmp_path) as destination, socket.socket(socket.AF_UNIX) as stranger:
+            stranger.connect(where)
+            stranger.sendall(said_first)
+            stranger.close()
+            status = destination.process.wait(60)
+            outcomes.append((status, [line.partition(": ")[2] for line in destination.errors.splitlines()]))
+    assert outcomes[0] == outcomes[1]
+
+
 URIS = (
     *("foo", "foo:bar", "unix:/nonexistent/x", "tcp:127.0.0.1:1", "tcp:x", "tcp:", "fd:none", "fd:7", "unix:"),
     "file:/nonexistent/x",
