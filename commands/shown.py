@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 class Shown(dict[str, "Any"]):
     """A description that keeps its text, as `text`, once it was made; nobody changes it after that.
 
-    Regions, flat views and RAMBlocks hold theirs as `shown` and drop it with every change, so a view of hundreds of them
-    costs what changed.
+    Regions, flat views and RAMBlocks hold theirs as `shown` and drop it with every change, so a view of hundreds of
+    them costs what changed.
     """
 
     __slots__ = ("text",)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..releases import Release
 
 
+MAGIC_BYTES = 4
+
+
 class StreamError(Exception):
     """A stream that cannot be loaded.
 
@@ -58,11 +61,17 @@ class StreamError(Exception):
 
 
 class ChannelError(StreamError):
-    """A channel of pages that is none: said in one line."""
+    """A connection that is not what was waited for: said in one line."""
 
     def lines(self, release: Release) -> list[str]:
         """What stderr shows of it."""
         return [self.newer if release.covers("11.0") else self.text]
+
+
+def stranger(beginning: bytes, older: str = "") -> ChannelError:
+    """Somebody connected, and what came first, 4 bytes if it went on so long, is no beginning of anything."""
+    newer = f"unknown channel magic: {int.from_bytes(beginning)}"
+    return ChannelError(older, newer=newer if len(beginning) == MAGIC_BYTES else "Failed to peek at channel")
 
 
 def cut(newer: str = "") -> StreamError:

@@ -7,9 +7,10 @@ import os
 
 from ..errors import VMError
 from ..host import MissingPage
+from . import format as fmt
 from .channel import Channel, Listener, listen, open_source
 from .devices import guest_in, run_state_in, without_guest
-from .errors import StreamError
+from .errors import MAGIC_BYTES, ChannelError, StreamError, stranger
 from .ram import stream_blocks
 from .receiving import Receiver
 
@@ -126,7 +127,7 @@ class Incoming:
             return open_source(self._address, self._fd)
         try:
             if not self._migration.capabilities["multifd"]:
-                return self.listener.accept(cancellation)
+                return self._accept(self.listener, cancellation)
             from .multifd_receiving import gather
 
             migration = self._migration
@@ -135,6 +136,16 @@ class Incoming:
             return channel
         finally:
             self.listener.close()
+
+    def _accept(self, listener: Listener, cancellation: Cancellation) -> Channel:
+        channel = listener.accept(cancellation)
+        if self._vm.release.covers("11.0"):  # it looks before it takes the migration for begun
+            beginning = channel.receive_exactly(MAGIC_BYTES, cancellation)
+            channel.push_back(beginning)
+            if beginning != fmt.MAGIC.to_bytes(MAGIC_BYTES):
+                channel.close()
+                raise stranger(beginning)
+        return channel
 
     def _receiver(self, channel: Channel, blocks: list[RAMBlock]) -> Receiver:
         if not self._channels:
@@ -164,10 +175,11 @@ class Incoming:
             lines = [f"load of migration failed: {error}"]
         else:
             lines = [f"load of migration failed: internal error: {type(error).__name__}: {error}"]
-        migration.error = lines[-1]
+        at_once = isinstance(error, ChannelError)
+        migration.error = "" if at_once else lines[-1]
         migration.incoming = None
         migration.end("failed")
-        for line in lines if self._exit_on_error else lines[:-1]:
+        for line in lines if self._exit_on_error or at_once else lines[:-1]:
             vm.on_warning(line)
         if self._exit_on_error:
             vm.on_fatal()

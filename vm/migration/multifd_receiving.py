@@ -6,7 +6,7 @@ import select
 
 from . import format as fmt
 from .channel import POLL_MILLISECONDS
-from .errors import ChannelError, StreamError
+from .errors import MAGIC_BYTES, ChannelError, StreamError, stranger
 from .events import Flush, SectionEnd, Synchronized
 from .multifd import HELLO, PacketReader, read_hello, refused
 from .receiving import Receiver
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .channel import Channel, Listener
     from .state import Migration
 
-MAGIC_BYTES = 4
 STREAM_MAGIC = fmt.MAGIC.to_bytes(MAGIC_BYTES)
 MULTIFD_MAGIC = fmt.MULTIFD_MAGIC.to_bytes(MAGIC_BYTES)
 
@@ -45,7 +44,7 @@ def gather(listener: Listener, count: int, uuid: bytes, cancellation: Cancellati
             failed = f"failed to receive packet via multifd channel {len(channels)}: "
             if len(magic) == MAGIC_BYTES and magic != MULTIFD_MAGIC:
                 told = f"multifd: received packet magic {magic.hex().lstrip('0')} expected {MULTIFD_MAGIC.hex()}"
-                raise ChannelError(failed + told, newer=f"unknown channel magic: {magic.hex().lstrip('0')}")
+                raise stranger(magic, failed + told)
             try:
                 data = magic + channel.receive_exactly(HELLO.size - len(magic), cancellation)
                 number = read_hello(data, count, uuid)
