@@ -179,6 +179,11 @@ class PacketReader:
     def _runs(self, first: int, end: int) -> Iterator[tuple[int, int]]:
         """The pages of a part of the packet as runs that follow each other in the block."""
         offsets, page_size, start = self._offsets, self._page_size, first
+        if first < end and offsets[end - 1] - offsets[first] == (end - 1 - first) * page_size:
+            run = range(offsets[first], offsets[end - 1] + 1, page_size)  # nearly always it is one
+            if offsets[first:end] == array("Q", run):
+                yield first, end
+                return
         for number in range(first + 1, end + 1):
             if number == end or offsets[number] != offsets[number - 1] + page_size:
                 yield start, number

@@ -102,6 +102,7 @@ class MultifdSender(Sender):
             begin += taken
 
     def _send_packets(self, cancellation: Cancellation) -> None:
+        buffers: list[list[bytes | memoryview]] = [[] for _ in self._channels]
         for packet in self._packets:
             turn = next(self._turns)
             contents = [self._frames.piece(first, first + len(pages)) for pages, first in packet.pages]
@@ -118,8 +119,10 @@ class MultifdSender(Sender):
                 zeros=packet.zeros,
                 size=sum(map(len, data)),
             )
-            self._send_packet([head, *data], cancellation, self._channels[turn])
+            buffers[turn] += head, *data
         self._packets = []
+        for some, channel in zip(buffers, self._channels, strict=True):
+            self._send_packet(some, cancellation, channel)
 
     def _next_number(self) -> int:
         self._number += 1
