@@ -1,4 +1,4 @@
-"""Descriptors that clients send along with their requests, kept by name until something uses them."""
+"""Descriptors that clients send along with their requests, kept by name or in sets until something uses them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,48 @@ def getfd(context: Context, arguments: Arguments) -> dict[str, Any]:
     if name[:1].isdigit():
         os.close(fd)
         raise VMError("Parameter 'fdname' expects a name not starting with a digit")
-    kept = context.vm.migration.descriptors
-    if name in kept:
-        os.close(kept[name])
-    kept[name] = fd
+    context.vm.descriptors.keep(name, fd)
     return {}
 
 
 def closefd(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Close one that was kept."""
-    fd = context.vm.migration.descriptors.pop(arguments["fdname"], None)
+    fd = context.vm.descriptors.take(arguments["fdname"])
     if fd is None:
         raise VMError(f"File descriptor named '{arguments['fdname']}' not found")
     os.close(fd)
     return {}
+
+
+def add_fd(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Put the descriptor that came along into a set."""
+    number, fd = arguments.get("fdset-id"), context.take_descriptor()
+    if fd is None:
+        raise VMError("No file descriptor supplied via SCM_RIGHTS")
+    if number is not None and number < 0:
+        os.close(fd)
+        raise VMError("Parameter 'fdset-id' expects a non-negative value")
+    number = context.vm.descriptors.add(fd, number, arguments.get("opaque"))
+    return {"fdset-id": number, "fd": fd}
+
+
+def remove_fd(context: Context, arguments: Arguments) -> dict[str, Any]:
+    """Take one out of a set, or all of them."""
+    vm = context.vm
+    at_once = vm.release.covers("9.0") or vm.running  # older QEMUs wait until the guest runs
+    vm.descriptors.remove(arguments["fdset-id"], arguments.get("fd"), at_once=at_once)
+    return {}
+
+
+def query_fdsets(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """All sets with what is in them."""
+    return [
+        {
+            "fdset-id": number,
+            "fds": [{"fd": fd} | ({} if opaque is None else {"opaque": opaque}) for fd, opaque in found.items()],
+        }
+        for number, found in context.vm.descriptors.sets()
+    ]
 
 
 HMP = (

@@ -7,9 +7,12 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 
 from __future__ import annotations
 
+import os
+
 from ..commands.keyval import OptionError, parse_keyval
 from ..vm.errors import VMError
 from ..vm.releases import find_release
+from ..vm.sizes import parse_integer
 from . import options
 from .device_options import DeviceOptions
 from .machine_options import MachineOptions
@@ -91,6 +94,14 @@ def _usage_lines(row: Option) -> list[str]:
     if len(head) < 16:
         head = f"{head:<16}{texts.pop(0)}"
     return [head, *(" " * 16 + text for text in texts)]
+
+
+def _is_inherited(fd: int) -> bool:
+    """Whether a descriptor is there, and is none that we opened."""
+    try:
+        return os.get_inheritable(fd)
+    except (OSError, OverflowError):
+        return False
 
 
 class _Parser:
@@ -184,6 +195,20 @@ class _Parser:
         if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEXADECIMAL.issuperset("".join(groups)):
             raise OptionError("failed to parse UUID string: wrong format")
         self.config.uuid = value.lower()
+
+    def take_add_fd(self, value: str) -> None:
+        """Take `-add-fd`: a descriptor that the program was started with."""
+        given = self.context.read(options.ADD_FD, value)
+        fd, number = (parse_integer(given.get(key, ["-1"])[-1]) for key in ("fd", "set"))
+        if fd < 0:
+            raise OptionError("fd option is required and must be non-negative")
+        if fd <= 2:
+            raise OptionError("fd cannot be a standard I/O stream")
+        if not _is_inherited(fd):
+            raise OptionError("fd is not valid or already in use")
+        if number < 0:
+            raise OptionError("set option is required and must be non-negative")
+        self.config.descriptors.append((fd, number, given.get("opaque", [None])[-1]))
 
     def take_display(self, value: str) -> None:
         """Take `-display`, of which there is only none."""
@@ -336,6 +361,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("mem-prealloc", "", "allocate all of the guest's RAM at the start", _switch("mem_prealloc")),
         Option("name", "name", "name the guest", _Parser.take_name),
+        Option(
+            "add-fd",
+            "fd=fd,set=set[,opaque=opaque]",
+            "have descriptor 'fd', which the program was started with, in set 'set' of /dev/fdset",
+            _Parser.take_add_fd,
+        ),
         Option("uuid", "%08x-%04x-%04x-%04x-%012x", "set the machine's UUID", _Parser.take_uuid),
         Option("bios", "file", "take the firmware from a file", _store("firmware")),
         Option(

@@ -127,7 +127,7 @@ def _migration_words(vm: VirtualMachine, kind: str) -> Candidates:
         return [(name, str(value)) for name, value in migration.parameters.items()]
     if kind == "migration-state":
         return [("pre-switchover", "where 'pause-before-switchover' has it wait")]
-    return [(name, f"descriptor {fd}") for name, fd in migration.descriptors.items()]
+    return [(name, f"descriptor {fd}") for name, fd in vm.descriptors.named.items()]
 
 
 def _paths(vm: VirtualMachine, last: str) -> Candidates:

@@ -112,6 +112,7 @@ OLD_SMP = OptionGroup(
 OLD_MACHINE = OptionGroup("machine", "type", False, {})
 """`-machine` up to QEMU 5.2, where properties have no parts."""
 NAME = OptionGroup("name", "guest", False, {"guest": "string", "process": "string", "debug-threads": "bool"})
+ADD_FD = OptionGroup("add-fd", None, True, {"fd": "number", "set": "number", "opaque": "string"})
 MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "string", "pretty": "bool"})
 CHARACTER_DEVICE = OptionGroup(
     "chardev", "backend", True, {key: kind for kind, keys in _CHARACTER_DEVICE_KEYS.items() for key in keys.split()}

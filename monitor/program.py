@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ..commands import Context
@@ -110,6 +111,10 @@ class Program:
         self.context = self.new_context()
         """Of the command line's own commands, the script and the console."""
         vm.on_fatal = self._end_in_failure
+        for fd, number, opaque in self.settings.config.descriptors:
+            vm.descriptors.add(os.dup(fd), number, opaque)
+        for fd in {fd for fd, _number, _opaque in self.settings.config.descriptors}:
+            os.close(fd)
         uri = self.settings.config.incoming
         if uri is not None and uri != "defer":
             vm.on_board = lambda: self._wait_for_source(vm, uri)

@@ -18,6 +18,7 @@ class Config:
     __slots__ = (
         "accelerators",
         "cpu_model",
+        "descriptors",
         "devices",
         "firmware",
         "host",
@@ -89,6 +90,8 @@ class Config:
         """`-bios FILE`."""
         self.name: str | None = None
         self.uuid: str | None = None
+        self.descriptors: list[tuple[int, int, str | None]] = []
+        """`-add-fd`: descriptors, each with the number of the set that it is in and what it is called."""
         self.incoming: str | None = None
         """`-incoming`: where the memory comes from, or `defer`."""
         self.paused = False

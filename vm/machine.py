@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .accel.guest import Guest
     from .accel.guest_job import GuestJob
     from .config import Config
+    from .descriptors import Descriptors
     from .devices.device import MemoryDevice
     from .devices.plugging import Plugging
     from .dirty_rate import DirtyRate
@@ -124,6 +125,7 @@ class VirtualMachine:
         self._dirty_log: DirtyLog | None = None
         self._dirty_rate: DirtyRate | None = None
         self._migration: Migration | None = None
+        self._descriptors: Descriptors | None = None
         self.user_dirty_pages: DirtyPages | None = None
         """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
@@ -460,6 +462,15 @@ class VirtualMachine:
             self._guest.throttle = percent / 100
 
     @property
+    def descriptors(self) -> Descriptors:
+        """Those that clients gave."""
+        if self._descriptors is None:
+            from .descriptors import Descriptors
+
+            self._descriptors = Descriptors()
+        return self._descriptors
+
+    @property
     def migration(self) -> Migration:
         """What becomes of the memory elsewhere."""
         if self._migration is None:
@@ -503,8 +514,8 @@ class VirtualMachine:
         """
         if self._guest is not None:
             self._guest.close()
-        if self._migration is not None:
-            self._migration.close()
+        if self._descriptors is not None:
+            self._descriptors.close()
         self.accelerator.close()
         self.machine.release()
         failure = None

@@ -187,14 +187,14 @@ def _behind(buffers: Sequence[bytes | memoryview], count: int) -> Sequence[bytes
 
 
 def connect(address: Address, cancellation: Cancellation, fd: int | None = None) -> Channel:
-    """Open the way to where a migration goes; `fd` is the descriptor of one that has its own. Raises `VMError`."""
+    """Open the way to where a migration goes; `fd` is a descriptor that is there already. Raises `VMError`."""
     if address.kind == "fd":
         assert fd is not None, "it was looked up"
         return Channel(fd)
     if address.kind == "exec":
         return _run(address, writing=True)
     if address.kind == "file":
-        return _open(address, writing=True)
+        return _open(address, fd, writing=True)
     return _of_socket(_connected(address, cancellation))
 
 
@@ -286,7 +286,7 @@ def open_source(address: Address, fd: int | None = None) -> Channel:
     if address.kind == "fd":
         assert fd is not None, "it was looked up"
         return Channel(fd)
-    return _run(address, writing=False) if address.kind == "exec" else _open(address, writing=False)
+    return _run(address, writing=False) if address.kind == "exec" else _open(address, fd, writing=False)
 
 
 def _of_socket(connection: socket) -> Channel:
@@ -357,12 +357,12 @@ def _resolved(address: Address, *, passive: bool = False) -> list[tuple[int, int
         raise VMError(f"address resolution failed for {address.host}:{address.port}: {reason}") from None
 
 
-def _open(address: Address, *, writing: bool) -> Channel:
+def _open(address: Address, given: int | None, *, writing: bool) -> Channel:
     # What is before the offset stays: it is somebody else's. A pipe that nobody reads is no reason to wait.
     flags = (os.O_WRONLY | os.O_CREAT if writing else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
     fd = -1
     try:
-        fd = os.open(address.path, flags, 0o600)
+        fd = os.open(address.path, flags, 0o600) if given is None else given
         if writing and _is_file(fd):
             os.ftruncate(fd, address.offset)
         if address.offset:

@@ -54,6 +54,8 @@ class Incoming:
             self.listener = listen(self._address)
         elif self._address.kind == "fd":
             self._fd = self._find_descriptor(self._address.path)
+        elif self._address.kind == "file":
+            self._fd = self._vm.descriptors.open(self._address.path, os.O_RDONLY)
         self._migration.set_status("setup")
 
     def _find_descriptor(self, name: str) -> int:

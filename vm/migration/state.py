@@ -63,8 +63,6 @@ class Migration:
         """What of that is sent before all other."""
         self.devices_source = ""
         """Where that is from."""
-        self.descriptors: dict[str, int] = {}
-        """Those that clients gave, by name."""
         self.incoming: Incoming | None = None
         self._outgoing: Outgoing | None = None
         self.told_run_state = vm.run_state
@@ -144,11 +142,6 @@ class Migration:
         version = self._machine_version
         return not self.vm.release.covers("8.1") or (version is not None and version <= MEETING_AT_SECTIONS)
 
-    def close(self) -> None:
-        """Give back what clients gave."""
-        while self.descriptors:
-            os.close(self.descriptors.popitem()[1])
-
     # Settings
 
     def set_capabilities(self, wanted: dict[str, bool]) -> None:
@@ -209,14 +202,16 @@ class Migration:
         """What waits for nobody is there before the command is answered."""
         if address.kind == "fd":
             return connect(address, Cancellation(), self.take_descriptor(address.path))
-        return connect(address, Cancellation()) if address.kind == "file" else None
+        if address.kind == "file":
+            return connect(address, Cancellation(), self.vm.descriptors.open(address.path, os.O_WRONLY | os.O_CREAT))
+        return None
 
     def take_descriptor(self, name: str) -> int:
         """A descriptor that a client gave, which is the caller's from now on; raises `VMError`."""
-        try:
-            return self.descriptors.pop(name)
-        except KeyError:
-            raise VMError(f"File descriptor named '{name}' has not been found") from None
+        fd = self.vm.descriptors.take(name)
+        if fd is None:
+            raise VMError(f"File descriptor named '{name}' has not been found")
+        return fd
 
     def cancel(self) -> None:
         """Stop what is under way; nothing if nothing is."""
