@@ -40,10 +40,17 @@ class Flag:
 class Word:
     """A word, in double quotes if it has blanks; `kind` says what completes it."""
 
-    __slots__ = ("kind", "name", "option", "optional", "rest")
+    __slots__ = ("kind", "name", "option", "optional", "rest", "what")
 
     def __init__(
-        self, name: str, kind: str = "", *, optional: bool = False, rest: bool = False, option: str = ""
+        self,
+        name: str,
+        kind: str = "",
+        *,
+        optional: bool = False,
+        rest: bool = False,
+        option: str = "",
+        what: str = "string",
     ) -> None:
         self.name = name
         self.kind = kind
@@ -52,6 +59,8 @@ class Word:
         """Whether it takes all that is left of the line."""
         self.option = option
         """What has to stand before it, such as `--output`; the word may then be left out with it."""
+        self.what = what
+        """What is said to be expected where it is not there."""
 
 
 class Format:
@@ -69,11 +78,13 @@ class Format:
 class Number:
     """A number, which may be given as an expression."""
 
-    __slots__ = ("kind", "name", "optional", "positive")
+    __slots__ = ("kind", "name", "optional", "positive", "short")
 
-    def __init__(self, name: str, *, optional: bool = False, positive: bool = False) -> None:
+    def __init__(self, name: str, *, optional: bool = False, positive: bool = False, short: bool = False) -> None:
         self.name = name
         self.positive = positive
+        self.short = short
+        """Whether it has 32 bits, and no sign."""
         self.kind = ""
         self.optional = optional
 
@@ -158,12 +169,12 @@ class HMPCommand:
                     rest = rest.lstrip()
             elif isinstance(parameter, Number):
                 if rest or not parameter.optional:
-                    words[parameter.name], rest = self._take_number(rest, typed_name, positive=parameter.positive)
+                    words[parameter.name], rest = self._take_number(rest, typed_name, parameter)
             elif parameter.option:
                 rest = self._take_option(parameter, rest, words, f"{label}: string expected{hint}")
             elif not rest:
                 if not parameter.optional:
-                    raise HMPError(f"{label}: string expected{hint}")
+                    raise HMPError(f"{label}: {parameter.what} expected{hint}")
             elif parameter.rest:
                 words[parameter.name], rest = rest, ""
             else:
@@ -182,13 +193,15 @@ class HMPCommand:
         words[parameter.name], after = take_word(after)
         return after
 
-    def _take_number(self, rest: str, typed_name: str, *, positive: bool) -> tuple[int, str]:
+    def _take_number(self, rest: str, typed_name: str, parameter: Number) -> tuple[int, str]:
         from .expression import take_expression
 
         try:
             number, rest = take_expression(rest)
-            if positive and number < 0:
+            if parameter.positive and number < 0:
                 raise HMPError("enter a positive value\n")
+            if parameter.short and number >> 32:
+                raise HMPError(f"'{self.name}' has failed: integer is for 32-bit values\n")
             return number, rest
         except HMPError as error:
             raise HMPError(f'{error}Try "help {typed_name}" for more information\n') from None

@@ -7,10 +7,25 @@ from .hmp import HMPCommand, Word, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from ..vm.hostmem.prealloc import Preallocation
     from . import Arguments, Context
+
+    class Progress(Protocol):
+        """Work on memory that takes its time; sizes are in bytes."""
+
+        name: str
+        status: str
+        length: int
+
+        @property
+        def done(self) -> int:
+            """How much of it is done."""
+
+        @property
+        def seconds(self) -> float:
+            """Seconds since the beginning."""
+
 
 EVENT = "PREALLOC_PROGRESS"
 
@@ -29,20 +44,20 @@ def prealloc_cancel(context: Context, arguments: Arguments) -> dict[str, Any]:
     raise VMError(f"no memory is being preallocated for object '{arguments['id']}'")
 
 
-def describe(preallocation: Preallocation) -> dict[str, Any]:
-    """How far a preallocation is, as `query-prealloc` and its event tell it."""
-    done, seconds = preallocation.done, preallocation.seconds
+def describe(work: Progress) -> dict[str, Any]:
+    """How far some work is, as `query-prealloc` and its event tell it of a preallocation."""
+    done, seconds = work.done, work.seconds
     rate = int(done / seconds) if seconds > 0 else 0
     described = {
-        "id": preallocation.name,
-        "status": preallocation.status,
+        "id": work.name,
+        "status": work.status,
         "done": done,
-        "total": preallocation.length,
+        "total": work.length,
         "elapsed": int(seconds * 1000),
         "rate": rate,
     }
-    if rate and preallocation.status == "running":
-        described["remaining"] = (preallocation.length - done) * 1000 // rate
+    if rate and work.status == "running":
+        described["remaining"] = (work.length - done) * 1000 // rate
     return described
 
 

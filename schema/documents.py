@@ -24,6 +24,7 @@ SUBJECTS = (
     "memory",
     "mtree",
     "physical",
+    "dump",
     "devices",
     "balloon",
     "what_if",

@@ -20,6 +20,11 @@ def resolve_cpus(vm: VirtualMachine) -> None:
     board.cpu_type, board.cpu_options = _model(vm.config, machine_type.default_cpu_type or "", vm.target.arch)
 
 
+def has_cpus(vm: VirtualMachine) -> bool:
+    """Whether the machine has any: a machine without a board has one if its model is named."""
+    return vm.machine_type.name != "none" or vm.config.cpu_model is not None
+
+
 def _model(config: Config, default: str, arch: str) -> tuple[str, dict[str, str]]:
     if config.cpu_model is None:
         return default, {}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .devices.device import MemoryDevice
     from .devices.plugging import Plugging
     from .dirty_rate import DirtyRate
+    from .dump.dump import Dump
     from .host import Host
     from .hostmem.backend import MemoryBackend
     from .hostmem.prealloc import Preallocation
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     Observer = Callable[[str, dict[str, Any] | None], None]
 
+DUMP_IN_PROGRESS = "There is a dump in process, please wait."
 ROOT_CONTAINERS = ("chardevs", "backend", "audiodevs")
 """Below the root of the object tree, besides the machine and the objects."""
 
@@ -126,6 +128,7 @@ class VirtualMachine:
         self._dirty_rate: DirtyRate | None = None
         self._migration: Migration | None = None
         self._descriptors: Descriptors | None = None
+        self._dump: Dump | None = None
         self.user_dirty_pages: DirtyPages | None = None
         """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
@@ -379,7 +382,12 @@ class VirtualMachine:
         return self.run_state == "running"
 
     def stop(self) -> None:
-        """Pause; nothing if it does not run. While it waits for its memory: do not run then."""
+        """Pause; nothing if it does not run. While it waits for its memory: do not run then.
+
+        Raises `VMError` while its memory is dumped.
+        """
+        if self.is_dumping:
+            raise VMError(DUMP_IN_PROGRESS)
         self.autostart = False
         if self.running:
             self._halt("paused")
@@ -393,8 +401,10 @@ class VirtualMachine:
     def cont(self) -> None:
         """Run; nothing if it runs already. While it waits for its memory: run then.
 
-        Raises `VMError` while the last of its memory goes elsewhere.
+        Raises `VMError` while its memory is dumped, or the last of it goes elsewhere.
         """
+        if self.is_dumping:
+            raise VMError(DUMP_IN_PROGRESS)
         if self.run_state == "finish-migrate":
             raise VMError("Migration is not finalized yet")
         if self.run_state == "inmigrate":
@@ -410,13 +420,24 @@ class VirtualMachine:
         else:
             self.run_state = "finish-migrate"
 
+    def stop_for_dump(self) -> None:
+        """Stand still for a dump, if it runs."""
+        if self.running:
+            self._halt("save-vm")
+
+    def resume_after_dump(self) -> None:
+        """Run again, if it stood still for a dump."""
+        if self.run_state == "save-vm":
+            self.run_state = "running"
+            self.emit("RESUME")
+
     def reset(self, reason: str) -> None:
         """Reset the machine, which ends a guest; one that is paused is then as before its first start."""
         self.stop_guest()
         self.emit("RESET", {"guest": False, "reason": reason})
         if self._plugging is not None:
             self._plugging.reset()
-        if not self.running and self.run_state not in ("inmigrate", "finish-migrate"):
+        if not self.running and self.run_state not in ("inmigrate", "finish-migrate", "save-vm"):
             self.run_state = "prelaunch"
 
     # The guest and what it writes
@@ -485,9 +506,28 @@ class VirtualMachine:
             self.plugging.freeze(frozen)
 
     @property
+    def has_foreign_cpus(self) -> bool:
+        """Whether its CPUs are as a stream's devices have them, and not as a reset leaves them."""
+        return self._migration is not None and self._migration.devices is not None
+
+    @property
     def is_migrating(self) -> bool:
         """Whether the machine is being sent."""
         return self._migration is not None and self._migration.is_sending
+
+    @property
+    def dump(self) -> Dump:
+        """The latest dump of its memory."""
+        if self._dump is None:
+            from .dump.dump import Dump
+
+            self._dump = Dump(self)
+        return self._dump
+
+    @property
+    def is_dumping(self) -> bool:
+        """Whether its memory is being dumped."""
+        return self._dump is not None and self._dump.is_running
 
     @property
     def dirty_log(self) -> DirtyLog:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 UINT64 = (1 << 64) - 1
 UNDER_WAY = ("setup", "active", "pre-switchover", "device", "cancelling")
+DUMPING = "Live migration disabled: dump-guest-memory in progress"
 WITHOUT_CONFIGURATION = 2, 3
 """The last version of machine types whose streams have neither a configuration nor section footers."""
 ZEROS_IN_STREAM = 8, 2
@@ -195,6 +196,8 @@ class Migration:
             raise VMError("Guest is waiting for an incoming migration")
         if self.vm.run_state == "postmigrate":
             raise VMError("Can't migrate the vm that was paused due to previous migration")
+        if self.vm.is_dumping:
+            raise VMError(DUMPING)
         if self.parameters["tls-creds"]:
             raise VMError("encrypted migration ('tls-creds') is not supported (QEMU has it)")
 

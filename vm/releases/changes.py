@@ -42,7 +42,11 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         # what is shown and said
         "mtree": {"containers": False},  # a region that nothing contains is i/o, too
         "JSON": {"places": False},  # mistakes are told without line and column
-        "texts": {"GIC versions": "Valid values are 3, 2, host, max.", "who discards": "ram_block_discard_range"},
+        "texts": {
+            "GIC versions": "Valid values are 3, 2, host, max.",
+            "who discards": "ram_block_discard_range",
+            "dump while waiting": "Dump not allowed during incoming migration.",
+        },
     },
     "7.2": {
         # which machine types there are
@@ -102,6 +106,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "checks node sizes": False,  # too many MiB for a node are bytes
         },
         "texts": {
+            "empty dump": "Invalid parameter 'length'",
+            "cannot be dumped": "this feature or command is not currently supported",
+            "bad dump protocol": "Invalid parameter 'protocol'",
+            "dump file": "Could not open '{}': {}",
             "no memory devices": "memory devices (e.g. for memory hotplug) are not enabled, please specify the "
             "maxmem option",
             "memory stays": "virtio based memory devices cannot be unplugged.",
@@ -191,6 +199,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "short-form warnings": False,
         },
         "texts": {
+            "empty dump": "dump: no guest memory to dump",
             "hosts": "KVM",
             "redistributors": "VGICv3 redist region number(2) not equal to 1",
             "backend of another size": "Size specified by -m option must match size of explicitly specified "
