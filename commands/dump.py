@@ -132,32 +132,44 @@ def _render_dump(result: dict[str, Any], _words: Any) -> str:
 
 _FLAGS = tuple(Flag(*flag) for flag in (("p", "paging"), ("d", "detach"), *zip("wzls", LETTERS, strict=True)))
 _PLACES = (Word("filename", "path", what="filename"), Number("begin", optional=True), Number("length", optional=True))
-_HELP = (
-    "dump guest memory into file 'filename'.\n"
-    "\t\t\t-p: of addresses that CPUs have mapped; none has here, which leaves all memory.\n"
-    "\t\t\t-d: do not wait for the end; 'info dump' tells of it, 'dump_cancel' stops it.\n"
-    "\t\t\t{}: other kinds of files, which are refused.\n"
-    "\t\t\tbegin: the starting physical address.\n"
-    "\t\t\tlength: the memory size, in bytes."
-)
+
+
+def _dump_command(
+    *flags: Flag, guests: str = "x86 and x64", since: str | None = None, until: str | None = None
+) -> HMPCommand:
+    """The command with some more flags; `guests` are of Windows, as the help has it."""
+    raw = (
+        "-R: when using kdump (-z, -l, -s), use raw rather than makedumpfile-flattened",
+        "    format",
+    )
+    lines = (
+        "dump guest memory into file 'filename'.",
+        "-p: do paging to get guest's memory mapping.",
+        "-d: return immediately (do not wait for completion).",
+        "-z: dump in kdump-compressed format, with zlib compression.",
+        "-l: dump in kdump-compressed format, with lzo compression.",
+        "-s: dump in kdump-compressed format, with snappy compression.",
+        *(raw if flags else ()),
+        "-w: dump in Windows crashdump format (can be used instead of ELF-dump converting),",
+        f"    for Windows {guests} guests with vmcoreinfo driver only.",
+        "begin: the starting physical address.",
+        "length: the memory size, in bytes.",
+    )
+    return HMPCommand(
+        "dump-guest-memory",
+        _dump_request,
+        help="\n\t\t\t".join(lines),
+        syntax=f"[-p] [-d] [-z|-l|-s|-w] {'[-R] ' if flags else ''}filename [begin length]",
+        parameters=(*_FLAGS, *flags, *_PLACES),
+        since=since,
+        until=until,
+    )
+
 
 HMP = (
-    HMPCommand(
-        "dump-guest-memory",
-        _dump_request,
-        help=_HELP.format("-z, -l, -s, -w, -R"),
-        syntax="[-p] [-d] [-z|-l|-s|-w] [-R] filename [begin length]",
-        parameters=(*_FLAGS, Flag("R", "raw"), *_PLACES),
-        since="8.2",
-    ),
-    HMPCommand(
-        "dump-guest-memory",
-        _dump_request,
-        help=_HELP.format("-z, -l, -s, -w"),
-        syntax="[-p] [-d] [-z|-l|-s|-w] filename [begin length]",
-        parameters=(*_FLAGS, *_PLACES),
-        until="8.1",
-    ),
+    _dump_command(Flag("R", "raw"), since="8.2"),
+    _dump_command(since="6.0", until="8.1"),
+    _dump_command(guests="x64", until="5.2"),
     HMPCommand("dump_cancel", fixed("dump-cancel"), help="stop the dump that is being written"),
-    HMPCommand("info dump", fixed("query-dump"), _render_dump, help="show how far the latest dump is"),
+    HMPCommand("info dump", fixed("query-dump"), _render_dump, help="Display the latest dump status"),
 )

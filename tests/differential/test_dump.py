@@ -158,6 +158,7 @@ LINES = (
     "dump-guest-memory -p", "dump-guest-memory -z f 0 4096", "dump-guest-memory -l f", "dump-guest-memory -s f",
     "dump-guest-memory -d -d f", "dump-guest-memory -w -z f", "dump-guest-memory -z -w f", "dump-guest-memory -p -d f 1+",
     "dump-guest-memory /nonexistent/e", "dump-guest-memory f 0x1000 0x1000 3", "info dump",
+    "help dump-guest-memory",
     "dump-guest-memory f x", "dump-guest-memory -p -z f", 'dump-guest-memory "/nonexistent/a b" 0 4', "info dump x",
 )  # fmt: skip
 

@@ -10,6 +10,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from ..releases import Release
 
 HOST_TARGETS = {
@@ -20,6 +22,26 @@ HOST_TARGETS = {
     "riscv64": ("riscv64",),
 }
 """Which targets the KVM of a host can run."""
+
+BIG_ENDIAN = (
+    *(
+        "hppa",
+        "m68k",
+        "microblaze",
+        "mips",
+        "mips64",
+        "moxie",
+        "or1k",
+        "ppc",
+        "ppc64",
+        "ppc64le",
+        "s390x",
+        "sh4eb",
+        "sparc",
+    ),
+    *("sparc64", "xtensaeb"),
+)
+"""The targets that QEMU is built for with the highest byte of a word first, whatever a guest switches to."""
 
 _RUNNABLE = HOST_TARGETS.get(os.uname().machine, ())
 
@@ -52,6 +74,11 @@ class Target:
         """The first and the last release that has the target."""
         self.has_kvm = self.arch in _RUNNABLE
         """Whether KVM could run this target on this host."""
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """Which byte of a word in memory comes first."""
+        return "big" if self.name in BIG_ENDIAN else "little"
 
     def changed(self, page_size: int | None = None, arch: str | None = None, plugged: bool | None = None) -> Target:
         """The target as an older release has it."""

@@ -7,6 +7,7 @@ the plain strerror.
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
@@ -165,6 +166,13 @@ class HostMemory(ABC):
         All of it, where nobody can tell.
         """
         return iter([(start, length)] if length else [])
+
+    def physical_address(self, offset: int) -> int:
+        """The host's physical address of a byte, whose page is made if it is not there.
+
+        Raises `OSError`: EPERM where the kernel does not tell this process, EOPNOTSUPP on a host that is data.
+        """
+        raise OSError(errno.EOPNOTSUPP, "a described host has no physical addresses")
 
     @abstractmethod
     def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:

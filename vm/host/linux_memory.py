@@ -213,7 +213,7 @@ class LinuxMemory(HostMemory):
 
     def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
         address = self._at(start, length)
-        from .linux_populated import anonymous_pages, file_data
+        from .linux_pages import anonymous_pages, file_data
 
         if self._anonymous:
             return ((start + first, count) for first, count in anonymous_pages(address, length, PAGEMAP_PAGE))
@@ -222,6 +222,12 @@ class LinuxMemory(HostMemory):
         distance = self._file_offset
         parts = file_data(self._fd, start + distance, start + distance + length)
         return ((first - distance, count) for first, count in parts)
+
+    def physical_address(self, offset: int) -> int:
+        from .linux_pages import physical_address
+
+        self.populate(offset // self.page_size * self.page_size, self.page_size)
+        return physical_address(self._at(offset, 1), PAGEMAP_PAGE)
 
     def page_nodes(self, offsets: Sequence[int]) -> list[int | None]:
         addresses = [self._at(offset // self.page_size * self.page_size, 1) for offset in offsets]

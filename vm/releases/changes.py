@@ -199,6 +199,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "short-form warnings": False,
         },
         "texts": {
+            "no RAM there": "Memory at address {:#x}is not RAM",
             "empty dump": "dump: no guest memory to dump",
             "hosts": "KVM",
             "redistributors": "VGICv3 redist region number(2) not equal to 1",

@@ -1,7 +1,8 @@
-"""Which pages there are: of anonymous memory by the kernel's map of our own pages, of a shared file by its holes.
+"""Which pages there are, and where: of anonymous memory by the kernel's map of our own pages, of a file by its holes.
 
 Sources: Documentation/admin-guide/mm/pagemap.rst: 64 bits for each page; bit 63 says that it is present, bit 62 that it
-is swapped out. lseek(2): `SEEK_DATA` and `SEEK_HOLE`.
+is swapped out, and the lower 55 bits are the number of the page frame, zeros for those who lack CAP_SYS_ADMIN. lseek(2):
+`SEEK_DATA` and `SEEK_HOLE`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ ENTRY = 8
 PAGES = 1 << 16
 """Of one read: 512 KiB of entries, some 256 MiB of memory."""
 THERE = bytes(bool(byte & 0xC0) for byte in range(256))
+PRESENT = 1 << 63
+FRAME = (1 << 55) - 1
 TOP_BYTE = 7 if sys.byteorder == "little" else 0
 
 
@@ -62,3 +65,14 @@ def file_data(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
             yield first, position - first
     if size < end:
         yield size, end - size
+
+
+def physical_address(address: int, page_size: int) -> int:
+    """The physical address that a mapped one has now; raises `OSError`."""
+    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        entry = int.from_bytes(os.pread(pagemap.fileno(), ENTRY, ENTRY * (address // page_size)), sys.byteorder)
+    if not entry & PRESENT:
+        raise OSError(errno.EFAULT, "its page is not present")
+    if not entry & FRAME:
+        raise OSError(errno.EPERM, "the kernel tells it those alone who have CAP_SYS_ADMIN")
+    return (entry & FRAME) * page_size + address % page_size
