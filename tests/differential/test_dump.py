@@ -119,6 +119,29 @@ def test_of_a_board_all_but_the_notes_is_equal(
     assert mine.contents[memory_at] in path.read_bytes()
 
 
+PLUGGED = (
+    "-m 64M,slots=4,maxmem=4G -object memory-backend-ram,id=m0,size=128M -device pc-dimm,memdev=m0 "
+    "-object memory-backend-ram,id=m1,size=128M -device nvdimm,memdev=m1 "
+    "-object memory-backend-ram,id=m2,size=128M -device virtio-mem-pci,memdev=m2 "
+    "-object memory-backend-ram,id=m3,size=128M -device virtio-pmem-pci,memdev=m3 "
+    "-object memory-backend-file,id=m4,size=128M,share=on,mem-path={} -device ivshmem-plain,memdev=m4"
+)
+
+
+@pytest.mark.parametrize("board", ["pc,nvdimm=on", "q35,nvdimm=on"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_of_plugged_memory_what_the_guest_has_as_ram(release: str, board: str, tmp_path: Path) -> None:
+    found = []
+    for kind in ("real", "ours"):
+        options = PLUGGED.format(tmp_path / "shared").split()
+        with partner(kind, release, ["-M", board, *options], tmp_path) as machine:
+            told = dump(machine, core := tmp_path / kind)
+            found.append((told, read_core(core).loads))
+            core.unlink()
+    assert found[0] == found[1]
+    assert sum(load[2] for load in found[0][1]) >= 192 * MIB
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_part_of_a_board(release: str, tmp_path: Path) -> None:
     path = filled(tmp_path / "memory", SIZE, 3)

@@ -147,12 +147,15 @@ class Dump:
         buffer = memoryview(bytearray(PORTION))
         for piece in self._pieces:
             self._current = piece
-            self._write_piece(piece, file, buffer, cancellation)
+            try:
+                self._write_piece(piece, file, buffer, cancellation)
+            except ValueError:
+                raise VMError("dump: some of this memory has gone meanwhile") from None
         file.write(layout.tail, cancellation)
         file.finish()
 
     def _write_piece(self, piece: Piece, file: DumpFile, buffer: memoryview, cancellation: Cancellation) -> None:
-        block = piece.block
+        host = piece.block.host
         for begin, end, is_there in piece.parts():
             cancellation.check()
             if not is_there:
@@ -161,11 +164,6 @@ class Dump:
                 continue
             for start in range(begin, end, PORTION):
                 part = buffer[: min(PORTION, end - start)]
-                try:
-                    block.host.read_into(start, part)
-                except ValueError:
-                    if not block.closed:
-                        raise
-                    raise VMError("dump: some of this memory has gone meanwhile") from None
+                host.read_into(start, part)
                 file.write(part, cancellation)
                 self.done += len(part)

@@ -62,14 +62,14 @@ class Piece:
 
 
 def pieces(view: FlatView, unused: Sequence[tuple[int, int]] = ()) -> list[Piece]:
-    """All memory that a view shows, ascending, in pieces as large as can be: RAM and ROM, but no persistent memory.
+    """All memory that a view shows, ascending, in pieces as large as can be: RAM and ROM.
 
     What is in the intervals `unused`, which ascend, is left out.
     """
     found: list[Piece] = []
     for shown in view.ranges:
         block = shown.region.ram_block
-        if block is None or shown.nonvolatile or shown.region.kind not in (RAM, ROM):
+        if block is None or shown.region.kind not in (RAM, ROM):
             continue
         offset = block.aliased_offset + shown.offset
         for start, end in _without(shown.start, shown.end, unused):
@@ -92,9 +92,9 @@ def _without(start: int, end: int, unused: Sequence[tuple[int, int]]) -> Iterato
 
 
 def machine_pieces(vm: VirtualMachine) -> list[Piece]:
-    """All memory of a machine; of a device whose guest uses a part of it, that part."""
+    """All memory of a machine; of a device whose guest uses a part of it, that part (in old versions all)."""
     unused = []
-    for device in vm.memory_devices:
+    for device in vm.memory_devices if vm.release.covers("6.0") else ():
         end = device.address + device.length
         if device.is_mapped and not device.is_plugged(end - 1):
             unused.append((device.address + device.plugged, end))
