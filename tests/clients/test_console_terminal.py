@@ -323,6 +323,21 @@ def test_a_scripts_migration_has_a_bar_too(terminal: Callable[..., Terminal], tm
     assert console.end() == 0
 
 
+def test_a_bar_of_a_dump_and_ctrl_c(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    """A pipe that nobody empties takes all the time there is."""
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    console = terminal("-M", "none", "-m", "1G")
+    console.type(f"dump-guest-memory {tmp_path}/fifo\r")
+    console.until_shown(f"{tmp_path}/fifo [....")
+    console.type("\x03")
+    console.until_shown("Error: Operation cancelled")
+    console.until_prompt()
+    console.run("info dump")
+    assert "Status: failed" in console.text
+    os.close(reader)
+
+
 def test_a_machine_that_the_host_refuses_is_explained(terminal: Callable[..., Terminal]) -> None:
     backend = "memory-backend-memfd,id=m,size=3G,hugetlb=on,host-nodes=1,policy=bind,prealloc=on"
     host = "nodes=2,memory=8G,hugepages-1G=2"
