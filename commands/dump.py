@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from ..vm.descriptors import NoSuchDescriptor
 from ..vm.errors import VMError
 from ..vm.machine import DUMP_IN_PROGRESS
 from .hmp import Flag, HMPCommand, HMPError, Number, Word, fixed
@@ -81,7 +84,12 @@ def _open(vm: VirtualMachine, protocol: str) -> DumpFile:
     if kind != "file" or not colon:
         raise VMError(vm.release.text("bad dump protocol", NO_PROTOCOL))
     try:
-        return DumpFile.create(rest)
+        given = vm.descriptors.open(rest, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        return DumpFile.create(rest) if given is None else DumpFile(given, rest)
+    except NoSuchDescriptor as error:
+        if vm.release.covers("8.2"):
+            raise
+        raise VMError(vm.release.text("dump file", NO_FILE).format(rest, os.strerror(error.number))) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise VMError(vm.release.text("dump file", NO_FILE).format(rest, reason)) from None

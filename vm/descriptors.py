@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 FDSET = "/dev/fdset/"
 """What the path of a set begins with."""
+
+
+class NoSuchDescriptor(VMError):  # noqa: N818 (named for what it tells)
+    """A set has no descriptor of the wanted kind, or there is no such set; `number` is the errno of older QEMUs."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+        self.number = number
 
 
 class Descriptors:
@@ -74,20 +83,20 @@ class Descriptors:
     def open(self, path: str, flags: int) -> int | None:
         """A descriptor of a set that may do what flags say, which is the caller's; None if the path is of no set.
 
-        Raises `VMError`.
+        Raises `NoSuchDescriptor`.
         """
         if not path.startswith(FDSET):
             return None
         text = path.removeprefix(FDSET)
         if not (text.isascii() and text.isdigit()):
-            raise VMError(f"Could not parse fdset {path}")
+            raise NoSuchDescriptor(f"Could not parse fdset {path}", errno.EINVAL)
         found = self._sets.get(int(text))
         if found is None:
-            raise VMError(f"Failed to find fdset {path}")
+            raise NoSuchDescriptor(f"Failed to find fdset {path}", errno.ENOENT)
         for fd in found:
             if fd not in self._removed and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == flags & os.O_ACCMODE:
                 return os.dup(fd)
-        raise VMError(f"Failed to find file descriptor with matching flags={flags:#x}")
+        raise NoSuchDescriptor(f"Failed to find file descriptor with matching flags={flags:#x}", errno.EACCES)
 
     def close(self) -> None:
         """Give all back."""

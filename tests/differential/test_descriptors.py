@@ -106,6 +106,10 @@ ASKS: list[Ask] = [
     ("migrate", None, {"uri": "file:/dev/fdset/9x"}),
     ("query-fdsets", None, {}),
     ("pmemsave", None, {"val": 0, "size": 10, "filename": "/dev/fdset/9"}),
+    *(
+        ("dump-guest-memory", None, {"paging": False, "protocol": f"file:/dev/fdset/{name}"})
+        for name in ("0", "1", "99", "x", "9")
+    ),
     ("add-fd", "r", {"fdset-id": 3}),
     ("query-fdsets", None, {}),
     ("cont", None, {}),

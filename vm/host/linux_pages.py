@@ -1,8 +1,8 @@
 """Which pages there are, and where: of anonymous memory by the kernel's map of our own pages, of a file by its holes.
 
 Sources: Documentation/admin-guide/mm/pagemap.rst: 64 bits for each page; bit 63 says that it is present, bit 62 that it
-is swapped out, and the lower 55 bits are the number of the page frame, zeros for those who lack CAP_SYS_ADMIN. lseek(2):
-`SEEK_DATA` and `SEEK_HOLE`.
+is swapped out, and the lower 55 bits are the number of the page frame, zeros for those who lack CAP_SYS_ADMIN.
+lseek(2): `SEEK_DATA` and `SEEK_HOLE`.
 """
 
 from __future__ import annotations
