@@ -1,0 +1,83 @@
+"""The bytes of a stream as they come, taken one field after the other by generators that wait for them."""
+
+from __future__ import annotations
+
+from .events import NEED_DATA
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeAlias
+
+    from .events import Event, NeedData
+
+    Parsing: TypeAlias = Generator["Event | NeedData", None, None]
+    Taking: TypeAlias = Generator["NeedData", None, bytes]
+
+MOST_BYTES = 256 << 20
+"""Of one field: more is not waited for."""
+
+
+class Feed:
+    """What was fed and not taken yet."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(b"")
+        self.at = 0
+        """Where in the buffer is gone on from."""
+        self.ended = False
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes, which must stay as they are."""
+        rest = self.buffer[self.at :]
+        self.buffer = memoryview(bytes(rest) + data if len(rest) else data)
+        self.at = 0
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self.ended = True
+
+    def jump(self) -> None:
+        """What is fed next is from another place."""
+        self.buffer, self.at = memoryview(b""), 0
+
+    @property
+    def have(self) -> int:
+        """Bytes that are there."""
+        return len(self.buffer) - self.at
+
+    def padded(self, count: int) -> Taking:
+        """Take bytes; behind the end of the stream there are zeros, as QEMU reads numbers there."""
+        while self.have < count and not self.ended:
+            yield NEED_DATA
+        taken = bytes(self.buffer[self.at : self.at + count])
+        self.at += len(taken)
+        return taken.ljust(count, b"\0")
+
+    def number(self, count: int) -> Generator[NeedData, None, int]:
+        """Take an unsigned number of so many bytes."""
+        return int.from_bytes((yield from self.padded(count)))
+
+    def exact(self, count: int) -> Generator[NeedData, None, bytes | None]:
+        """Take bytes; None if the stream ends before."""
+        while self.have < count:
+            if self.ended or count > MOST_BYTES:
+                return None
+            yield NEED_DATA
+        taken = bytes(self.buffer[self.at : self.at + count])
+        self.at += count
+        return taken
+
+    def name(self) -> Generator[NeedData, None, str | None]:
+        """A name that begins with its length; None if it is not there, or empty."""
+        length = yield from self.number(1)
+        name = yield from self.exact(length)
+        return name.decode("latin-1") if name else None
+
+    def peek(self) -> Generator[NeedData, None, int | None]:
+        """The next byte, which stays; None at the end."""
+        while not self.have:
+            if self.ended:
+                return None
+            yield NEED_DATA
+        return self.buffer[self.at]
