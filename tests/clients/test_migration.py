@@ -229,7 +229,7 @@ def test_two_at_once_and_settings_meanwhile_are_refused(source: Partner, tmp_pat
         source.wait_for("completed")
 
 
-@pytest.mark.parametrize("name", ["xbzrle", "postcopy-ram", "release-ram", "rdma-pin-all"])
+@pytest.mark.parametrize("name", ["xbzrle", "postcopy-ram", "rdma-pin-all", "background-snapshot"])
 def test_what_is_not_supported_is_refused(name: str, source: Partner) -> None:
     wanted = [{"capability": "events", "state": True}, {"capability": name, "state": True}]
     answer = source.ask("migrate-set-capabilities", capabilities=wanted)

@@ -88,6 +88,12 @@ class Channel:
         """Whether `receive` returns what was pushed back."""
         return bool(self._ahead)
 
+    def waits_for_data(self, seconds: float) -> bool:
+        """Wait a little; says whether there is something to receive, the end among it."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def receive_into(self, buffer: memoryview) -> int:
         """Fill what is there of a buffer, if there is something already; returns how much, 0 at the end."""
         try:

@@ -62,6 +62,7 @@ POSTCOPY_COMMANDS = frozenset({3, 4, 5, 6, PACKAGED, 8, 9, 10})
 # Messages of the way back.
 SHUT = 1
 PONG = 2
+SWITCHOVER_ACK = 7
 
 HASH_TABLE = "spapr/htab"
 STORAGE_ATTRIBUTES = "s390-storage_attributes"

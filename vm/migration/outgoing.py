@@ -147,10 +147,17 @@ class Outgoing:
             yield self._guarded(partial(sender.send_runs, runs, fmt.SECTION_PART))
             runs = self._written(blocks, page_size)
             statistics.end_round(length_of(runs), page_size)
-            if migration.may_switch_over(length_of(runs)):
+            if migration.may_switch_over(length_of(runs)) and (yield from self._is_acknowledged(sender)):
                 return runs
             migration.throttle_guest()
             migration.begin_pass()
+
+    def _is_acknowledged(self, sender: Sender) -> Task[bool]:
+        """Whether the destination has nothing against stopping the guest, if it is asked and the guest runs."""
+        if not self._migration.awaits_acknowledgement or not self._vm.running or sender.way_back.acknowledged:
+            return True
+        yield self._guarded(sender.hear)
+        return sender.way_back.acknowledged
 
     def _written(self, blocks: list[RAMBlock], page_size: int) -> list[Run]:
         if self._pages is None:

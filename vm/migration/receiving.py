@@ -215,6 +215,8 @@ class Receiver:
     def _obey(self, command: Command, cancellation: Cancellation) -> None:
         if command.number == fmt.OPEN_RETURN_PATH:
             self._answers = True
+            if self._migration.awaits_acknowledgement:  # no device of ours has anything against it
+                self._channel.send([answer(fmt.SWITCHOVER_ACK)], cancellation)
         elif command.number == fmt.PING:
             value = int.from_bytes(command.data)
             if not self._answers:

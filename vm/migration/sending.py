@@ -41,6 +41,7 @@ class Sender:
         self._page_size = page_size
         self._stats = migration.statistics
         self.footers = migration.has_footers
+        self.way_back = WayBack()
         self.addresses: list[int] | None = None
         """Of the blocks' regions, where they are told."""
         self._counted_at = monotonic()
@@ -76,11 +77,15 @@ class Sender:
         data = writing.section(fmt.SECTION_START, fmt.RAM_SECTION_ID, entries, footers=self.footers)
         self._send([data], cancellation)
 
+    def hear(self, cancellation: Cancellation) -> None:
+        """Take what the destination says, should it say something soon; raises `WayBackError`."""
+        if self._channel.waits_for_data(POLL_SECONDS):
+            self.way_back.feed(self._channel.receive(cancellation))
+
     def hear_out(self, cancellation: Cancellation) -> None:
         """Wait until the destination says that it has everything; raises `WayBackError`."""
-        way_back = WayBack()
-        while not way_back.closed:
-            way_back.feed(self._channel.receive(cancellation))
+        while not self.way_back.closed:
+            self.way_back.feed(self._channel.receive(cancellation))
 
     def _live(self, *kinds: int) -> list[bytes]:
         """The sections of some kinds of devices whose state is kept in several."""

@@ -61,7 +61,9 @@ SUPPORTED = frozenset(
             "late-block-activate",
             "multifd",
             "pause-before-switchover",
+            "release-ram",
             "return-path",
+            "switchover-ack",
             "validate-uuid",
             "zero-blocks",
         ),
@@ -69,7 +71,8 @@ SUPPORTED = frozenset(
         MAPPED_RAM,
     }
 )
-"""Those that do what they do in QEMU; `late-block-activate` and `zero-blocks` are about disks: there are none."""
+"""Those that do what they do in QEMU. `late-block-activate` and `zero-blocks` are about disks: there are none, and
+`release-ram` is about memory that was sent in postcopy."""
 
 MIB = 1 << 20
 DEFAULTS: dict[str, tuple[Any, Marks]] = {
@@ -142,11 +145,14 @@ def parameters(release: Release) -> dict[str, Any]:
     return {name: value for name, (value, marks) in DEFAULTS.items() if release.covers(*marks)}
 
 
-def check_capabilities(wanted: dict[str, bool]) -> None:
-    """Raise `VMError` if one is to be on that is not supported."""
+def check_capabilities(wanted: dict[str, bool], present: dict[str, bool]) -> None:
+    """Raise `VMError` if one is to be on that is not supported, or needs another."""
     for name, state in wanted.items():
         if state and name not in SUPPORTED:
             raise VMError(f"migration capability '{name}' is not supported (QEMU has it)")
+    after = present | wanted
+    if after.get("switchover-ack") and not after["return-path"]:
+        raise VMError("Capability 'switchover-ack' requires capability 'return-path'")
 
 
 def check_transport(kind: str, capabilities: dict[str, bool], parameters: dict[str, Any]) -> None:

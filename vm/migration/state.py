@@ -143,6 +143,11 @@ class Migration:
         version = self._machine_version
         return not self.vm.release.covers("8.1") or (version is not None and version <= MEETING_AT_SECTIONS)
 
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether the destination says when the guest may be stopped; newer QEMUs ask devices, of which none minds."""
+        return self.capabilities.get("switchover-ack", False) and not self.vm.release.covers("11.0")
+
     # Settings
 
     def set_capabilities(self, wanted: dict[str, bool]) -> None:
@@ -151,7 +156,7 @@ class Migration:
         late = self.incoming is not None and self.vm.release.covers("10.0")
         if late and wanted.get("multifd") and not self.capabilities["multifd"]:
             raise VMError("Multifd must be set before incoming starts")
-        check_capabilities(wanted)
+        check_capabilities(wanted, self.capabilities)
         self.capabilities.update(wanted)
 
     def set_parameters(self, given: dict[str, Any]) -> None:

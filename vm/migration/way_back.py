@@ -7,7 +7,7 @@ from struct import Struct
 from . import format as fmt
 
 HEAD = Struct(">HH")
-LENGTHS: dict[int, int | None] = {fmt.SHUT: 4, fmt.PONG: 4, 3: 12, 4: None, 5: None, 6: 4, 7: 0}
+LENGTHS: dict[int, int | None] = {fmt.SHUT: 4, fmt.PONG: 4, 3: 12, 4: None, 5: None, 6: 4, fmt.SWITCHOVER_ACK: 0}
 """Of the messages that there are; None is any."""
 
 
@@ -18,12 +18,14 @@ class WayBackError(Exception):
 class WayBack:
     """Messages as they come."""
 
-    __slots__ = ("_data", "closed")
+    __slots__ = ("_data", "acknowledged", "closed")
 
     def __init__(self) -> None:
         self._data = b""
         self.closed = False
         """Whether the destination has said that it has everything."""
+        self.acknowledged = False
+        """Whether it has said that the guest may be stopped."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes, none at their end; raises `WayBackError`."""
@@ -40,6 +42,7 @@ class WayBack:
                 return
             content = self._data[HEAD.size : HEAD.size + length]
             self._data = self._data[HEAD.size + length :]
+            self.acknowledged |= kind == fmt.SWITCHOVER_ACK
             if kind == fmt.SHUT:
                 self._shut(int.from_bytes(content))
 

@@ -136,6 +136,6 @@ def page_head(block: str, offset: int) -> bytes:
     return pack(">Q", offset | fmt.PAGE) + _name(block)
 
 
-def answer(kind: int, value: int) -> bytes:
+def answer(kind: int, value: int | None = None) -> bytes:
     """A message on the way back to the source."""
-    return pack(">HHI", kind, 4, value)
+    return pack(">HH", kind, 0) if value is None else pack(">HHI", kind, 4, value)
