@@ -16,6 +16,7 @@ _DEEPEST = 1024
 _SHORT_ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\r", b"\\r"), (b"\n", b"\\n"))
 _CONTROLS = bytes(code for code in range(0x20) if code not in b"\r\n") + b"\x7f"
 """ASCII that is not spelled as itself, beside those."""
+_ESCAPED = _CONTROLS + b'\\"\r\n'
 
 _encode_line = writer()
 
@@ -60,22 +61,31 @@ def _encode_deep(encoder: Callable[[Any], str], value: Any) -> str:
         sys.setrecursionlimit(limit)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether all members are strings or whole numbers, as those of an HMP line's answer, which may be long."""
-    return type(value) is dict and all(type(member) in (str, int) for member in value.values())
+def _is_plain(value: Any, depth: int = 2) -> bool:
+    """Whether all members are strings, whole numbers, or objects of such, as those of an answer that may be long."""
+    if type(value) is not dict:
+        return False
+    return all(type(member) in (str, int) or (depth > 1 and _is_plain(member, depth - 1)) for member in value.values())
 
 
-def _encode_plain(members: dict[str, str | int]) -> bytes:
+def _encode_plain(members: dict[str, Any]) -> bytes:
+    return b"".join([*_plain_pieces(members), b"\r\n"])
+
+
+def _plain_pieces(members: dict[str, Any]) -> list[bytes]:
     pieces: list[bytes] = []
     for name, member in members.items():
-        pieces += b", ", *_spelled(name), b": ", *_spelled(member)
-    return b"".join([b"{", *pieces[1:], b"}\r\n"])
+        pieces += b", ", *_spelled(name), b": "
+        pieces += _plain_pieces(member) if type(member) is dict else _spelled(member)
+    return [b"{", *pieces[1:], b"}"]
 
 
 def _spelled(value: str | int) -> tuple[bytes, ...]:
-    """A string or a number, in pieces; of a text of many lines in a fraction of the engine's time."""
+    """A string or a number, in pieces; of a long text in a fraction of the engine's time."""
     if type(value) is str and value.isascii():
         line = value.encode()
+        if len(line.translate(None, _ESCAPED)) == len(line):
+            return b'"', line, b'"'
         if len(line.translate(None, _CONTROLS)) == len(line):
             for character, spelled in _SHORT_ESCAPES:
                 line = line.replace(character, spelled)

@@ -30,7 +30,7 @@ NO_CODE = "instructions are not shown: nothing here knows what they mean"
 
 
 def read_memory(context: Context, arguments: Arguments) -> dict[str, Any]:
-    """Memory as hexadecimal digits, up to the first address that is none."""
+    """Memory as text, up to the first address that is none."""
     from ..vm.memory.access import read, readable
 
     start, size = arguments["address"] & MASK, arguments["size"] & MASK
@@ -39,9 +39,18 @@ def read_memory(context: Context, arguments: Arguments) -> dict[str, Any]:
     view = context.vm.machine.memory_space.view
     end = readable(view, start, min(start + size, MASK + 1))
     try:
-        return {"address": start, "data": read(view, start, end).hex()}
+        data = read(view, start, end)
     except MissingPage as missing:
         raise VMError(f"the host has no page for memory from {start:#x} on: {missing.strerror}") from None
+    return {"address": start, "data": _encoded(data, arguments.get("encoding", "hex"))}
+
+
+def _encoded(data: bytes, encoding: str) -> str:
+    if encoding == "hex":
+        return data.hex()
+    from binascii import b2a_base64
+
+    return b2a_base64(data, newline=False).decode()
 
 
 def pmemsave(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:

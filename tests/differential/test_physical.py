@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from pathlib import Path
 from random import Random
 
@@ -68,6 +69,8 @@ def test_memory_is_read_in_bulk_and_where_the_host_has_it(tmp_path: Path) -> Non
         assert bytes.fromhex(told["data"]) == content[4096 : 4096 + 8 * MIB]
         end = machine.ask("read-memory", address=SIZE - 8, size=64)
         assert bytes.fromhex(end["data"]) == content[-8:]
+        coded = machine.ask("read-memory", address=4096, size=8 * MIB, encoding="base64")
+        assert b64decode(coded["data"], validate=True).hex() == told["data"]
         assert machine.ask("read-memory", address=1 << 40, size=8)["data"] == ""
         assert machine.ask("read-memory", address=0, size=1 << 40).startswith("Error: Parameter 'size'")
         assert machine.ask("read-memory", address=2**64 - 1, size=8)["data"] == ""
