@@ -57,6 +57,8 @@ COMMANDS: dict[int, tuple[str, int | None]] = {
     10: ("ENABLE_COLO", 0),
     SWITCHOVER_START: ("SWITCHOVER_START", 0),
 }
+LAST_COMMAND_BEFORE_10 = 10
+"""The newest command that QEMU knew before 10.0."""
 POSTCOPY_COMMANDS = frozenset({3, 4, 5, 6, PACKAGED, 8, 9, 10})
 
 # Messages of the way back.

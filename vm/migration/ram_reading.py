@@ -7,7 +7,7 @@ import sys
 from array import array
 
 from . import format as fmt
-from . import mapped
+from . import mapped, refusals
 from .errors import StreamError
 from .events import NEED_DATA, Flush, MappedPages, Pages, RAMBlockEntry, RAMEntries, RAMStart, SectionEnd, ZeroPages
 from .writing import ENTRY, zero_words
@@ -61,7 +61,7 @@ class RAMReader:
                 yield from self._name_block(word, flags)
                 yield from self._run(word - flags, zero=kind == fmt.ZERO)
             else:
-                yield from self._refuse(kind)
+                yield from self._refuse(kind, flags)
 
     def _entries(self, total: int) -> Parsing:
         while total > 0:
@@ -98,12 +98,12 @@ class RAMReader:
         elif not self._block:
             raise StreamError(f"Illegal RAM offset {word - flags:x}", also=("Ack, bad migration stream!",))
 
-    def _refuse(self, kind: int) -> Parsing:
+    def _refuse(self, kind: int, flags: int) -> Parsing:
         if kind == fmt.COMPRESSED_PAGE:
-            raise StreamError("Received an unexpected compressed page")
+            raise refusals.compressed_page()
         if kind == fmt.XBZRLE:
             raise StreamError("XBZRLE pages are not supported")
-        raise StreamError(f"Unknown combination of migration flags: {kind:#x}")
+        raise refusals.unknown_flags(flags)
         yield NEED_DATA
 
     def _run(self, offset: int, *, zero: bool) -> Parsing:

@@ -10,6 +10,7 @@ import errno
 from struct import pack
 
 from . import format as fmt
+from . import refusals
 from .devices import end_of_devices
 from .errors import StreamError, cut
 from .events import NEED_DATA, Command, Configuration, Devices, LivePart
@@ -32,10 +33,21 @@ MOST_DEVICE_BYTES = 256 << 20
 
 
 class StreamReader:
-    """One stream. `page_size` is the target's; old machine types have neither configuration nor section footers."""
+    """One stream. `page_size` is the target's; old machine types have neither configuration nor section footers.
 
-    def __init__(self, page_size: int, *, configuration: bool = True, footers: bool = True) -> None:
+    `last_command` is the newest that the reader is to know: older QEMUs stop at those of newer ones.
+    """
+
+    def __init__(
+        self,
+        page_size: int,
+        *,
+        configuration: bool = True,
+        footers: bool = True,
+        last_command: int = fmt.SWITCHOVER_START,
+    ) -> None:
         self._page_size = page_size
+        self._last_command = last_command
         self._has_configuration = configuration
         self._has_footers = footers
         self._feed = Feed()
@@ -106,8 +118,7 @@ class StreamReader:
     def _configuration(self) -> Parsing:
         kind = yield from self._feed.number(1)
         if kind != fmt.CONFIGURATION:
-            text = "Configuration section missing"
-            raise StreamError(text, newer=f"{text}, {kind:x} != {fmt.CONFIGURATION:x}")
+            raise refusals.no_configuration(kind)
         length = yield from self._feed.number(4)
         name = None if length > LONGEST_MACHINE_NAME else (yield from self._feed.exact(length))
         if name is None:
@@ -148,8 +159,7 @@ class StreamReader:
         elif kind == fmt.COMMAND:
             yield from self._command()
         else:
-            text = f"type {kind}"
-            raise StreamError(f"Unknown savevm section {text}", newer=f"Unknown section {text}")
+            raise refusals.unknown_section_type(kind)
 
     def _start(self) -> Parsing:
         section_id = yield from self._feed.number(4)
@@ -175,9 +185,7 @@ class StreamReader:
             text = f"unsupported version {version} for '{name}' v{fmt.RAM_VERSION}"
             raise StreamError(f"savevm: {text}", newer=text)
         self._sections[section_id] = name
-        failed = f"error while loading state for instance 0x0 of device '{name}'"
-        newer = f"{failed}: Failed to load vmstate version_id: {version}, ret: "
-        yield from self._in_section(self._ram.words(section_id), failed, newer)
+        yield from self._in_section(self._ram.words(section_id), *refusals.section_start(name, version))
         yield from self._footer(section_id, name)
 
     def _part(self, kind: int) -> Parsing:
@@ -189,16 +197,14 @@ class StreamReader:
         if name != fmt.RAM:
             yield from self._live_part(kind, section_id, name, b"")
             return
-        failed = f"error while loading state section id {section_id}({name})"
-        newer = f"Failed to load vmstate version_id: {fmt.RAM_VERSION}, ret: "
-        yield from self._in_section(self._ram.words(section_id), failed, newer)
+        words = self._ram.words(section_id)
+        yield from self._in_section(words, *refusals.section_part(name, section_id, fmt.RAM_VERSION))
         yield from self._footer(section_id, name)
 
     def _live_part(self, kind: int, section_id: int, name: str, head: bytes) -> Parsing:
         content: list[bytes] = []
-        failed = f"error while loading state section id {section_id}({name})"
         parse = self._hash_table if name == fmt.HASH_TABLE else self._attributes
-        yield from self._in_section(parse(content), failed, "Failed to load vmstate version_id: 1, ret: ")
+        yield from self._in_section(parse(content), *refusals.section_part(name, section_id, 1))
         self._kept += sum(map(len, content))
         yield LivePart(kind, section_id, head, b"".join(content))
         yield from self._footer(section_id, name)
@@ -261,9 +267,9 @@ class StreamReader:
     def _footer(self, section_id: int, name: str) -> Parsing:
         if not self._has_footers:
             return
-        newer = f"Section footer error, section_id: {section_id}"
         if (yield from self._feed.number(1)) != fmt.FOOTER:
-            raise StreamError(f"Missing section footer for {name}", newer=newer, reported=True)
+            raise refusals.missing_footer(name, section_id)
+        newer = f"Section footer error, section_id: {section_id}"
         found = yield from self._feed.number(4)
         if found != section_id:
             text = f"Mismatched section id in footer for {name} - read {found:#x} expected {section_id:#x}"
@@ -272,8 +278,8 @@ class StreamReader:
     def _command(self) -> Parsing:
         number = yield from self._feed.number(2)
         length = yield from self._feed.number(2)
-        if number not in fmt.COMMANDS:
-            raise StreamError(f"MIG_CMD {number:#x} unknown (len {length:#x})")
+        if number not in fmt.COMMANDS or number > self._last_command:
+            raise refusals.unknown_command(number, length)
         name, expected = fmt.COMMANDS[number]
         if expected is not None and length != expected:
             text = f"{name} received with bad length - expecting {expected}, got {length}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import suppress
 from uuid import UUID
 
 from . import format as fmt
+from . import refusals
 from .arriving import Arrivals
 from .errors import StreamError
 from .events import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from .state import Migration
 
 LARGEST_FILE = 1 << 63
-CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
 
 
 class Receiver:
@@ -50,7 +49,12 @@ class Receiver:
         self._page_size = page_size
         self._memory = Arrivals(page_size)
         has_configuration = migration.has_footers
-        self._reader = StreamReader(page_size, configuration=has_configuration, footers=has_configuration)
+        self._reader = StreamReader(
+            page_size,
+            configuration=has_configuration,
+            footers=has_configuration,
+            last_command=migration.last_command,
+        )
         self._answers = False
         self.lengths: dict[str, int] = {}
         """Of blocks that become longer or shorter."""
@@ -108,8 +112,7 @@ class Receiver:
     def _meet(self, event: Flush | SectionEnd, _cancellation: Cancellation) -> None:
         """Wait for other channels, if there are some."""
         if isinstance(event, Flush) and not self._migration.vm.release.covers("8.1"):
-            text = f"Unknown combination of migration flags: {fmt.MULTIFD_FLUSH:#x}"
-            raise self._reader.of_section(StreamError(text))
+            raise self._reader.of_section(refusals.unknown_flags(fmt.MULTIFD_FLUSH))
 
     def _load(self, mapped: MappedPages, cancellation: Cancellation) -> None:
         """Have the pages of a block in memory that are at a place of the file; raises `StreamError`."""
@@ -165,30 +168,25 @@ class Receiver:
     def _check_entry(self, entry: RAMBlockEntry) -> None:
         block = self._blocks.get(entry.name)
         if block is None:
-            error = StreamError(f'Unknown ramblock "{entry.name}", cannot accept migration')
-            raise self._reader.of_section(error)
+            raise self._reader.of_section(refusals.unknown_block(entry.name))
         if entry.address is not None and self._migration.ignores(block):
             own = region_address(self._migration.vm.topology, block)
             if own != entry.address:
-                text = f"Mismatched GPAs for block {entry.name} {entry.address} != {own}"
-                raise self._reader.of_section(StreamError(text))
+                raise self._reader.of_section(refusals.moved_block(entry.name, entry.address, own))
+        misfit = refusals.misfit(entry.name, entry.length, block)
+        if misfit is not None:
+            raise self._reader.of_section(misfit)
         if entry.length != block.used_length:
-            if block.resizeable and entry.length <= block.max_length:
-                self.lengths[entry.name] = entry.length
-                return
-            text = f"Size mismatch: {entry.name}: {entry.length:#x} != {block.used_length:#x}"
-            if block.resizeable:
-                text = f"Size too large: {entry.name}: {entry.length:#x} > {block.max_length:#x}"
-            raise self._reader.of_section(StreamError(f"{text}: {os.strerror(errno.EINVAL)}"))
+            self.lengths[entry.name] = entry.length
 
     def _check_configuration(self, told: Configuration) -> None:
         own = self._migration.machine_name
-        if told.machine_type != own:
-            text = f"Machine type received is '{told.machine_type}' and local is '{own}'"
-            raise StreamError(text, newer=f"{CONFIGURATION_HOOK}: {text}")
+        if refusals.is_other_machine(told.machine_type, own):
+            raise refusals.other_machine(told.machine_type, own)
         bits = self._page_size.bit_length() - 1
-        if told.page_bits is not None and told.page_bits != bits:
-            raise StreamError(f"Received TARGET_PAGE_BITS is {told.page_bits} but local is {bits}")
+        least = self._migration.least_page_bits
+        if (least if told.page_bits is None else told.page_bits) != bits:
+            raise refusals.other_page_bits(least if told.page_bits is None else told.page_bits, bits)
         self._check_capabilities(told.capabilities or [])
         self._check_uuid(told.uuid)
 
@@ -196,9 +194,7 @@ class Receiver:
         for name in TOLD:
             own = self._migration.capabilities.get(name, False)
             if own != (name in told):
-                states = "on, but received capability is off" if own else "off, but received capability is on"
-                hook = f"{CONFIGURATION_HOOK}: Failed to validate capabilities"
-                raise StreamError(f"Capability {name} is {states}", newer=hook, reported=True)
+                raise refusals.other_capability(name, own)
 
     def _check_uuid(self, told: bytes | None) -> None:
         own = self._migration.own_uuid
@@ -207,10 +203,7 @@ class Receiver:
         if own is None:
             self.warnings.append(f"warning: UUID is received {UUID(bytes=told)}, but local uuid isn't set")
             return
-        text = f"UUID received is {UUID(bytes=told)} and local is {UUID(bytes=own)}"
-        hook = "post load hook failed for: configuration/uuid, version_id: 1, minimum_version: 1, ret: -22"
-        newer = f"Loading VM subsection 'configuration/uuid' in 'configuration' failed: {hook}"
-        raise StreamError(text, newer=newer, reported=True)
+        raise refusals.other_uuid(told, own)
 
     def _obey(self, command: Command, cancellation: Cancellation) -> None:
         if command.number == fmt.OPEN_RETURN_PATH:

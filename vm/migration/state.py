@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
 from ..errors import VMError
 from ..steps import Cancellation
+from . import versions
 from .address import Address
 from .channel import Channel, connect
 from .settings import (
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
 UINT64 = (1 << 64) - 1
 UNDER_WAY = ("setup", "active", "pre-switchover", "device", "cancelling")
 DUMPING = "Live migration disabled: dump-guest-memory in progress"
-WITHOUT_CONFIGURATION = 2, 3
-"""The last version of machine types whose streams have neither a configuration nor section footers."""
-ZEROS_IN_STREAM = 8, 2
-"""The last version of those that do not tell pages of zeros on channels of pages."""
-MEETING_AT_SECTIONS = 8, 0
-"""The last version of those whose channels of pages meet without being told."""
-WITHOUT_SWITCHOVER_START = 9, 2
-"""The last version of those that do not tell when the guest was stopped."""
 
 
 class Migration:
@@ -51,8 +43,7 @@ class Migration:
         self.vm = vm
         self.capabilities = capabilities(vm.release)
         self.parameters = parameters(vm.release)
-        version = self._machine_version
-        if "zero-page-detection" in self.parameters and version is not None and version <= ZEROS_IN_STREAM:
+        if "zero-page-detection" in self.parameters and not versions.tells_zeros_in_packets(vm.machine_type.name):
             self.parameters["zero-page-detection"] = "legacy"
         self.status = "none"
         self.error = ""
@@ -85,20 +76,19 @@ class Migration:
     # What the machine's streams look like
 
     @property
-    def _machine_version(self) -> tuple[int, int] | None:
-        found = re.search(r"-(\d+)\.(\d+)$", self.vm.machine_type.name)
-        return (int(found[1]), int(found[2])) if found else None
-
-    @property
     def has_footers(self) -> bool:
         """Whether sections end with a footer, and the stream begins with a configuration."""
-        version = self._machine_version
-        return version is None or version > WITHOUT_CONFIGURATION
+        return versions.has_configuration(self.vm.machine_type.name)
 
     @property
     def machine_name(self) -> str | None:
         """The machine type that a stream is of; None where streams do not tell."""
         return self.vm.machine_type.name if self.has_footers else None
+
+    @property
+    def least_page_bits(self) -> int:
+        """What a source that does not tell is taken to have: the least that the target's machines do."""
+        return self.vm.target.page_size.bit_length() - 1
 
     @property
     def page_bits(self) -> int | None:
@@ -134,14 +124,17 @@ class Migration:
     @property
     def sends_switchover_start(self) -> bool:
         """Whether the stream tells that the guest was stopped."""
-        version = self._machine_version
-        return self.vm.release.covers("10.0") and (version is None or version > WITHOUT_SWITCHOVER_START)
+        return versions.sends_switchover_start(self.vm.machine_type.name, self.vm.release)
+
+    @property
+    def last_command(self) -> int:
+        """The newest command of a stream that the machine knows."""
+        return versions.last_command(self.vm.release)
 
     @property
     def meets_at_sections(self) -> bool:
         """Whether channels of pages are waited for at the end of each section, without a word."""
-        version = self._machine_version
-        return not self.vm.release.covers("8.1") or (version is not None and version <= MEETING_AT_SECTIONS)
+        return versions.meets_at_sections(self.vm.machine_type.name, self.vm.release)
 
     @property
     def awaits_acknowledgement(self) -> bool:
