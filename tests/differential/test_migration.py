@@ -282,6 +282,8 @@ STREAMS = {
     "cut in a page": PART + pack(">Q", 8) + b"\3ram" + bytes(40),
     "cut behind a section": RAM,
     "unknown command": RAM + b"\x08\0\x63\0\0",
+    "command of newer QEMUs, then another length": RAM + b"\x08\0\x0b\0\0\x08\0\2\0\0\0\0\0\0",
+    "flags of a page of half the size": PART + pack(">Q", 0x2) + b"\3ram\0" + pack(">Q", 0x822),
     "command of another length": RAM + b"\x08\0\2\0\0\0\0\0\0",
     "ping without a way back": RAM + b"\x08\0\2\0\4\0\0\0\1\0",
 }
