@@ -266,6 +266,7 @@ STREAMS = {
     "another device's section": EMPTY + b"\1\0\0\0\2\3foo\0\0\0\0\0\0\0\4",
     "another version": EMPTY + b"\1\0\0\0\2\3ram\0\0\0\0\0\0\0\x05",
     "another instance": EMPTY + b"\1\0\0\0\2\3ram\0\0\0\1\0\0\0\x04",
+    "the beginning of the machine's name, unknown block": begun([("pc.ram", MIB)]).replace(b"\4none", b"\2no"),
     "unknown block": begun([("pc.ram", MIB)]),
     "smaller block": begun([("ram", MIB)]),
     "larger block": begun([("ram", 1024 * MIB)]),

@@ -20,7 +20,7 @@ ANY_CASE = ("ppc", "ppc64", "ppc64le", "sh4", "sh4eb")
 
 def option(name: str, release: Release) -> bool | None:
     """Whether QEMU's command-line option of that name takes an argument; None if there is none."""
-    for row in _rows("options"):
+    for row in rows("options"):
         for known, takes_argument, marks in map(parted, row):
             if known == name and covers(marks, release):
                 return takes_argument
@@ -30,9 +30,7 @@ def option(name: str, release: Release) -> bool | None:
 def object_type(name: str, release: Release) -> bool:
     """Whether QEMU makes objects of that type."""
     return any(
-        known == name and covers(marks, release)
-        for row in _rows("object_types")
-        for known, _, marks in map(parted, row)
+        known == name and covers(marks, release) for row in rows("object_types") for known, _, marks in map(parted, row)
     )
 
 
@@ -44,7 +42,7 @@ def machine_property(machine_type: str, name: str, release: Release) -> bool:
     families = (ANY, family_of(machine_type))
     return any(
         parted(word)[0] == name and covers(parted(word)[2], release) and any(each in families for each in where)
-        for word, *where in _rows("machine_properties")
+        for word, *where in rows("machine_properties")
     )
 
 
@@ -59,7 +57,7 @@ def cpu_model(target: str, name: str, release: Release) -> bool:
         return True
     if target.startswith("sparc"):
         name = name.replace(" ", "-")
-    for targets, *models in _rows("cpu_models"):
+    for targets, *models in rows("cpu_models"):
         if target in targets.split(","):
             found = [known for known, _, marks in map(parted, models) if covers(marks, release)]
             return (
@@ -68,7 +66,8 @@ def cpu_model(target: str, name: str, release: Release) -> bool:
     return True
 
 
-def _rows(subject: str) -> Iterator[list[str]]:
+def rows(subject: str) -> Iterator[list[str]]:
+    """The rows of a recorded text, each as its words."""
     with open(f"{__file__.rpartition('/')[0]}/{subject}.txt", encoding="utf-8") as file:
         for line in file:
             if not line.startswith("#"):

@@ -1,0 +1,203 @@
+"""The contract of a machine that a command line describes: it is built in process, on a roomy virtual host."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from ...vm.boards import find_machine_type, releases_with
+from ...vm.boards.machine_type import MachineType
+from ...vm.boards.targets import targets
+from ...vm.compat.contract import Contract, Unchecked
+from ...vm.compat.of_machine import contract_of
+from ...vm.errors import VMError
+from ...vm.known import covers, family_of, parted, rows
+from ...vm.known.distributions import upstream_machine
+from ...vm.machine import VirtualMachine
+from ...vm.releases import VERSIONS, Release, find_release, version_number
+from ..cmdline import parse
+from ..settings import CommandLineError
+from .pasted import CommandLine
+from .set_aside import Divided, divide
+
+HOST = (
+    "nodes=8,memory=64T,overcommit=always,hugepages-2M=4194304,hugepages-1G=8192,hugepages-64K=1048576,"
+    "hugepages-16M=65536,hugepages-512M=1024"
+)
+"""Where machines are built that are only looked at: with room and huge pages for anything."""
+FLASH_INSTEAD_OF = "pc.bios"
+"""What PCs have not where their firmware is in flash memory; they have another block then."""
+
+
+def read_command_line(line: CommandLine, origin: str, version: str | None = None) -> Contract:
+    """The contract; `version` is the QEMU to be, whatever else says so. Raises `VMError`."""
+    notes: list[str] = []
+    words = _with_upstream_machine(line.words, notes)
+    release = _release(line, words, version, notes)
+    try:
+        divided = divide(words, release, lambda name: _is_modelled(words, line, release, name))
+    except ValueError as error:
+        raise VMError(str(error)) from None
+    if divided.aside:
+        notes.append(f"not modelled, memory does not depend on it: {', '.join(divided.aside)}")
+    firmware = _leave_out_missing_firmware(divided)
+    contract = _built(line, divided.used, release, origin)
+    unchecked = [*divided.unchecked, *firmware]
+    if divided.has_defaults:
+        unchecked = _only_defaults_of(contract.machine_type or "", release, unchecked)
+    gone = FLASH_INSTEAD_OF if divided.has_flash or firmware else None
+    return replace(
+        contract,
+        blocks=tuple(block for block in contract.blocks if block.name != gone),
+        unchecked=tuple(unchecked),
+        surroundings=tuple(divided.surroundings),
+        words=(line.program, *divided.used),
+        notes=tuple(notes),
+    )
+
+
+def _with_upstream_machine(words: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+    """Machine types of distributions by the names that they stand for."""
+    found = list(words)
+    for number, word in enumerate(words[:-1]):
+        if word.lstrip("-") in ("M", "machine"):
+            parts = words[number + 1].split(",")
+            for position, part in enumerate(parts):
+                name = part.removeprefix("type=")
+                upstream = upstream_machine(name) if position == 0 or part.startswith("type=") else None
+                if upstream is not None:
+                    notes.append(f"{name} is {upstream[1]}'s, taken as {upstream[0]}")
+                    parts[position] = upstream[0]
+            found[number + 1] = ",".join(parts)
+    return tuple(found)
+
+
+def machine_name(words: tuple[str, ...]) -> str | None:
+    """The machine type that a command line names."""
+    name = None
+    for number, word in enumerate(words[:-1]):
+        if word.lstrip("-") in ("M", "machine"):
+            parts = words[number + 1].split(",")
+            typed = [part.removeprefix("type=") for part in parts if part.startswith("type=")]
+            name = typed[-1] if typed else (parts[0] if "=" not in parts[0] else name)
+    return name
+
+
+def _release(line: CommandLine, words: tuple[str, ...], version: str | None, notes: list[str]) -> Release:
+    """The QEMU to be: the one that was told, or the nearest that is modelled."""
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word.lstrip("-") == "qemu"]
+    told = version or (named[-1] if named else None) or line.version
+    if told in VERSIONS:
+        return find_release(told)
+    if told is not None:
+        return find_release(_nearest(told, words, line, notes))
+    release = find_release(os.environ.get("RAMSLOT_QEMU"))
+    name = machine_name(words)
+    with_it = list(releases_with(name, line.architecture)) if name is not None else []
+    if with_it and release.name not in with_it:
+        notes.append(f"nothing tells the version of QEMU: taken as {with_it[0]}, the newest modelled one with {name}")
+        return find_release(with_it[0])
+    if line.program.rpartition("/")[2] != "ramslot":
+        notes.append(f"nothing tells the version of QEMU: taken as {release.name}")
+    return release
+
+
+def _nearest(told: str, words: tuple[str, ...], line: CommandLine, notes: list[str]) -> str:
+    try:
+        number = version_number(told)
+    except (VMError, ValueError):
+        raise VMError(f"'{told}' is no version of QEMU") from None
+    name = machine_name(words)
+    fitting = [each for each in VERSIONS if name is None or each in releases_with(name, line.architecture)]
+    older = [each for each in fitting or VERSIONS if version_number(each) <= number]
+    nearest = older[0] if older else (fitting or list(VERSIONS))[-1]
+    notes.append(f"QEMU {told} is not modelled: taken as {nearest}")
+    return nearest
+
+
+def _architecture(line: CommandLine, release: Release) -> str | None:
+    """The target that the program's name tells; `kvm` and the like are for PCs."""
+    name = line.architecture
+    if name is None and line.program.rpartition("/")[2].startswith(("kvm", "qemu-kvm")):
+        return "x86_64"
+    return name if name is None or name in targets(release) else None
+
+
+def _machine_type(words: tuple[str, ...], line: CommandLine, release: Release) -> MachineType:
+    return find_machine_type(machine_name(words), _architecture(line, release), release)[0]
+
+
+def _is_modelled(words: tuple[str, ...], line: CommandLine, release: Release, name: str) -> bool:
+    declared = _machine_type(words, line, release).machine.class_properties(release)
+    name = name.replace("_", "-")
+    return name == "hmat" or any(each.name == name and each.setter is not None for each in declared)
+
+
+def _leave_out_missing_firmware(divided: Divided) -> list[Unchecked]:
+    """Firmware that is not on this host has a size that nobody knows here."""
+    used, found = [], []
+    pairs = iter(divided.used)
+    for word in pairs:
+        if word == "-bios":
+            path = next(pairs)
+            if not os.path.isfile(path):
+                found.append(Unchecked(f"-bios {path}, which is not here", "the firmware's"))
+                continue
+            used += [word, path]
+        else:
+            used.append(word)
+    divided.used[:] = used
+    return found
+
+
+def _only_defaults_of(machine_type: str, release: Release, unchecked: list[Unchecked]) -> list[Unchecked]:
+    """Without the default devices where the machine has none that bring blocks."""
+    brought = {
+        name.rpartition("/")[2] if "/" in name else name
+        for known, *blocks in rows("default_blocks")
+        for name in blocks
+        if parted(known)[0] == family_of(machine_type) and covers(parted(known)[2], release)
+    }
+    kept = []
+    for each in unchecked:
+        if each.what.startswith("the default "):
+            is_rom = each.what.endswith("NIC")
+            names = sorted(name for name in brought if _of_nic(name) == is_rom)
+            if not names:
+                continue
+            each = Unchecked(each.what, ", ".join(names))  # noqa: PLW2901 - the same, told whole
+        kept.append(each)
+    return kept
+
+
+def _of_nic(name: str) -> bool:
+    return name.endswith(".rom") and "vga" not in name
+
+
+def _built(line: CommandLine, words: list[str], release: Release, origin: str) -> Contract:
+    architecture = _architecture(line, release)
+    chosen = ["-qemu", release.name, *(["-target", architecture] if architecture is not None else [])]
+    given = _without(words, ("qemu",) if architecture is None else ("qemu", "target"))
+    try:
+        settings = parse(["ramslot", *given, *chosen, "-S"], qemu=release.name)
+    except CommandLineError as error:
+        raise VMError(error.messages[-1]) from None
+    if settings.question is not None:
+        raise VMError("the options ask for help, and describe no machine")
+    config = settings.config
+    config.host = config.host or HOST
+    with VirtualMachine(config) as vm:
+        return contract_of(vm, origin)
+
+
+def _without(words: list[str], names: tuple[str, ...]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word.lstrip("-") in names and word.startswith("-"):
+            skip = True
+        else:
+            kept.append(word)
+    return kept
