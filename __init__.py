@@ -1,6 +1,7 @@
 """ramslot: the guest-memory half of a virtual machine monitor, alive behind QEMU's own monitor protocols.
 
-From Python:
+`compat(A, B)` tells whether the memory of one machine fits into another one, before a migration; each side is what
+`ramslot compat` takes. From Python:
 
     from ramslot import Config, VirtualMachine
 
@@ -17,13 +18,23 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .vm.config import Config
     from .vm.errors import VMError
     from .vm.machine import VirtualMachine
 
-__all__ = ("Config", "VMError", "VirtualMachine", "__version__")
+    compat: Callable[..., dict[str, Any]]
 
-_HOMES = {"Config": "config", "VMError": "errors", "VirtualMachine": "machine"}
+__all__ = ("Config", "VMError", "VirtualMachine", "__version__", "compat")
+
+_HOMES = {
+    "Config": "vm.config",
+    "VMError": "vm.errors",
+    "VirtualMachine": "vm.machine",
+    "compat": "monitor.compat.asking",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -32,4 +43,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'ramslot' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.vm.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

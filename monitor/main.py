@@ -60,6 +60,10 @@ def _main() -> int:
         from .versions_command import run_versions_command
 
         return run_versions_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] == ["compat"]:
+        from .compat_command import run_compat_command
+
+        return run_compat_command(os.path.basename(sys.argv[0]), sys.argv[2:])
     try:
         settings = parse(sys.argv, _check_machine, os.environ.get("RAMSLOT_QEMU"))
     except CommandLineError as error:

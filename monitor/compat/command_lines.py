@@ -14,9 +14,10 @@ from ...vm.errors import VMError
 from ...vm.known import covers, family_of, parted, rows
 from ...vm.known.distributions import upstream_machine
 from ...vm.machine import VirtualMachine
-from ...vm.releases import VERSIONS, Release, find_release, version_number
+from ...vm.releases import Release, find_release
 from ..cmdline import parse
 from ..settings import CommandLineError
+from .nearest import nearest_release
 from .pasted import CommandLine
 from .set_aside import Divided, divide
 
@@ -87,10 +88,8 @@ def _release(line: CommandLine, words: tuple[str, ...], version: str | None, not
     """The QEMU to be: the one that was told, or the nearest that is modelled."""
     named = [words[at + 1] for at, word in enumerate(words[:-1]) if word.lstrip("-") == "qemu"]
     told = version or (named[-1] if named else None) or line.version
-    if told in VERSIONS:
-        return find_release(told)
     if told is not None:
-        return find_release(_nearest(told, words, line, notes))
+        return nearest_release(told, machine_name(words), line.architecture, notes)
     release = find_release(os.environ.get("RAMSLOT_QEMU"))
     name = machine_name(words)
     with_it = list(releases_with(name, line.architecture)) if name is not None else []
@@ -100,19 +99,6 @@ def _release(line: CommandLine, words: tuple[str, ...], version: str | None, not
     if line.program.rpartition("/")[2] != "ramslot":
         notes.append(f"nothing tells the version of QEMU: taken as {release.name}")
     return release
-
-
-def _nearest(told: str, words: tuple[str, ...], line: CommandLine, notes: list[str]) -> str:
-    try:
-        number = version_number(told)
-    except (VMError, ValueError):
-        raise VMError(f"'{told}' is no version of QEMU") from None
-    name = machine_name(words)
-    fitting = [each for each in VERSIONS if name is None or each in releases_with(name, line.architecture)]
-    older = [each for each in fitting or VERSIONS if version_number(each) <= number]
-    nearest = older[0] if older else (fitting or list(VERSIONS))[-1]
-    notes.append(f"QEMU {told} is not modelled: taken as {nearest}")
-    return nearest
 
 
 def _architecture(line: CommandLine, release: Release) -> str | None:
@@ -165,8 +151,9 @@ def _only_defaults_of(machine_type: str, release: Release, unchecked: list[Unche
             names = sorted(name for name in brought if _of_nic(name) == is_rom)
             if not names:
                 continue
-            each = Unchecked(each.what, ", ".join(names))  # noqa: PLW2901 - the same, told whole
-        kept.append(each)
+            kept.append(Unchecked(each.what, ", ".join(names)))
+        else:
+            kept.append(each)
     return kept
 
 

@@ -48,7 +48,7 @@ def blocks(command: list[str], more: tuple[str, ...] = ("-nodefaults",)) -> dict
             input=asked,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=3,
         )
     except subprocess.TimeoutExpired:
         return None
@@ -61,8 +61,11 @@ def blocks(command: list[str], more: tuple[str, ...] = ("-nodefaults",)) -> dict
 
 def devices(program: str, machine: str) -> list[str]:
     """All but CPUs, which are no devices that bring memory."""
-    listed = re.findall(r'^name "([^"]+)"', output(program, "-M", machine, "-device", "help"), re.MULTILINE)
-    return sorted({name for name in listed if not name.endswith(("-cpu", "-spapr-cpu-core"))})
+    told = output(program, "-M", machine, "-device", "help")
+    listed = [
+        name for names in re.findall(r'^name "([^"]+)"(?:.*, alias "([^"]+)")?', told, re.MULTILINE) for name in names
+    ]
+    return sorted({name for name in listed if name and not name.endswith(("-cpu", "-spapr-cpu-core"))})
 
 
 def brought(program: str, machine: str, name: str, plain: dict[str, dict[str, int] | None]) -> dict[str, int] | None:
@@ -123,8 +126,8 @@ def gathered(read: Callable[[str], Iterator[tuple[str, dict[str, int]]]]) -> lis
 
 
 def main() -> None:
-    (FOLDER / "default_blocks.txt").write_text(DEFAULTS_HEAD + "".join(gathered(default_blocks)))
     (FOLDER / "device_blocks.txt").write_text(HEAD + "".join(gathered(recorded)))
+    (FOLDER / "default_blocks.txt").write_text(DEFAULTS_HEAD + "".join(gathered(default_blocks)))
 
 
 def spans(releases: dict[str, dict[str, int]]) -> Iterator[tuple[str, dict[str, int]]]:

@@ -15,7 +15,7 @@ from ramslot import Config, VirtualMachine, VMError
 def test_every_public_name_is_there() -> None:
     for name in ramslot.__all__:
         assert getattr(ramslot, name) is not None
-    assert set(ramslot.__all__) == {"Config", "VMError", "VirtualMachine", "__version__"}
+    assert set(ramslot.__all__) == {"Config", "VMError", "VirtualMachine", "__version__", "compat"}
     with pytest.raises(AttributeError, match="module 'ramslot' has no attribute 'nosuch'"):
         ramslot.nosuch  # noqa: B018  # reading it is what is tested
 

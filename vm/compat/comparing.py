@@ -35,12 +35,10 @@ class Reason:
     block: str = ""
     error: StreamError | None = None
 
-    def text(self, release: Release) -> str | None:
-        """QEMU's own text for it: the line that says what is wrong."""
-        if self.error is None:
-            return None
-        in_last_line = release.covers("11.0") and not self.error.context and not self.error.reported
-        return self.error.newer if in_last_line and self.error.newer else self.error.text
+    @property
+    def text(self) -> str | None:
+        """QEMU's own text for it: what is wrong, without the lines and words around that."""
+        return None if self.error is None else self.error.text
 
     def lines(self, release: Release) -> list[str]:
         """All that QEMU says on stderr, each line behind the program's name."""
@@ -80,8 +78,11 @@ class Verdict:
 
     @property
     def certain(self) -> bool:
-        """Whether all RAMBlocks of both sides are known, or those that are decide it anyway."""
-        return not self.accepted or not (self.source.unchecked or self.destination.unchecked)
+        """Whether all RAMBlocks of both sides are known or are the same, or those that are known decide it anyway."""
+        here, there = self.source, self.destination
+        return (
+            not self.accepted or not (here.unchecked or there.unchecked) or _surroundings(here) == _surroundings(there)
+        )
 
     @property
     def release(self) -> Release:
@@ -92,6 +93,13 @@ class Verdict:
     def refusal(self) -> Reason | None:
         """What QEMU would fail with."""
         return next((reason for reason in self.reasons if reason.error is not None), None)
+
+
+def _surroundings(contract: Contract) -> tuple[object, ...] | None:
+    """What decides on blocks that are not checked; None where that is not all known."""
+    if contract.release is None:
+        return None
+    return contract.release, contract.machine_type, contract.surroundings, contract.unchecked
 
 
 def compare(source: Contract, destination: Contract) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..memory.stream import stream_pieces
 from ..migration.ram import stream_blocks
+from ..migration.versions import ram_section
 from .contract import Block, Contract, Place
 
 TYPE_CHECKING = False
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 FIRMWARE_DECIDES_BELOW = 1 << 20
 """Where a guest's firmware chooses whether it sees RAM or ROM."""
-NEWER_RAM_SECTION = 1
-"""Since QEMU 10.0 memory is the first section of a stream, before it was the second."""
 
 
 def contract_of(vm: VirtualMachine, origin: str = "this machine") -> Contract:
@@ -37,7 +36,7 @@ def contract_of(vm: VirtualMachine, origin: str = "this machine") -> Contract:
         own_uuid=_hexadecimal(migration.own_uuid),
         last_command=migration.last_command,
         sends_switchover_start=migration.sends_switchover_start,
-        ram_section=NEWER_RAM_SECTION if vm.release.covers("10.0") else 2,
+        ram_section=ram_section(vm.release),
         ram_slots=vm.machine.ram_slots,
         default_ram_id=vm.machine_type.default_ram_id,
     )

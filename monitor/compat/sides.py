@@ -1,0 +1,67 @@
+"""Recognizes what one side of a comparison was given as, and reads it."""
+
+from __future__ import annotations
+
+import os
+
+from ...vm.compat.contract import Contract
+from ...vm.errors import VMError
+
+MOST_BYTES = 64 << 20
+"""Of a text; a log that is longer is about more than one machine."""
+NOT_UNDERSTOOD = (
+    "'{}' is no command line of QEMU, no monitor (unix:PATH, tcp:HOST:PORT), and no file with a domain's XML, a log, "
+    "or a saved stream"
+)
+
+
+def read_side(text: str, version: str | None = None) -> Contract:
+    """The contract of a side as people give it; `version` is the QEMU to be. Raises `VMError`."""
+    from . import live
+
+    text = text.strip()
+    if live.is_address(text):
+        return live.read_monitor(text, version)
+    if os.path.exists(text):
+        return _read_file(text, version)
+    return read_text(text, text, version)
+
+
+def _read_file(path: str, version: str | None) -> Contract:
+    from . import streams
+
+    try:
+        if streams.is_stream(path):
+            return streams.read_stream(path, version)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(MOST_BYTES)
+    except OSError as error:
+        raise VMError(f"Could not read '{path}': {error.strerror}") from None
+    return read_text(text, os.path.basename(path), version)
+
+
+def read_text(text: str, origin: str, version: str | None = None) -> Contract:
+    """The contract that a text describes: XML, a contract as JSON, or a command line in whatever is around it."""
+    from .command_lines import read_command_line
+    from .pasted import find_command_line
+
+    start = text.lstrip()[:1]
+    if start == "<":
+        from .domain_xml import read_domain
+
+        return read_command_line(read_domain(text, version), origin, version)
+    if start == "{":
+        return _read_json(text, origin)
+    line = find_command_line(text)
+    if line is None:
+        raise VMError(NOT_UNDERSTOOD.format(origin if len(origin) < 80 else f"{origin[:77]}..."))
+    return read_command_line(line, origin, version)
+
+
+def _read_json(text: str, origin: str) -> Contract:
+    import json
+
+    try:
+        return Contract.from_json(json.loads(text))
+    except (ValueError, RecursionError, TypeError) as error:
+        raise VMError(f"{origin}: {error}") from None

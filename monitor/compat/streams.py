@@ -1,0 +1,77 @@
+"""The contract of a machine that was saved: what the beginning of a migration stream tells."""
+
+from __future__ import annotations
+
+import os
+
+from ...vm.compat.contract import Block, Contract, Unchecked
+from ...vm.errors import VMError
+from ...vm.migration.errors import StreamError
+from ...vm.migration.events import NEED_DATA, Configuration, RAMBlockEntry, RAMEntries
+from ...vm.migration.format import MAGIC, SECTION_START
+from ...vm.migration.reading import StreamReader
+from ...vm.releases import find_release
+
+PORTION = 1 << 16
+MAGIC_BYTES = MAGIC.to_bytes(4)
+AT_FIRST = 16
+"""Bytes that tell whether there is a configuration: magic, version, and the kind of what follows."""
+
+
+def is_stream(path: str) -> bool:
+    """Whether a file begins as a stream does; `OSError` is for the caller."""
+    with open(path, "rb") as file:
+        return file.read(4) == MAGIC_BYTES
+
+
+def read_stream(path: str, version: str | None = None) -> Contract:
+    """The contract of the machine that a file was saved of; raises `VMError`.
+
+    A stream tells neither the largest lengths nor the target, so nothing is known of these. The pages of a page's
+    size are found by no table: only its list of blocks is read.
+    """
+    configuration: Configuration | None = None
+    blocks: list[Block] = []
+    try:
+        with open(path, "rb") as file:
+            configured = file.read(AT_FIRST)[8:9] != bytes((SECTION_START,))
+            file.seek(0)
+            reader = StreamReader(4096, configuration=configured, footers=configured)
+            while True:
+                event = reader.next_event()
+                if event is None or isinstance(event, RAMEntries):
+                    break
+                if event is NEED_DATA:
+                    data = file.read(PORTION)
+                    if data:
+                        reader.feed(data)
+                    else:
+                        reader.end()
+                elif isinstance(event, Configuration):
+                    configuration = event
+                elif isinstance(event, RAMBlockEntry):
+                    blocks.append(Block(event.name, event.length, event.length))
+    except StreamError as error:
+        raise VMError(f"'{path}': {error.lines(find_release(version))[-1]}") from None
+    except OSError as error:
+        raise VMError(f"Could not read '{path}': {error.strerror}") from None
+    return _contract(path, configuration, blocks, version)
+
+
+def _contract(path: str, told: Configuration | None, blocks: list[Block], version: str | None) -> Contract:
+    bits = None if told is None else told.page_bits
+    uuid = None if told is None or told.uuid is None else told.uuid.hex()
+    return Contract(
+        origin=os.path.basename(path),
+        blocks=tuple(blocks),
+        release=None if version is None else find_release(version).name,
+        machine_type=None if told is None else told.machine_type,
+        page_size=None if bits is None else 1 << bits,
+        configured=told is not None,
+        told_page_bits=bits,
+        capabilities=tuple(told.capabilities or ()) if told is not None else (),
+        uuid=uuid,
+        own_uuid=uuid,
+        notes=("a stream tells names and lengths of blocks, and nothing of what they are",),
+        unchecked=() if blocks else (Unchecked("a stream that ends before its list of blocks"),),
+    )
