@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, TypeAlias
 
     from ..schema import Contract
+    from ..vm.compat.contract import Contract as MemoryContract
     from ..vm.errors import VMError
     from ..vm.machine import VirtualMachine
     from ..vm.releases import Release
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
         def run_hmp(self, context: Context, line: str) -> Task[str]:
             """Run an HMP line for a program, which does not wait, and return what it prints."""
+
+        def read_contract(self, text: str, version: str | None) -> MemoryContract:
+            """What another machine promises of its memory, told as `ramslot compat` takes it; raises `VMError`."""
 
 
 class Context:

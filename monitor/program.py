@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..vm.compat.contract import Contract as MemoryContract
     from ..vm.hostmem.prealloc import Preallocation
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
@@ -168,6 +169,15 @@ class Program:
         except HMPLineError as failure:
             context.failure = failure
             return str(failure)
+
+    def read_contract(self, text: str, version: str | None) -> MemoryContract:
+        """What another machine promises of its memory; raises `VMError`. One that runs is not asked: it may ask us."""
+        from .compat.live import is_address
+        from .compat.sides import read_side
+
+        if is_address(text.strip()):
+            raise VMError("another machine's monitor is not asked from here; 'ramslot compat' asks both")
+        return read_side(text, version)
 
     def complete(self, line: str) -> tuple[int, list[str]]:
         """Where the last word of an HMP line begins, and the words that may stand there."""

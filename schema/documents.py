@@ -33,6 +33,7 @@ SUBJECTS = (
     "dirty",
     "descriptors",
     "migration",
+    "compat",
     "explain",
     "map",
     "numa",

@@ -17,7 +17,7 @@ from ...vm.machine import VirtualMachine
 from ...vm.releases import Release, find_release
 from ..cmdline import parse
 from ..settings import CommandLineError
-from .nearest import nearest_release
+from .nearest import is_release, nearest_release
 from .pasted import CommandLine
 from .set_aside import Divided, divide
 
@@ -35,6 +35,8 @@ def read_command_line(line: CommandLine, origin: str, version: str | None = None
     notes: list[str] = []
     words = _with_upstream_machine(line.words, notes)
     release = _release(line, words, version, notes)
+    told = version or line.version
+    exact = words == line.words and (told is None or is_release(told, release))
     try:
         divided = divide(words, release, lambda name: _is_modelled(words, line, release, name))
     except ValueError as error:
@@ -53,6 +55,7 @@ def read_command_line(line: CommandLine, origin: str, version: str | None = None
         unchecked=tuple(unchecked),
         surroundings=tuple(divided.surroundings),
         words=(line.program, *divided.used),
+        exact=exact,
         notes=tuple(notes),
     )
 

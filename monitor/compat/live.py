@@ -137,6 +137,7 @@ def _contract(monitor: Monitor, address: str, release: Release, name: str, notes
         sends_switchover_start=versions.sends_switchover_start(name, release),
         ram_section=versions.ram_section(release),
         default_ram_id=machine_type.default_ram_id,
+        exact=not notes,
         notes=tuple(notes),
     )
 

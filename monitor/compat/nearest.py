@@ -12,14 +12,24 @@ def nearest_release(told: str, machine_type: str | None, target: str | None, not
 
     Raises `VMError` for what is no version.
     """
-    if told in VERSIONS:
-        return find_release(told)
-    try:
-        number = version_number(told)
-    except (VMError, ValueError):
-        raise VMError(f"'{told}' is no version of QEMU") from None
+    number = _number(told)
+    exact = [name for name in VERSIONS if version_number(name) == number]
+    if exact:
+        return find_release(exact[0])
     fitting = [name for name in VERSIONS if machine_type is None or name in releases_with(machine_type, target)]
     older = [name for name in fitting or VERSIONS if version_number(name) <= number]
     nearest = older[0] if older else (fitting or list(VERSIONS))[-1]
     notes.append(f"QEMU {told} is not modelled: taken as {nearest}")
     return find_release(nearest)
+
+
+def is_release(told: str, release: Release) -> bool:
+    """Whether a version is that release; raises `VMError` for what is no version."""
+    return _number(told) == release.number
+
+
+def _number(told: str) -> tuple[int, int]:
+    try:
+        return version_number(told)
+    except ValueError:
+        raise VMError(f"'{told}' is no version of QEMU") from None

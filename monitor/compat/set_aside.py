@@ -26,8 +26,8 @@ USED = frozenset(
     }
 )
 """What makes a contract; the rest of what is modelled (monitors, scripts, -S, -accel) makes none."""
-OF_OURS = frozenset({"c", "script", "qemu", "target", "host"})
-"""Options with a value that QEMU has not."""
+OF_OURS = frozenset({"c", "script", "qemu", "target", "host", "id"})
+"""Options with a value that QEMU has not; `-id` is Proxmox VE's."""
 WITHOUT_VALUE = frozenset({"keep-going"})
 SILENT = frozenset(
     {
@@ -44,7 +44,18 @@ SILENT = frozenset(
             "chardev",
             "display",
         ),
-        *("nographic", "no-user-config", "pidfile", "daemonize", "incoming", "preconfig", "c", "script", "keep-going"),
+        *(
+            "nographic",
+            "no-user-config",
+            "pidfile",
+            "daemonize",
+            "incoming",
+            "preconfig",
+            "c",
+            "script",
+            "keep-going",
+            "id",
+        ),
     }
 )
 """Modelled here, and of no use to a contract: nobody needs to be told."""

@@ -80,9 +80,11 @@ class Verdict:
     def certain(self) -> bool:
         """Whether all RAMBlocks of both sides are known or are the same, or those that are known decide it anyway."""
         here, there = self.source, self.destination
-        return (
-            not self.accepted or not (here.unchecked or there.unchecked) or _surroundings(here) == _surroundings(there)
-        )
+        if not self.accepted:
+            return True
+        if not (here.exact and there.exact):
+            return False
+        return not (here.unchecked or there.unchecked) or _surroundings(here) == _surroundings(there)
 
     @property
     def release(self) -> Release:

@@ -70,6 +70,8 @@ class Contract:
     """The number of the stream's section that is memory."""
     ram_slots: int | None = None
     default_ram_id: str = ""
+    exact: bool = True
+    """Whether it is of that very QEMU and machine type, and not of those that stand for others."""
     unchecked: tuple[Unchecked, ...] = ()
     surroundings: tuple[str, ...] = ()
     """Options that decide on blocks that are unchecked: sides alike in these have the same."""
