@@ -21,6 +21,7 @@ UNITS: dict[str, int] = {
 """libvirt's names of sizes; without one a size is in KiB."""
 NICS = {"virtio": "virtio-net-pci", "virtio-transitional": "virtio-net-pci"}
 VIDEOS = {"vga": "VGA", "qxl": "qxl-vga", "cirrus": "cirrus-vga", "virtio": "virtio-vga", "vmvga": "vmware-svga"}
+DEFAULT_HUGE_PAGE = 2 << 20
 MODULES = {"dimm": "pc-dimm", "nvdimm": "nvdimm", "virtio-mem": "virtio-mem-pci", "virtio-pmem": "virtio-pmem-pci"}
 
 
@@ -115,11 +116,11 @@ class _Domain:
         access = access or (mode.get("mode") if mode is not None else None)
         page = self._huge_page(backing, node)
         share = f",share={'on' if access == 'shared' else 'off'}" if access is not None else ""
-        if kind == "memfd":
+        if kind == "memfd" or page not in (0, DEFAULT_HUGE_PAGE):  # of the other sizes there are no mounts here
             huge = f",hugetlb=on,hugetlbsize={page}" if page else ""
             return f"memory-backend-memfd,id={name},size={size}{huge}{share}"
         if page or kind == "file":
-            path = f"/dev/hugepages{'' if page in (0, 2 << 20) else page}" if page else "/var/lib/libvirt/qemu/ram"
+            path = "/dev/hugepages" if page else "/var/lib/libvirt/qemu/ram"
             return f"memory-backend-file,id={name},size={size},mem-path={path}{share}"
         return f"memory-backend-ram,id={name},size={size}{share}"
 
@@ -128,7 +129,7 @@ class _Domain:
         pages = backing.find("hugepages")
         if pages is None:
             return 0
-        found = 2 << 20
+        found = DEFAULT_HUGE_PAGE
         for page in pages.findall("page"):
             nodes = page.get("nodeset")
             if nodes is None or node in nodes.split(","):

@@ -29,6 +29,7 @@ USED = frozenset(
 OF_OURS = frozenset({"c", "script", "qemu", "target", "host", "id"})
 """Options with a value that QEMU has not; `-id` is Proxmox VE's."""
 WITHOUT_VALUE = frozenset({"keep-going"})
+QUESTIONS = ("h", "help", "version", "audio-help")
 SILENT = frozenset(
     {
         *(
@@ -121,6 +122,8 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
             found.aside["a disk image"] = None
             continue
         name = word.lstrip("-") if word.startswith("--") else word[1:]
+        if name in QUESTIONS:
+            raise ValueError(f"{word}: asks for help, and describes no machine")
         takes_value = _takes_value(name, release)
         if takes_value is None:
             raise ValueError(f"{word}: invalid option")
@@ -138,8 +141,8 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
 def _takes_value(name: str, release: Release) -> bool | None:
     if name in OF_OURS or name in WITHOUT_VALUE:
         return name in OF_OURS
-    if name in ("M", "machine", "h", "help", "version"):
-        return name in ("M", "machine")
+    if name in ("M", "machine"):
+        return True
     return option(name, release)
 
 

@@ -67,6 +67,8 @@ GROUPS = {
         7.2 x86_64 -M pc,memory-backend=pc.ram -m 32M -object memory-backend-memfd,id=pc.ram,size=32M,share=on
         7.2 x86_64 -M pc-i440fx-4.0,memory-backend=m -m 32M -object memory-backend-memfd,id=m,size=32M
         7.2 x86_64 -M pc-i440fx-4.0,memory-backend=m -m 32M {RAM},id=m,size=32M
+        7.2 x86_64 -M pc-i440fx-3.1,memory-backend=m -m 32M -object memory-backend-memfd,id=m,size=32M
+        7.2 x86_64 -M pc-i440fx-3.1,memory-backend=m -m 32M {RAM},id=m,size=32M
         7.2 x86_64 -M pc-i440fx-4.0 -m 32M
         7.2 x86_64 -M pc-i440fx-2.3 -m 32M
         7.2 x86_64 -M pc-i440fx-2.2 -m 32M

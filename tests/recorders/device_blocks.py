@@ -1,6 +1,6 @@
 """Writes `vm/known/device_blocks.txt` anew: the RAMBlocks that devices of real QEMUs bring, which are in their streams.
 
-Run as `python -m ramslot.tests.recorders.device_blocks`, with a QEMU of every release beside it (see
+Run as `python -m ramslot.tests.recorders.device_blocks [devices|defaults]`, with a QEMU of every release beside it (see
 `tests/differential/oracle.py`). What starts with none of the properties tried here is not recorded.
 """
 
@@ -59,23 +59,33 @@ def blocks(command: list[str], more: tuple[str, ...] = ("-nodefaults",)) -> dict
     return None
 
 
-def devices(program: str, machine: str) -> list[str]:
-    """All but CPUs, which are no devices that bring memory."""
+def devices(program: str, arch: str, machine: str) -> list[str]:
+    """All but CPUs, which bring no memory. QEMUs that find another build's modules list none; 7.2's are tried there."""
     told = output(program, "-M", machine, "-device", "help")
-    listed = [
-        name for names in re.findall(r'^name "([^"]+)"(?:.*, alias "([^"]+)")?', told, re.MULTILINE) for name in names
-    ]
-    return sorted({name for name in listed if name and not name.endswith(("-cpu", "-spapr-cpu-core"))})
+    listed = re.findall(r'^name "([^"]+)"(?:.*, alias "([^"]+)")?', told, re.MULTILINE)
+    names = {name for pair in listed for name in pair if name and not name.endswith(("-cpu", "-spapr-cpu-core"))}
+    reference = qemu(arch)
+    if not names and reference is not None and reference != program:
+        return devices(reference, arch, machine)
+    return sorted(names)
 
 
-def brought(program: str, machine: str, name: str, plain: dict[str, dict[str, int] | None]) -> dict[str, int] | None:
-    """What a device brings; None if none could be made."""
+def properties(program: str, arch: str, machine: str, name: str) -> list[str]:
+    """Those of the properties that are tried which a device has."""
     told = output(program, "-M", machine, "-device", f"{name},help")
-    has = [each for each in PROPERTIES if f" {each.partition('=')[0]}=" in told]
+    if not told and qemu(arch) not in (None, program):
+        return properties(str(qemu(arch)), arch, machine, name)
+    return [each for each in PROPERTIES if f" {each.partition('=')[0]}=" in told]
+
+
+def brought(
+    program: str, machine: str, name: str, has: list[str], plain: dict[str, dict[str, int] | None]
+) -> dict[str, int] | None:
+    """What a device brings; None if none could be made."""
     for controllers, options in CONTROLLERS.items():
         base = plain[controllers]
-        for properties in ("", *has) if base is not None else ():
-            device = f"{name},{properties}" if properties else name
+        for given in ("", *has) if base is not None else ():
+            device = f"{name},{given}" if given else name
             command = [program, "-M", machine, "-m", "64", *SURROUNDINGS, *options, "-device", device]
             found = blocks(command)
             if found is not None and base is not None:
@@ -92,8 +102,8 @@ def recorded(release: str) -> Iterator[tuple[str, dict[str, int]]]:
                 name: blocks([program, "-M", machine, "-m", "64", *SURROUNDINGS, *options])
                 for name, options in CONTROLLERS.items()
             }
-            for name in devices(program, machine):
-                found = brought(program, machine, name, plain)
+            for name in devices(program, arch, machine):
+                found = brought(program, machine, name, properties(program, arch, machine, name), plain)
                 if found is not None:
                     yield name, found
             print(release, machine, file=sys.stderr)
@@ -125,9 +135,11 @@ def gathered(read: Callable[[str], Iterator[tuple[str, dict[str, int]]]]) -> lis
     ]
 
 
-def main() -> None:
-    (FOLDER / "device_blocks.txt").write_text(HEAD + "".join(gathered(recorded)))
-    (FOLDER / "default_blocks.txt").write_text(DEFAULTS_HEAD + "".join(gathered(default_blocks)))
+def main(subjects: list[str]) -> None:
+    if "devices" in subjects or not subjects:
+        (FOLDER / "device_blocks.txt").write_text(HEAD + "".join(gathered(recorded)))
+    if "defaults" in subjects or not subjects:
+        (FOLDER / "default_blocks.txt").write_text(DEFAULTS_HEAD + "".join(gathered(default_blocks)))
 
 
 def spans(releases: dict[str, dict[str, int]]) -> Iterator[tuple[str, dict[str, int]]]:
@@ -148,4 +160,4 @@ def spans(releases: dict[str, dict[str, int]]) -> Iterator[tuple[str, dict[str, 
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

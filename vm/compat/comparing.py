@@ -116,16 +116,6 @@ def compare(source: Contract, destination: Contract) -> Verdict:
     return Verdict(source, destination, reasons, tuple(_differences(source, destination)))
 
 
-def is_compatible(source: Contract, destination: Contract) -> bool:
-    """The same as `compare(...).compatible`, for many pairs: nothing is made of what fits."""
-    return next(_configuration(source, destination), None) is None and not (
-        next(_blocks(source, destination), None)
-        or next(_pages(source, destination), None)
-        or next(_commands(source, destination), None)
-        or next(_map(source, destination), None)
-    )
-
-
 # In the order of the stream
 
 

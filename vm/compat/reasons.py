@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .comparing import Reason, Verdict
 
 BY_PATH = "/objects/"
-"""How blocks of backends are called by machine types up to 4.0, where those of newer ones have the id alone."""
+"""How blocks of backends are called by machine types up to 3.1, where those of newer ones have the id alone."""
 NOT_CHECKED = (
     "the state of devices: QEMU reads it after the memory, and fails where devices, or the number of slots for memory, "
     "differ"
@@ -70,7 +70,7 @@ def _why_unknown(block: Block, source: Contract, destination: Contract) -> str:
     other = block.name.removeprefix(BY_PATH) if block.name.startswith(BY_PATH) else BY_PATH + block.name
     if other in destination.lookup:
         return (
-            "the names are canonical on one side only: machine types up to 4.0 call memory of a file or memfd by its "
+            "the names are canonical on one side only: machine types up to 3.1 call memory of a file or memfd by its "
             f"path (x-use-canonical-path-for-ramblock-id), and there it is {other}"
         )
     if block.role == "device":
