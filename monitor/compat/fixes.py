@@ -109,6 +109,13 @@ def _proposals(reason: Reason, verdict: Verdict) -> Proposals:
     elif reason.subject == "block":
         block, there = source.lookup[reason.block], destination.lookup.get(reason.block)
         yield from _for_unknown(block, source, destination) if there is None else _for_size(block, there)
+    elif reason.subject == "memory slots" and source.max_ram_size is not None:
+        slots, most = str(source.ram_slots), option_size(source.max_ram_size)
+        if source.ram_slots:
+            text = f"-m slots={slots},maxmem={most}"
+            yield text, lambda options: options.set_once("m", slots=slots, maxmem=most)
+        else:
+            yield "-m without slots", lambda options: options.set_once("m", slots=None, maxmem=None)
     elif reason.subject == "memory map":
         yield from _for_place(source.lookup[reason.block], destination.lookup[reason.block], source)
 

@@ -119,6 +119,7 @@ def _contract(monitor: Monitor, address: str, release: Release, name: str, notes
     on = {each["capability"] for each in switched if each["state"]}
     uuid = str((monitor.ask("query-uuid") or {}).get("UUID", "")).replace("-", "")
     own_uuid = uuid if uuid.strip("0") else None
+    sizes = monitor.ask("qom-get", path="/machine", property="memory") or {}
     summary = str(monitor.ask("qom-get", path="/machine", property="memory-backend") or "")
     return Contract(
         origin=address,
@@ -136,6 +137,8 @@ def _contract(monitor: Monitor, address: str, release: Release, name: str, notes
         last_command=versions.last_command(release),
         sends_switchover_start=versions.sends_switchover_start(name, release),
         ram_section=versions.ram_section(release),
+        ram_slots=sizes.get("slots", 0) if sizes else None,
+        max_ram_size=sizes.get("max-size"),
         default_ram_id=machine_type.default_ram_id,
         exact=not notes,
         notes=tuple(notes),

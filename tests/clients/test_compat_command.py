@@ -32,7 +32,8 @@ def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[
     [
         ([f"{PC} -m 1G", f"{PC} -m 1G"], 0),
         ([f"{PC} -m 1G", f"{PC} -m 2G"], 1),
-        ([f"{PC} -m 1G", f"{PC} -m 1G,slots=2,maxmem=8G", "-both"], 0),
+        ([f"{PC} -m 1G", f"{PC} -m 1G,slots=2,maxmem=8G", "-both"], 1),
+        ([f"{PC} -m 1G", f"{PC} -m 1G -rtc base=utc", "-both"], 0),
         ([f"{PC} -m 1G", f"{PC} -m 1G -device VGA"], 0),
         ([f"{PC} -m 1G", f"{PC} -m 1G -device VGA", "--strict"], 1),
         (["-M q35 -nodefaults", "-M q35 -nodefaults", "-from-qemu", "7.2", "-to-qemu", "11.1"], 1),
@@ -93,7 +94,7 @@ def test_a_fleet(tmp_path: Path) -> None:
 
 def test_a_fleet_of_files_beside_it(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f"A=1 {PC} -m 1G -rtc base=utc\n")
-    (tmp_path / "fleet.csv").write_text(f'a,log\nb,"{PC} -m 1G,slots=2,maxmem=4G"\n')
+    (tmp_path / "fleet.csv").write_text(f'a,log\nb,"{PC} -m 1G -rtc base=utc,clock=host"\n')
     done = run("-matrix", "fleet.csv", "-json", folder=tmp_path)
     assert done.returncode == 0, done
     told = json.loads(done.stdout)

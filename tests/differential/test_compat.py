@@ -46,9 +46,17 @@ def predicted(source: str, destination: str) -> Verdict:
 
 def is_equal(verdict: Verdict, answer: str | list[str]) -> bool:
     """Whether real QEMU did what was foretold."""
+    if verdict.refusal is not None and verdict.refusal.subject == "memory slots":
+        return is_mismatched_state(verdict.refusal.text or "", answer)
     if verdict.refusal is not None:
         return verdict.refusal.lines(verdict.release) == answer
     return answer == "completed" or not any(OF_MEMORY.match(line) for line in answer)
+
+
+def is_mismatched_state(text: str, answer: str | list[str]) -> bool:
+    """Whether it fails behind a device's state: of what follows that, QEMU takes something for a footer at times."""
+    device = text.rpartition(" ")[2]
+    return answer[0] == text or answer[0].startswith(f"Mismatched section id in footer for {device} ")
 
 
 @pytest.mark.parametrize("group", GROUPS)

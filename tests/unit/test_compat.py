@@ -246,7 +246,9 @@ def test_memory_that_would_lie_elsewhere_is_told_although_qemu_takes_it() -> Non
     ("source", "destination", "changes"),
     [
         ("-m 2G", "-m 1G", ["-m 2G"]),
-        ("-m 1G,slots=2,maxmem=4G", "-m 1G", []),
+        ("-m 1G,slots=2,maxmem=4G", "-m 1G", ["-m slots=2,maxmem=4G"]),
+        ("-m 1G", "-m 1G,slots=2,maxmem=4G", ["-m without slots"]),
+        ("-m 1G,maxmem=8G,slots=2", "-m 1G,slots=2,maxmem=4G", []),
         (
             "-m 1G",
             "-m 1G -M pc,memory-backend=m -object memory-backend-memfd,id=m,size=1G,share=on",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..known import family_of
 from ..migration import format as fmt
 from ..migration import refusals
 from ..migration.errors import StreamError
@@ -26,12 +27,20 @@ WITHOUT_COMPRESSED_PAGES = "9.1"
 """The first QEMU to which such pages are unknown flags like any others."""
 
 
+SLOTS_IN = {
+    "pc-i440fx": "0000:00:01.3/piix4_pm",
+    "pc-q35": "0000:00:1f.0/ICH9LPC",
+    "microvm": "acpi-ged",
+}
+"""The device whose state has a part for each slot for memory, by machines without their version; others have none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One thing that keeps the memory from fitting. `error` is what QEMU fails with; None where it notices nothing."""
 
     subject: str
-    """machine type, configuration, page size, capability, uuid, block, command, or memory map."""
+    """machine type, configuration, page size, capability, uuid, block, command, memory slots, or memory map."""
     block: str = ""
     error: StreamError | None = None
 
@@ -41,8 +50,10 @@ class Reason:
         return None if self.error is None else self.error.text
 
     def lines(self, release: Release) -> list[str]:
-        """All that QEMU says on stderr, each line behind the program's name."""
-        return [] if self.error is None else self.error.lines(release)
+        """All that QEMU says on stderr, each line behind the program's name; of devices' state what is known of it."""
+        if self.error is None:
+            return []
+        return [self.error.text] if self.subject == "memory slots" else self.error.lines(release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ def compare(source: Contract, destination: Contract) -> Verdict:
         *_blocks(source, destination),
         *_pages(source, destination),
         *_commands(source, destination),
+        *_slots(source, destination),
         *_map(source, destination),
     )
     return Verdict(source, destination, reasons, tuple(_differences(source, destination)))
@@ -197,6 +209,15 @@ def _commands(source: Contract, destination: Contract) -> Iterator[Reason]:
     known = destination.last_command
     if source.sends_switchover_start and known is not None and known < fmt.SWITCHOVER_START:
         yield Reason("command", error=refusals.unknown_command(fmt.SWITCHOVER_START, 0))
+
+
+def _slots(source: Contract, destination: Contract) -> Iterator[Reason]:
+    """Slots for memory are in the state of the device that tells the guest of them, which has no length of its own."""
+    keeper = SLOTS_IN.get(family_of(destination.machine_type or ""))
+    if keeper is None or None in (source.ram_slots, destination.ram_slots):
+        return
+    if source.ram_slots != destination.ram_slots:
+        yield Reason("memory slots", error=refusals.missing_footer(keeper, 0) if destination.configured else None)
 
 
 def _map(source: Contract, destination: Contract) -> Iterator[Reason]:

@@ -69,6 +69,8 @@ class Contract:
     ram_section: int = 2
     """The number of the stream's section that is memory."""
     ram_slots: int | None = None
+    max_ram_size: int | None = None
+    """Bytes, with what can be plugged."""
     default_ram_id: str = ""
     exact: bool = True
     """Whether it is of that very QEMU and machine type, and not of those that stand for others."""

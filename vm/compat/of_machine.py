@@ -38,6 +38,7 @@ def contract_of(vm: VirtualMachine, origin: str = "this machine") -> Contract:
         sends_switchover_start=migration.sends_switchover_start,
         ram_section=ram_section(vm.release),
         ram_slots=vm.machine.ram_slots,
+        max_ram_size=vm.machine.max_ram_size,
         default_ram_id=vm.machine_type.default_ram_id,
     )
 

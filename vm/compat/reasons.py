@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 BY_PATH = "/objects/"
 """How blocks of backends are called by machine types up to 3.1, where those of newer ones have the id alone."""
-NOT_CHECKED = (
-    "the state of devices: QEMU reads it after the memory, and fails where devices, or the number of slots for memory, "
-    "differ"
-)
+NOT_CHECKED = "the state of devices, which QEMU reads after the memory"
 """What is beyond memory."""
 
 
@@ -39,6 +36,11 @@ def why(reason: Reason, verdict: Verdict) -> str:
     if reason.subject == "command":
         release = f"QEMU {destination.release}" if destination.release else "the destination"
         return f"{_name(source)} tells when the guest is stopped, since QEMU 10.0, which {release} does not know"
+    if reason.subject == "memory slots":
+        return (
+            f"there are {source.ram_slots} slots for memory and {destination.ram_slots} (-m slots=), each with its part "
+            "in that device's state"
+        )
     if reason.subject == "capability":
         return "both sides must have it set alike (migrate-set-capabilities)"
     return "each side was given a UUID, and the source tells its own (validate-uuid)"
@@ -75,9 +77,8 @@ def _why_unknown(block: Block, source: Contract, destination: Contract) -> str:
         )
     if block.role == "device":
         return f"it is the memory of a device (backend '{block.owner}') that the destination has not"
-    theirs = [each.name for each in destination.blocks if each.role in ("ram", "node", "part")]
-    if block.role in ("ram", "node", "part") and theirs:
-        return f"{_form(source)}, and {_form(destination)}: {', '.join(theirs)}"
+    if block.role in ("ram", "node", "part"):
+        return f"the source's RAM is {_form(source)}, the destination's is {_form(destination)}"
     if block.role == "board":
         return "it is memory of the board, which the destination's board, or that version of QEMU, has not"
     return "the destination has no memory of that name"
@@ -85,17 +86,17 @@ def _why_unknown(block: Block, source: Contract, destination: Contract) -> str:
 
 def _form(contract: Contract) -> str:
     """What the RAM of a machine is made of."""
-    nodes = [block for block in contract.blocks if block.role == "node"]
+    nodes = [block.name for block in contract.blocks if block.role == "node"]
     if nodes:
-        return f"RAM is in {len(nodes)} NUMA nodes' backends"
-    if any(block.role == "part" for block in contract.blocks):
-        return "RAM is divided into parts"
+        return f"in the backends of {len(nodes)} NUMA nodes ({', '.join(nodes)})"
+    parts = [block.name for block in contract.blocks if block.role == "part"]
+    if parts:
+        return f"in parts ({', '.join(parts)})"
     ram = next((block for block in contract.blocks if block.role == "ram"), None)
     if ram is None:
-        return "there is no RAM that is known"
-    if ram.owner == contract.default_ram_id:
-        return f"RAM is '{ram.name}', as the board calls it where no backend is named"
-    return f"RAM is the backend '{ram.owner}'"
+        return "not known"
+    own = ram.owner == contract.default_ram_id
+    return f"'{ram.name}', the board's own name for it" if own else f"the backend '{ram.owner}'"
 
 
 def _why_size(block: Block, there: Block, verdict: Verdict) -> str:
