@@ -48,11 +48,14 @@ def read_contracts(fleet: list[tuple[str, str]], folder: str) -> list[Contract]:
     Files are looked for beside the fleet's.
     """
     known: dict[str, Contract] = {}
+    wrong: dict[str, str] = {}
     for name, side in fleet:
-        if side not in known:
+        if side not in known and side not in wrong:
             beside = os.path.join(folder, side)
             try:
                 known[side] = read_side(beside if os.path.isfile(beside) else side)
             except VMError as error:
-                raise VMError(f"{name}: {error}") from None
+                wrong[side] = f"{name}: {error}"
+    if wrong:
+        raise VMError("\n".join(wrong.values()))
     return [known[side] for _name, side in fleet]

@@ -117,6 +117,18 @@ GROUPS = {
         7.2 x86_64 -M pc,nvdimm=on {DIMM} {RAM},id=d,size=32M -device nvdimm,memdev=d
         7.2 x86_64 -M pc {DIMM} {RAM},id=d,size=32M -device virtio-mem-pci,memdev=d
     """),
+    "slots for memory": sides("""
+        7.2,11.1 x86_64 -M pc-i440fx-7.2 -m 32M
+        7.2,11.1 x86_64 -M pc-i440fx-7.2 -m 32M,slots=2,maxmem=1G
+        7.2 x86_64 -M pc -m 32M,slots=3,maxmem=1G
+        7.2 x86_64 -M pc -m 32M,slots=2,maxmem=2G
+        7.2,10.0 x86_64 -M pc-q35-7.2 -m 32M
+        7.2,10.0 x86_64 -M pc-q35-7.2 -m 32M,slots=4,maxmem=1G
+        7.2 x86_64 -M microvm -m 32M
+        7.2 x86_64 -M microvm -m 32M,slots=4,maxmem=1G
+        7.2 aarch64 -M virt -cpu cortex-a57 -m 32M
+        7.2 aarch64 -M virt -cpu cortex-a57 -m 32M,slots=4,maxmem=1G
+    """),
     "memory map": sides("""
         7.2 x86_64 -M q35 -m 2G
         7.2 x86_64 -M q35,max-ram-below-4g=1G -m 2G

@@ -46,7 +46,7 @@ def predicted(source: str, destination: str) -> Verdict:
 
 def is_equal(verdict: Verdict, answer: str | list[str]) -> bool:
     """Whether real QEMU did what was foretold."""
-    if verdict.refusal is not None and verdict.refusal.subject == "memory slots":
+    if verdict.refusal is not None and verdict.refusal.is_of_state:
         return is_mismatched_state(verdict.refusal.text or "", answer)
     if verdict.refusal is not None:
         return verdict.refusal.lines(verdict.release) == answer

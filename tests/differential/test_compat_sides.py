@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from ramslot.monitor.compat.asking import ask
 from ramslot.monitor.compat.sides import read_side
+from ramslot.tests.recorders.compat import load, save
 from ramslot.vm.compat.comparing import compare
 from ramslot.vm.compat.contract import Block, Contract
 
 from .compat_sides import Side
-from .oracle import RELEASES
+from .oracle import RELEASES, qemu
 from .partners import partner
+from .test_compat import OF_MEMORY
 
 NUMA = (
     "-smp 2 -m 32M -object memory-backend-ram,id=a,size=16M -object memory-backend-memfd,id=b,size=16M,share=on "
@@ -28,19 +31,12 @@ MACHINES = (
 )
 
 
-def as_told(block: Block) -> Block:
-    """A block as far as a monitor of a real QEMU tells it."""
-    firmware = block.role == "board"
-    return replace(
-        block,
-        resizeable=block.used_length != block.max_length,
-        shared=None if firmware or block.owner == "pc.ram" else block.shared,
-        owner="" if firmware else block.owner,
-    )
-
-
-def simplified(contract: Contract) -> list[Block]:
-    return [replace(as_told(block), shared=None, owner="") for block in contract.blocks]
+def as_told(contract: Contract) -> list[Block]:
+    """The blocks as far as any monitor tells them: not what is shared but by backends, nor what could be resized."""
+    return [
+        replace(block, resizeable=block.used_length != block.max_length, shared=None, owner="")
+        for block in contract.blocks
+    ]
 
 
 @pytest.mark.parametrize("kind", ["real", "ours"])
@@ -55,7 +51,7 @@ def test_a_machine_that_runs_is_what_its_command_line_says(
     with partner(kind, release, words, tmp_path):
         running = read_side(f"unix:{path}")
     described = read_side(side.text)
-    assert simplified(running) == simplified(described)
+    assert as_told(running) == as_told(described)
     for name in ("release", "machine_type", "page_size", "configured", "sends_switchover_start", "last_command"):
         assert getattr(running, name) == getattr(described, name), name
     for source, destination in ((running, described), (described, running)):
@@ -80,3 +76,42 @@ def test_a_saved_stream_has_the_blocks_of_its_machine(options: str, release: str
     assert compare(saved, described).compatible
     other = read_side(Side(release, "x86_64", "-M pc -m 48M").text)
     assert not compare(saved, other).accepted
+
+
+HELPED = [
+    (Side("7.2", "x86_64", "-M pc -m 64M"), Side("11.1", "x86_64", "-M pc -m 32M")),
+    (
+        Side("7.2", "x86_64", "-M pc,memory-backend=m -m 32M -object memory-backend-memfd,id=m,size=32M"),
+        Side("10.0", "x86_64", "-M pc-i440fx-7.2 -m 32M,slots=2,maxmem=1G"),
+    ),
+    (
+        Side(
+            "7.2",
+            "x86_64",
+            "-M q35 -m 32M,slots=2,maxmem=1G -object memory-backend-ram,id=d,size=32M -device pc-dimm,memdev=d",
+        ),
+        Side("7.2", "x86_64", "-M q35 -m 32M"),
+    ),
+    (Side("11.1", "x86_64", f"-M pc-q35-7.2 {NUMA}"), Side("7.2", "x86_64", "-M q35 -m 32M -smp 2")),
+    (Side("7.2", "s390x", "-M s390-ccw-virtio-5.2 -m 64M"), Side("5.2", "s390x", "-M s390-ccw-virtio -m 32M")),
+    (Side("7.2", "ppc64", "-M pseries-5.2 -m 512M"), Side("10.0", "ppc64", "-M pseries -m 256M")),
+]
+
+
+@pytest.mark.parametrize(("source", "destination"), HELPED)
+def test_real_qemu_takes_the_memory_after_the_change(source: Side, destination: Side, tmp_path: Path) -> None:
+    """And it does not before."""
+    for side in (source, destination):
+        if qemu(side.arch, side.release) is None:
+            pytest.skip(f"there is no QEMU {side.release} for {side.arch}")
+    verdict, fix = ask(source.text, destination.text)[0]
+    assert fix is not None
+    changed = Side(
+        destination.release, destination.arch, shlex.join(word for word in fix.words[1:] if word != "-nodefaults")
+    )
+    stream = tmp_path / "stream"
+    assert save(source, stream)
+    before, after = load(destination, stream), load(changed, stream)
+    assert verdict.refusal is not None
+    assert before[0] == verdict.refusal.text or before == verdict.refusal.lines(verdict.release)
+    assert after == "completed" or not any(OF_MEMORY.match(line) for line in after)

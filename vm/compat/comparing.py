@@ -27,6 +27,7 @@ WITHOUT_COMPRESSED_PAGES = "9.1"
 """The first QEMU to which such pages are unknown flags like any others."""
 
 
+X86 = {"i386", "x86_64"}
 SLOTS_IN = {
     "pc-i440fx": "0000:00:01.3/piix4_pm",
     "pc-q35": "0000:00:1f.0/ICH9LPC",
@@ -40,9 +41,14 @@ class Reason:
     """One thing that keeps the memory from fitting. `error` is what QEMU fails with; None where it notices nothing."""
 
     subject: str
-    """machine type, configuration, page size, capability, uuid, block, command, memory slots, or memory map."""
+    """machine type, configuration, page size, capability, uuid, block, command, target, memory slots, or memory map."""
     block: str = ""
     error: StreamError | None = None
+
+    @property
+    def is_of_state(self) -> bool:
+        """Whether it comes up only behind the memory, in the state of a device."""
+        return self.subject in ("target", "memory slots")
 
     @property
     def text(self) -> str | None:
@@ -53,7 +59,7 @@ class Reason:
         """All that QEMU says on stderr, each line behind the program's name; of devices' state what is known of it."""
         if self.error is None:
             return []
-        return [self.error.text] if self.subject == "memory slots" else self.error.lines(release)
+        return [self.error.text] if self.is_of_state else self.error.lines(release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def compare(source: Contract, destination: Contract) -> Verdict:
         *_blocks(source, destination),
         *_pages(source, destination),
         *_commands(source, destination),
-        *_slots(source, destination),
+        *_state(source, destination),
         *_map(source, destination),
     )
     return Verdict(source, destination, reasons, tuple(_differences(source, destination)))
@@ -211,8 +217,14 @@ def _commands(source: Contract, destination: Contract) -> Iterator[Reason]:
         yield Reason("command", error=refusals.unknown_command(fmt.SWITCHOVER_START, 0))
 
 
-def _slots(source: Contract, destination: Contract) -> Iterator[Reason]:
-    """Slots for memory are in the state of the device that tells the guest of them, which has no length of its own."""
+def _state(source: Contract, destination: Contract) -> Iterator[Reason]:
+    """What is known to make the state of devices longer or shorter, which QEMU notices by a footer that is not there.
+
+    CPUs of 64 bits have more registers. Slots for memory are in the state of the device that tells the guest of them.
+    """
+    targets = {source.target, destination.target}
+    if targets == X86 and source.machine_type == destination.machine_type != "none":
+        yield Reason("target", error=refusals.missing_footer("cpu", 0) if destination.configured else None)
     keeper = SLOTS_IN.get(family_of(destination.machine_type or ""))
     if keeper is None or None in (source.ram_slots, destination.ram_slots):
         return

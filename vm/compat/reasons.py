@@ -36,10 +36,12 @@ def why(reason: Reason, verdict: Verdict) -> str:
     if reason.subject == "command":
         release = f"QEMU {destination.release}" if destination.release else "the destination"
         return f"{_name(source)} tells when the guest is stopped, since QEMU 10.0, which {release} does not know"
+    if reason.subject == "target":
+        return f"{source.target} and {destination.target}: CPUs of 64 bits have more state"
     if reason.subject == "memory slots":
         return (
-            f"there are {source.ram_slots} slots for memory and {destination.ram_slots} (-m slots=), each with its part "
-            "in that device's state"
+            f"there are {source.ram_slots} slots for memory and {destination.ram_slots} (-m slots=), each with its "
+            "part in that device's state"
         )
     if reason.subject == "capability":
         return "both sides must have it set alike (migrate-set-capabilities)"
@@ -132,12 +134,15 @@ def _place(block: Block) -> str:
 def remarks(verdict: Verdict) -> list[str]:
     """What differs and keeps nothing from working."""
     found = []
+    here, there = verdict.source.target, verdict.destination.target
+    if None not in (here, there) and here != there and verdict.compatible:
+        found.append(f"the targets are {here} and {there}: the state of CPUs, if there are any, is another one")
     for difference in verdict.differences:
-        here, there = difference.source, difference.destination
-        if difference.what == ("extra",) and there is not None:
-            found.append(f"{there.name}: only the destination has it, which QEMU accepts; it stays as it was made")
-        elif here is not None and there is not None:
-            found += _remarks_on(here, there, difference.what)
+        mine, other = difference.source, difference.destination
+        if difference.what == ("extra",) and other is not None:
+            found.append(f"{other.name}: only the destination has it, which QEMU accepts; it stays as it was made")
+        elif mine is not None and other is not None:
+            found += _remarks_on(mine, other, difference.what)
     return found
 
 
