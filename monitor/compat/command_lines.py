@@ -18,6 +18,7 @@ from ...vm.releases import Release, find_release
 from ..cmdline import parse
 from ..settings import CommandLineError
 from .nearest import is_release, nearest_release
+from .option_words import OptionWords
 from .pasted import CommandLine
 from .set_aside import Divided, divide
 
@@ -54,7 +55,7 @@ def read_command_line(line: CommandLine, origin: str, version: str | None = None
         blocks=tuple(block for block in contract.blocks if block.name != gone),
         unchecked=tuple(unchecked),
         surroundings=tuple(divided.surroundings),
-        words=(line.program, *divided.used),
+        words=(line.program, *OptionWords(divided.used).words),
         exact=exact,
         notes=tuple(notes),
     )
@@ -124,19 +125,9 @@ def _is_modelled(words: tuple[str, ...], line: CommandLine, release: Release, na
 
 def _leave_out_missing_firmware(divided: Divided) -> list[Unchecked]:
     """Firmware that is not on this host has a size that nobody knows here."""
-    used, found = [], []
-    pairs = iter(divided.used)
-    for word in pairs:
-        if word == "-bios":
-            path = next(pairs)
-            if not os.path.isfile(path):
-                found.append(Unchecked(f"-bios {path}, which is not here", "the firmware's"))
-                continue
-            used += [word, path]
-        else:
-            used.append(word)
-    divided.used[:] = used
-    return found
+    missing = [path for name, path in divided.used if name == "bios" and not os.path.isfile(path or "")]
+    divided.used[:] = [(name, value) for name, value in divided.used if name != "bios" or value not in missing]
+    return [Unchecked(f"-bios {path}, which is not here", "the firmware's") for path in missing]
 
 
 def _only_defaults_of(machine_type: str, release: Release, unchecked: list[Unchecked]) -> list[Unchecked]:
@@ -164,12 +155,15 @@ def _of_nic(name: str) -> bool:
     return name.endswith(".rom") and "vga" not in name
 
 
-def _built(line: CommandLine, words: list[str], release: Release, origin: str) -> Contract:
+def _built(line: CommandLine, used: list[tuple[str, str | None]], release: Release, origin: str) -> Contract:
     architecture = _architecture(line, release)
-    chosen = ["-qemu", release.name, *(["-target", architecture] if architecture is not None else [])]
-    given = _without(words, ("qemu",) if architecture is None else ("qemu", "target"))
+    fixed = ("qemu",) if architecture is None else ("qemu", "target")
+    options = [option for option in used if option[0] not in fixed]
+    options += [("qemu", release.name), ("S", None)]
+    if architecture is not None:
+        options.append(("target", architecture))
     try:
-        settings = parse(["ramslot", *given, *chosen, "-S"], qemu=release.name)
+        settings = parse(["ramslot", *OptionWords(options).words], qemu=release.name)
     except CommandLineError as error:
         raise VMError(error.messages[-1]) from None
     if settings.question is not None:
@@ -178,16 +172,3 @@ def _built(line: CommandLine, words: list[str], release: Release, origin: str) -
     config.host = config.host or HOST
     with VirtualMachine(config) as vm:
         return contract_of(vm, origin)
-
-
-def _without(words: list[str], names: tuple[str, ...]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word.lstrip("-") in names and word.startswith("-"):
-            skip = True
-        else:
-            kept.append(word)
-    return kept

@@ -94,8 +94,8 @@ VGA = frozenset(
 class Divided:
     """A command line in its parts."""
 
-    used: list[str] = field(default_factory=list)
-    """The words of options that memory depends on."""
+    used: list[tuple[str, str | None]] = field(default_factory=list)
+    """The options that memory depends on: their names and values."""
     aside: dict[str, None] = field(default_factory=dict)
     """What it does not depend on, as people know it, each once."""
     unchecked: list[Unchecked] = field(default_factory=list)
@@ -156,7 +156,7 @@ def _take(found: Divided, name: str, value: str | None, release: Release, proper
         _take_device(found, value or "", release)
     elif name in USED:
         found.has_defaults = found.has_defaults and name != "nodefaults"
-        found.used += [f"-{name}"] if value is None else [f"-{name}", value]
+        found.used.append((name, value))
     elif name in ("vga", "nic", "net", "netdev"):
         _take_default(found, name, value or "", text)
     elif name in BRINGS_BLOCKS or (name == "drive" and _pairs(value or "").get("if") == "pflash"):
@@ -195,7 +195,7 @@ def _take_machine(found: Divided, value: str, properties: Callable[[str], bool])
         elif key not in ("accel", "kernel-irqchip", "kernel_irqchip"):
             found.aside[f"-machine {key}="] = None
     if kept:
-        found.used += ["-machine", ",".join(each.replace(",", ",,") for each in kept)]
+        found.used.append(("machine", ",".join(each.replace(",", ",,") for each in kept)))
 
 
 def _take_object(found: Divided, value: str) -> None:
@@ -204,7 +204,7 @@ def _take_object(found: Divided, value: str) -> None:
         if kind == "memory-backend-epc":
             found.unchecked.append(Unchecked(f"-object {kind}"))
         else:
-            found.used += ["-object", value]
+            found.used.append(("object", value))
     else:
         found.aside[f"-object {kind}"] = None
 
@@ -212,7 +212,7 @@ def _take_object(found: Divided, value: str) -> None:
 def _take_device(found: Divided, value: str, release: Release) -> None:
     kind = _driver(value, "driver")
     if kind.startswith(MEMORY_DEVICES):
-        found.used += ["-device", value if kind.endswith("dimm") else _without_place(value)]
+        found.used.append(("device", value if kind.endswith("dimm") else _without_place(value)))
         found.surroundings.append(f"-device {value}")
         return
     found.surroundings.append(f"-device {value}")
