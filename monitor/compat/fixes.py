@@ -75,7 +75,8 @@ def _step(
             if tried is None:
                 continue
             left = {(each.subject, each.block) for each in tried.reasons}
-            if (reason.subject, reason.block) not in left and len(left - known) <= 1:
+            is_needed = reason.subject == "machine type"  # whatever else comes of it
+            if (reason.subject, reason.block) not in left and (is_needed or len(left - known) <= 1):
                 return [*chosen, proposal], tried
     return None
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from ...vm.compat.contract import Block, Contract, Unchecked
 from ...vm.errors import VMError
 from ...vm.migration.errors import StreamError
-from ...vm.migration.events import NEED_DATA, Configuration, RAMBlockEntry, RAMEntries
-from ...vm.migration.format import MAGIC, SECTION_START
+from ...vm.migration.events import NEED_DATA, Configuration, RAMBlockEntry, RAMEntries, RAMStart
+from ...vm.migration.format import MAGIC, RAM_SECTION_ID, SECTION_START
 from ...vm.migration.reading import StreamReader
+from ...vm.migration.versions import machine_version, sends_switchover_start
 from ...vm.releases import find_release
 
 PORTION = 1 << 16
@@ -27,11 +29,13 @@ def is_stream(path: str) -> bool:
 def read_stream(path: str, version: str | None = None) -> Contract:
     """The contract of the machine that a file was saved of; raises `VMError`.
 
-    A stream tells neither the largest lengths nor the target, so nothing is known of these. The pages of a page's
-    size are found by no table: only its list of blocks is read.
+    A stream tells neither the largest lengths nor the target, so nothing is known of these. Only its beginning is read;
+    whether the guest's stop is told behind the pages follows from the machine type, or else from the number of the
+    section, by which newer QEMUs are known (measured).
     """
     configuration: Configuration | None = None
     blocks: list[Block] = []
+    section = RAM_SECTION_ID
     try:
         with open(path, "rb") as file:
             configured = file.read(AT_FIRST)[8:9] != bytes((SECTION_START,))
@@ -49,13 +53,24 @@ def read_stream(path: str, version: str | None = None) -> Contract:
                         reader.end()
                 elif isinstance(event, Configuration):
                     configuration = event
+                elif isinstance(event, RAMStart):
+                    section = event.section_id
                 elif isinstance(event, RAMBlockEntry):
                     blocks.append(Block(event.name, event.length, event.length))
     except StreamError as error:
         raise VMError(f"'{path}': {error.lines(find_release(version))[-1]}") from None
     except OSError as error:
         raise VMError(f"Could not read '{path}': {error.strerror}") from None
-    return _contract(path, configuration, blocks, version)
+    found = _contract(path, configuration, blocks, version)
+    return replace(found, ram_section=section, sends_switchover_start=_tells_stop(found.machine_type, section))
+
+
+def _tells_stop(machine_type: str | None, section: int) -> bool:
+    if machine_type is None:
+        return False
+    if machine_version(machine_type) is None:
+        return section != RAM_SECTION_ID
+    return sends_switchover_start(machine_type, find_release("10.0"))
 
 
 def _contract(path: str, told: Configuration | None, blocks: list[Block], version: str | None) -> Contract:

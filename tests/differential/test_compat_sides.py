@@ -73,6 +73,7 @@ def test_a_saved_stream_has_the_blocks_of_its_machine(options: str, release: str
     assert [(block.name, block.used_length) for block in saved.blocks] == [
         (block.name, block.used_length) for block in described.blocks
     ]
+    assert saved.sends_switchover_start == described.sends_switchover_start
     assert compare(saved, described).compatible
     other = read_side(Side(release, "x86_64", "-M pc -m 48M").text)
     assert not compare(saved, other).accepted
