@@ -61,7 +61,7 @@ SILENT = frozenset(
 )
 """Modelled here, and of no use to a contract: nobody needs to be told."""
 BRINGS_BLOCKS = {
-    "pflash": "system.flash0, system.flash1",
+    "pflash": "system.flash0, system.flash1, isa-bios",
     "readconfig": "",
     "set": "",
     "xen-attach": "",
@@ -69,7 +69,7 @@ BRINGS_BLOCKS = {
 }
 """Options that may bring RAMBlocks, or change what others bring."""
 MACHINE_BLOCKS = {
-    "pflash0": "system.flash0",
+    "pflash0": "system.flash0, isa-bios",
     "pflash1": "system.flash1",
     "firmware": "",
     "igvm-cfg": "",
@@ -204,7 +204,7 @@ def _take_object(found: Divided, value: str) -> None:
         if kind == "memory-backend-epc":
             found.unchecked.append(Unchecked(f"-object {kind}"))
         else:
-            found.used.append(("object", value))
+            found.used.append(("object", _as_pairs(value, "qom-type")))
     else:
         found.aside[f"-object {kind}"] = None
 
@@ -212,7 +212,7 @@ def _take_object(found: Divided, value: str) -> None:
 def _take_device(found: Divided, value: str, release: Release) -> None:
     kind = _driver(value, "driver")
     if kind.startswith(MEMORY_DEVICES):
-        found.used.append(("device", value if kind.endswith("dimm") else _without_place(value)))
+        found.used.append(("device", _as_pairs(value, "driver") if kind.endswith("dimm") else _without_place(value)))
         found.surroundings.append(f"-device {value}")
         return
     found.surroundings.append(f"-device {value}")
@@ -258,6 +258,24 @@ def _pairs(value: str, implied: str | None = None) -> dict[str, str]:
             return {}
         return {key: each if isinstance(each, str) else json.dumps(each) for key, each in found.items()}
     return {key: "on" if text is None else text for key, text in parse_opts(value, implied)}
+
+
+def _as_pairs(value: str, implied: str) -> str:
+    """JSON as pairs, which can be changed one by one; what has parts within stays as it is."""
+    if not value.startswith("{"):
+        return value
+    import json
+
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return value
+    if not isinstance(found, dict) or any(isinstance(each, list | dict) for each in found.values()):
+        return value
+    texts = {key: each if isinstance(each, str) else json.dumps(each) for key, each in found.items()}
+    texts = {key: {"true": "on", "false": "off"}.get(text, text) for key, text in texts.items()}
+    first = texts.pop(implied, "")
+    return ",".join([first, *(f"{key}={text.replace(',', ',,')}" for key, text in texts.items())])
 
 
 def _without_place(value: str) -> str:

@@ -61,6 +61,24 @@ def test_a_machine_that_runs_is_what_its_command_line_says(
 
 
 @pytest.mark.parametrize("release", RELEASES)
+def test_blocks_of_devices_are_not_missing_where_they_may_be(release: str, tmp_path: Path) -> None:
+    """A monitor tells the blocks of all devices, and a command line those that are modelled."""
+    options = "-M pc -m 64M -device VGA -device e1000"
+    path = tmp_path / "monitor"
+    with partner("real", release, [*shlex.split(options), "-qmp", f"unix:{path},server=on,wait=off"], tmp_path):
+        running = read_side(f"unix:{path}")
+    described = read_side(Side(release, "x86_64", options).text)
+    assert {"vga.vram", "vga.rom", "e1000.rom"} <= {block.name.rpartition("/")[2] for block in running.blocks}
+    for source, destination in ((running, described), (described, running)):
+        verdict = compare(source, destination)
+        assert (verdict.compatible, verdict.certain) == (True, False)
+        assert {difference.what for difference in verdict.differences} == {("not checked",)}
+    without = read_side(Side(release, "x86_64", "-M pc -m 64M").text)
+    refusal = compare(running, without).refusal
+    assert refusal is not None and "vga.vram" in str(refusal.text)
+
+
+@pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("options", MACHINES)
 def test_a_saved_stream_has_the_blocks_of_its_machine(options: str, release: str, tmp_path: Path) -> None:
     side = Side(release, "x86_64", options)

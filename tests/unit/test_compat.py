@@ -292,6 +292,15 @@ def test_names_by_path() -> None:
     assert fix.changes == ("x-use-canonical-path-for-ramblock-id=on for 'm'",)
 
 
+def test_a_log_can_be_changed_too(tmp_path: Path) -> None:
+    path = tmp_path / "web.log"
+    path.write_text(LIBVIRT)
+    _verdict, fix = ask("qemu-system-x86_64-7.2 -nodefaults -M q35 -m 8G", str(path))[0]
+    assert fix is not None
+    assert fix.changes == ("-m 8G",)
+    assert "memory-backend-memfd,id=pc.ram,hugetlb=on,hugetlbsize=2097152,share=on,size=8G" in fix.words
+
+
 def test_no_change_is_proposed_where_none_helps() -> None:
     source = "qemu-system-x86_64-11.1 -M none -m 4"
     verdict, fix = ask(source, source.replace("11.1", "7.2"))[0]

@@ -68,7 +68,8 @@ class Difference:
 
     name: str
     what: tuple[str, ...]
-    """Of size, largest size, page size, sharing, order, place, missing (at the destination), extra (there)."""
+    """Of size, largest size, page size, sharing, order, place, missing (at the destination), extra (there); or not
+    checked, where the other side may have it."""
     source: Block | None
     destination: Block | None
 
@@ -171,6 +172,8 @@ def _blocks(source: Contract, destination: Contract) -> Iterator[Reason]:
     own = destination.lookup
     for block in source.blocks:
         there = own.get(block.name)
+        if there is None and destination.may_have(block.name):
+            continue
         if there is None:
             error = refusals.unknown_block(block.name)
         elif block.used_length == there.used_length:
@@ -254,12 +257,13 @@ def _differences(source: Contract, destination: Contract) -> Iterator[Difference
     displaced = {name for name, other in zip(common, order, strict=True) if name != other}
     for block in source.blocks:
         there = destination.lookup.get(block.name)
-        what = ("missing",) if there is None else tuple(_what(block, there, block.name in displaced))
+        absent = "not checked" if destination.may_have(block.name) else "missing"
+        what = (absent,) if there is None else tuple(_what(block, there, block.name in displaced))
         if what:
             yield Difference(block.name, what, block, there)
     for block in destination.blocks:
         if block.name not in source.lookup:
-            yield Difference(block.name, ("extra",), None, block)
+            yield Difference(block.name, ("not checked" if source.may_have(block.name) else "extra",), None, block)
 
 
 def _what(here: Block, there: Block, displaced: bool) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Unchecked:
     what: str
     """What brings them, as it was written."""
     blocks: str = ""
-    """Their names, as far as they are known."""
+    """Their names, without the path of the device, as far as they are known, between commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,13 @@ class Contract:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lookup", {block.name: block for block in self.blocks})
+
+    def may_have(self, name: str) -> bool:
+        """Whether a block that is not among these may be one of those that nothing is known of."""
+        if not self.unchecked or name.startswith(("/rom@", "/objects/")):
+            return False
+        known = {block.strip() for each in self.unchecked for block in each.blocks.split(",")}
+        return "/" in name or name in known
 
     def to_json(self) -> dict[str, Any]:
         """All of it as values for JSON."""
