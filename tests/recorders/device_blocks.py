@@ -28,12 +28,19 @@ DEFAULTS_HEAD = "# Machine types without their versions[:SINCE-UNTIL], then each
 MACHINES = {"x86_64": ("q35", "pc"), "aarch64": ("virt",), "s390x": ("s390-ccw-virtio",), "ppc64": ("pseries",)}
 SURROUNDINGS = (
     *("-blockdev", "null-co,node-name=d0,size=1048576", "-chardev", "null,id=c0", "-netdev", "hubport,hubid=1,id=n0"),
-    *("-object", "rng-builtin,id=r0", "-object", "cryptodev-backend-builtin,id=k0"),
+    *("-object", "rng-builtin,id=r0", "-object", "cryptodev-backend-builtin,id=k0", "-audiodev", "none,id=a0"),
 )
-PROPERTIES = ("drive=d0", "chardev=c0", "netdev=n0", "rng=r0", "cryptodev=k0", "host=c0")
+PROPERTIES = (
+    *("drive=d0", "chardev=c0", "netdev=n0", "rng=r0", "cryptodev=k0", "host=c0", "chassis_nr=9", "audiodev=a0"),
+    *("serial=x", "serial=x,drive=d0"),
+)
 LINE = re.compile(r"^ *(\S+) +\d+ [KMG]iB +0x\w+ 0x(\w+) 0x(\w+)", re.MULTILINE)
 CONTROLLERS = {
-    "all": ("-device", "virtio-scsi", "-device", "virtio-serial", "-device", "qemu-xhci"),
+    "all": (
+        *("-device", "virtio-scsi", "-device", "virtio-serial", "-device", "qemu-xhci", "-device", "intel-hda"),
+        *("-device", "pcie-root-port,id=p0,chassis=3"),
+    ),
+    "some": ("-device", "virtio-scsi", "-device", "virtio-serial", "-device", "qemu-xhci"),
     "none": (),
 }
 
@@ -75,7 +82,7 @@ def properties(program: str, arch: str, machine: str, name: str) -> list[str]:
     told = output(program, "-M", machine, "-device", f"{name},help")
     if not told and qemu(arch) not in (None, program):
         return properties(str(qemu(arch)), arch, machine, name)
-    return [each for each in PROPERTIES if f" {each.partition('=')[0]}=" in told]
+    return [each for each in PROPERTIES if all(f" {part.partition('=')[0]}=" in told for part in each.split(","))]
 
 
 def brought(
