@@ -105,7 +105,9 @@ def answer(result: dict[str, Any]) -> str:
     """Yes or no, for people."""
     if result["compatible"]:
         return "yes" if result["certain"] else "yes, of what was checked"
-    return "no, although QEMU would accept it" if result["accepted"] else "no"
+    if result["accepted"]:
+        return "no, although QEMU would accept it"
+    return "no" if result["certain"] else "no, of what was checked"
 
 
 def reason_lines(reasons: list[dict[str, Any]]) -> list[str]:

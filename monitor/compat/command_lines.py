@@ -17,7 +17,7 @@ from ...vm.machine import VirtualMachine
 from ...vm.releases import Release, find_release
 from ..cmdline import parse
 from ..settings import CommandLineError
-from .nearest import is_release, nearest_release
+from .nearest import is_release, nearest_release, versioned_machine
 from .option_words import OptionWords
 from .pasted import CommandLine
 from .set_aside import Divided, divide
@@ -35,6 +35,7 @@ def read_command_line(line: CommandLine, origin: str, version: str | None = None
     """The contract; `version` is the QEMU to be, whatever else says so. Raises `VMError`."""
     notes: list[str] = []
     words = _with_upstream_machine(line.words, notes)
+    words = _with_versioned_machine(words, line, version or line.version, notes)
     release = _release(line, words, version, notes)
     told = version or line.version
     exact = words == line.words and (told is None or is_release(told, release))
@@ -75,6 +76,18 @@ def _with_upstream_machine(words: tuple[str, ...], notes: list[str]) -> tuple[st
                     parts[position] = upstream[0]
             found[number + 1] = ",".join(parts)
     return tuple(found)
+
+
+def _with_versioned_machine(
+    words: tuple[str, ...], line: CommandLine, told: str | None, notes: list[str]
+) -> tuple[str, ...]:
+    """An alias by the name that it has in a QEMU that is not modelled."""
+    name = machine_name(words)
+    versioned = None if told is None else versioned_machine(name, told, line.architecture)
+    if versioned is None:
+        return words
+    notes.append(f"in QEMU {told} {name or 'the default machine'} is {versioned}")
+    return (*words, "-machine", versioned)
 
 
 def machine_name(words: tuple[str, ...]) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...vm.boards import releases_with
+from ...vm.boards import find_machine_type, releases_with
 from ...vm.errors import VMError
+from ...vm.known import family_of
 from ...vm.releases import VERSIONS, Release, find_release, version_number
 
 
@@ -21,6 +22,24 @@ def nearest_release(told: str, machine_type: str | None, target: str | None, not
     nearest = older[0] if older else (fitting or list(VERSIONS))[-1]
     notes.append(f"QEMU {told} is not modelled: taken as {nearest}")
     return find_release(nearest)
+
+
+def versioned_machine(name: str | None, told: str, target: str | None) -> str | None:
+    """The machine type that an alias, or none, stands for in a QEMU that is not modelled, if a modelled one has it."""
+    number = _number(told)
+    if any(version_number(each) == number for each in VERSIONS):
+        return None
+    for each in VERSIONS:
+        try:
+            found = find_machine_type(name, target, find_release(each))[0].name
+        except VMError:
+            continue
+        family = family_of(found)
+        if family == found or name == found:
+            return None
+        versioned = f"{family}-{number[0]}.{number[1]}"
+        return versioned if releases_with(versioned, target) else None
+    return None
 
 
 def is_release(told: str, release: Release) -> bool:

@@ -98,10 +98,10 @@ class Verdict:
     def certain(self) -> bool:
         """Whether all RAMBlocks of both sides are known or are the same, or those that are known decide it anyway."""
         here, there = self.source, self.destination
-        if not self.accepted:
-            return True
         if not (here.exact and there.exact):
             return False
+        if not self.accepted:
+            return True
         return not (here.unchecked or there.unchecked) or _surroundings(here) == _surroundings(there)
 
     @property
