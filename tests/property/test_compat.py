@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ramslot.monitor.compat.sides import read_text
 from ramslot.vm.compat.comparing import compare
 from ramslot.vm.compat.contract import Block, Contract
 from ramslot.vm.compat.fleet import Outcome, outcomes, shard_of
 from ramslot.vm.compat.reasons import remarks, why
+from ramslot.vm.errors import VMError
 
 NAMES = st.sampled_from(["pc.ram", "m", "/objects/m", "pc.bios", "d0", "d1"])
 SIZES = st.sampled_from([1 << 20, 2 << 20, 3 << 20])
@@ -126,3 +128,50 @@ def test_shards_are_the_whole(sides: list[Contract], processes: int) -> None:
     assert sorted(parts, key=lambda each: (each.source, each.destination)) == whole
     for each in whole:
         assert each.compatible == compare(sides[each.source], sides[each.destination]).compatible
+
+
+LINE = (
+    "A=1 qemu-system-x86_64-7.2 -nodefaults -name 'a,b=c' -M pc,usb=off -m 1G,slots=2,maxmem=4G -smp 2 -rtc base=utc "
+    '-object {"qom-type":"memory-backend-ram","id":"d","size":33554432} -device pc-dimm,memdev=d -bios x -device VGA'
+)
+XML = (
+    "<domain><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='pc'>hvm</type></os><cpu><numa>"
+    "<cell id='0' cpus='0' memory='64' unit='MiB'/></numa></cpu><devices><memory model='dimm'><target>"
+    "<size unit='MiB'>32</size></target></memory></devices></domain>"
+)
+WORDS = st.sampled_from(
+    [
+        *(
+            "-m",
+            "-bios",
+            "-M",
+            "'",
+            '"',
+            "\\\n",
+            "{",
+            "=",
+            ",",
+            "help",
+            "-device",
+            "9" * 30,
+            "-1",
+            "<",
+            "unit='x'",
+            "\0",
+            "é",
+        )
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([LINE, XML]), st.lists(st.tuples(st.integers(0, 400), WORDS | st.text(max_size=4)), max_size=4))
+def test_no_text_is_more_than_a_mistake(text: str, insertions: list[tuple[int, str]]) -> None:
+    for position, word in insertions:
+        text = text[:position] + word + text[position:]
+    try:
+        found = read_text(text, "text")
+    except VMError as error:
+        assert str(error)
+    else:
+        assert compare(found, found).compatible
