@@ -64,6 +64,14 @@ def _main() -> int:
         from .compat_command import run_compat_command
 
         return run_compat_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] == ["stream"]:
+        from .stream_command import run_stream_command
+
+        return run_stream_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] == ["proxy"]:
+        from .proxy_command import run_proxy_command
+
+        return run_proxy_command(os.path.basename(sys.argv[0]), sys.argv[2:])
     try:
         settings = parse(sys.argv, _check_machine, os.environ.get("RAMSLOT_QEMU"))
     except CommandLineError as error:

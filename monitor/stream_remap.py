@@ -1,0 +1,64 @@
+"""`ramslot stream remap`: rewrites a stream for a machine with other RAMBlocks, from a file or a pipe to another."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..vm.errors import VMError
+from ..vm.streams.block_map import BlockMap
+from ..vm.streams.remap import Remapper
+from .stream_files import StreamFile, write_all
+from .stream_words import Progress, Words, print_json
+
+
+def run_remap(said: Words) -> int:
+    """Carry out `stream remap`; raises `VMError`."""
+    target = said.value("-o")
+    if "-map" not in said:
+        raise VMError("-map has to say what becomes of which RAMBlock")
+    if "-json" in said and target is None:
+        raise VMError("-json needs -o, for the stream goes to standard output")
+    remapper = Remapper(BlockMap(said.options["-map"]), said.page_size)
+    with StreamFile(said.files[0] if said.files else "-") as file:
+        output = _Output(target)
+        progress = Progress(file)
+        done = False
+        try:
+            count = 1
+            while count:
+                count = file.read_into(remapper.room())
+                output.write(remapper.take(count))
+                if target is not None or not sys.stdout.isatty():
+                    progress.tell()
+            done = True
+        finally:
+            progress.end()
+            output.close(keep=done)
+    if "-json" in said:
+        layout = remapper.layout
+        assert layout is not None, "all pages have come"
+        print_json({"blocks": [{"name": name, "size": length} for name, length in layout.blocks]})
+    return 0
+
+
+class _Output:
+    """Where a rewritten stream goes: a new file, or standard output."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            self._fd = os.dup(1) if path is None else os.open(path, flags, 0o600)
+        except OSError as error:
+            raise VMError(f"Could not create '{path}': {error.strerror}") from None
+
+    def write(self, buffers: list[bytes | memoryview]) -> None:
+        """Write all."""
+        write_all(self._fd, buffers)
+
+    def close(self, *, keep: bool) -> None:
+        """Close it; a file that is not whole goes."""
+        os.close(self._fd)
+        if not keep and self._path is not None:
+            os.unlink(self._path)

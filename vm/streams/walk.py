@@ -1,0 +1,377 @@
+"""Goes through a migration stream in constant memory: bytes in, parts out, each with its place.
+
+Read into `room()`, then take the parts that `walk` yields; a count of 0 is the end. Whatever is behind the parts that
+were told is still in the buffer, and comes to its front with the next `room()`.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ..migration import format as fmt
+from ..migration.settings import IGNORE_SHARED
+from .errors import NotUnderstoodError
+from .parts import BlockList, Configuration, DeviceBytes, PageRun, Section
+from .window import Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import TypeAlias
+
+    from .parts import Part
+    from .window import Number
+
+    Walking: TypeAlias = Generator["Part | None", None, None]
+
+WORD = Struct(">Q")
+BUFFER_BYTES = 1 << 20
+LONGEST_MACHINE_NAME = 1 << 10
+MOST_CAPABILITIES = 1 << 8
+MOST_BLOCKS = 1 << 16
+MOST_SECTIONS = 1 << 10
+PAGE_SIZES = (4096, 1024, 2048, 8192, 16384, 32768, 65536)
+"""Of the targets that there are, the most usual first."""
+SMALL_PAGE_SIZES = (1024, 2048)
+SMALLEST_PAGE = 1024
+PAGE_SIZES_OF_MACHINES = {
+    **dict.fromkeys(("clipper", "sun4u", "sun4v", "niagara", "axis-dev88", "or1k-sim"), 8192),
+    "tricore_testboard": 16384,
+}
+"""Bytes of a page of targets with large ones, which do not tell."""
+HOOK = 0x80
+"""RDMA's, in the bits below a page's address."""
+REFUSED_WORDS = {fmt.MULTIFD_FLUSH: "multifd", HOOK: "RDMA"}
+FOREIGN = {
+    b"\x11\x22\x33\x44": "a channel of multifd",
+    b"QEVM": "an old format of QEMU",
+    b"Libv": "a save file of libvirt",
+    b"\x7fELF": "an ELF file",
+    b"QFI\xfb": "a disk image",
+}
+"""What else begins so."""
+
+
+class Walker(Window):
+    """One stream. `page_size` is the target's; without it, the stream tells by its configuration or its first page."""
+
+    def __init__(self, page_size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
+        super().__init__(buffer_bytes)
+        self.page_size = page_size or 0
+        """Bytes; 0 as long as nobody has told."""
+        self._flags = (page_size or SMALLEST_PAGE) - 1
+        self.configuration: Configuration | None = None
+        self._sections: dict[int, str] = {}
+        self._lengths: dict[str, int] = {}
+        self._block = ""
+        self._ram_ended = False
+        self.complete = False
+        """Whether the memory has come wholly."""
+        self._parts = self._parse()
+
+    def walk(self, count: int) -> Iterator[Part]:
+        """Go on with bytes that were read into the room, none at the end of the stream.
+
+        Raises `BrokenStreamError` and `NotUnderstoodError`.
+        """
+        self._arrived(count)
+        for part in self._parts:
+            if part is None:
+                return
+            yield part
+
+    # The stream
+
+    def _parse(self) -> Walking:
+        yield from self._header()
+        yield from self._configuration()
+        while True:
+            kind = yield from self._number(1, "the head of a section")
+            if kind == fmt.COMMAND:
+                yield from self._command()
+            elif kind == fmt.SECTION_START:
+                yield from self._start()
+            elif kind in (fmt.SECTION_PART, fmt.SECTION_END):
+                yield from self._part(kind)
+            elif kind in (fmt.SECTION_FULL, fmt.END_OF_STREAM):
+                self.at -= 1
+                break
+            else:
+                raise self._broken(f"no section begins with {kind:#04x}")
+        if not self._ram_ended:
+            if kind == fmt.END_OF_STREAM:
+                raise self._broken("the stream ends before its memory does")
+            raise NotUnderstoodError(
+                f"at byte {self.position}: a device's state comes before the memory, as virtio-mem's does"
+            )
+        self.complete = True
+        while True:
+            if self.at < self._end:
+                start, self.at = self.at, self._end
+                yield DeviceBytes(start, self.at)
+            if self._ended:
+                return
+            yield None
+
+    def _header(self) -> Walking:
+        yield from self._need(4, "its header")
+        magic = bytes(self.buffer[:4])
+        if magic != fmt.MAGIC.to_bytes(4):
+            if magic[:2] == b"\x16\x03":
+                raise NotUnderstoodError("this is TLS, and who is not one of its ends cannot read it")
+            also = f", but {FOREIGN[magic]}" if magic in FOREIGN else ""
+            raise NotUnderstoodError(f"this is no migration stream{also}: it begins with {magic.hex(' ')}")
+        self.at = 4
+        version = yield from self._number(4, "its header")
+        if version != fmt.VERSION:
+            raise NotUnderstoodError(f"the stream's version is {version}, and only {fmt.VERSION} is known")
+
+    def _configuration(self) -> Walking:
+        what = "its configuration"
+        yield from self._need(1, what)
+        if self.buffer[self.at] != fmt.CONFIGURATION:
+            self.configuration = Configuration(None)
+            yield self.configuration
+            return
+        self.at += 1
+        length = yield from self._number(4, what)
+        if length > LONGEST_MACHINE_NAME:
+            raise self._broken(f"no machine type has a name of {length} bytes")
+        found = Configuration((yield from self._text(length, what)))
+        while True:
+            yield from self._need(1, what)
+            if self.buffer[self.at] != fmt.SUBSECTION:
+                break
+            self.at += 1
+            name = yield from self._name(what)
+            yield from self._number(4, what)
+            yield from self._configuration_part(found, name)
+        self._check_capabilities(found.capabilities)
+        if not self.page_size and found.machine_type in PAGE_SIZES_OF_MACHINES:
+            self._know_page_size(PAGE_SIZES_OF_MACHINES[found.machine_type])
+        if found.page_bits is not None and not self.page_size:
+            if 1 << found.page_bits not in PAGE_SIZES:
+                raise self._broken(f"no target has pages of 2^{found.page_bits} bytes")
+            self._know_page_size(1 << found.page_bits)
+        self.configuration = found
+        yield found
+
+    def _configuration_part(self, found: Configuration, name: str) -> Walking:
+        what = "its configuration"
+        if name == "configuration/target-page-bits":
+            found.page_bits = yield from self._number(4, what)
+        elif name == "configuration/uuid":
+            yield from self._need(16, what)
+            found.uuid = bytes(self.buffer[self.at : self.at + 16])
+            self.at += 16
+        elif name == "configuration/capabilities":
+            count = yield from self._number(4, what)
+            if count > MOST_CAPABILITIES:
+                raise self._broken(f"there are no {count} capabilities")
+            for _ in range(count):
+                found.capabilities.append((yield from self._name(what)))
+        else:
+            raise NotUnderstoodError(f"at byte {self.position}: the configuration tells of '{name}'")
+
+    def _check_capabilities(self, capabilities: list[str]) -> None:
+        for name in capabilities:
+            if name != IGNORE_SHARED:
+                raise NotUnderstoodError(
+                    f"the stream was made with the capability {name}, which is not understood here"
+                )
+
+    def _command(self) -> Walking:
+        number = yield from self._number(2, "a command")
+        length = yield from self._number(2, "a command")
+        name, expected = fmt.COMMANDS.get(number, (str(number), None))
+        if number in fmt.POSTCOPY_COMMANDS:
+            raise NotUnderstoodError(f"at byte {self.position}: the source wants postcopy (command {name})")
+        if number not in fmt.COMMANDS:
+            raise NotUnderstoodError(f"at byte {self.position}: command {number}")
+        if expected is not None and length != expected:
+            raise self._broken(f"command {name} with {length} bytes instead of {expected}")
+        yield from self._skip(length, "a command")
+        yield Section(fmt.COMMAND, 0, name)
+
+    def _start(self) -> Walking:
+        section_id = yield from self._number(4, "the head of a section")
+        name = yield from self._name("the head of a section")
+        instance = yield from self._number(4, "the head of a section")
+        version = yield from self._number(4, "the head of a section")
+        if name not in fmt.LIVE_DEVICES and (name != fmt.RAM or instance):
+            raise NotUnderstoodError(f"at byte {self.position}: a section of '{name}', whose length is not told")
+        if name == fmt.RAM and version != fmt.RAM_VERSION:
+            raise NotUnderstoodError(f"at byte {self.position}: version {version} of the section '{name}'")
+        if len(self._sections) >= MOST_SECTIONS:
+            raise self._broken("more devices are sent while the guest runs than any machine has")
+        self._sections[section_id] = name
+        yield from self._content(fmt.SECTION_START, section_id, name)
+
+    def _part(self, kind: int) -> Walking:
+        section_id = yield from self._number(4, "the head of a section")
+        name = self._sections.get(section_id)
+        if name is None:
+            raise self._broken(f"section {section_id} goes on and has not begun")
+        yield from self._content(kind, section_id, name)
+        if kind == fmt.SECTION_END and name == fmt.RAM:
+            self._ram_ended = True
+
+    def _content(self, kind: int, section_id: int, name: str) -> Walking:
+        yield Section(kind, section_id, name)
+        if name == fmt.RAM:
+            yield from self._words()
+        elif name == fmt.HASH_TABLE:
+            yield from self._hash_table()
+        else:
+            yield from self._attributes()
+        assert self.configuration is not None, "it comes first"
+        if self.configuration.machine_type is None:
+            return
+        what = f"the end of the section '{name}'"
+        footer, found = (yield from self._number(1, what)), (yield from self._number(4, what))
+        if footer != fmt.FOOTER or found != section_id:
+            raise self._broken(f"the section '{name}' does not end where it should")
+
+    def _hash_table(self) -> Walking:
+        what = f"the section '{fmt.HASH_TABLE}'"
+        if (yield from self._number(4, what)):
+            return
+        while chunk := (yield from self._number(8, what)):
+            yield from self._skip((chunk >> 16 & 0xFFFF) * fmt.HASH_TABLE_ENTRY, what)
+            yield from self._number(0, what)
+
+    def _attributes(self) -> Walking:
+        what = f"the section '{fmt.STORAGE_ATTRIBUTES}'"
+        while (flags := (yield from self._number(8, what)) & fmt.ATTRIBUTES_FLAGS) != fmt.ATTRIBUTES_END:
+            if flags == fmt.ATTRIBUTES_MORE:
+                yield from self._skip((yield from self._number(8, what)), what)
+
+    # RAM
+
+    def _know_page_size(self, size: int) -> None:
+        self.page_size = size
+        self._flags = size - 1
+
+    def _words(self) -> Walking:
+        what = f"the section '{fmt.RAM}'"
+        while True:
+            yield from self._need(8, what)
+            word = WORD.unpack_from(self.buffer, self.at)[0]
+            flags = word & self._flags
+            if flags == fmt.END_OF_SECTION:
+                self.at += 8
+                return
+            if flags == fmt.MEM_SIZE:
+                yield from self._block_list(word - flags)
+                continue
+            yield from self._pages(word, what)
+
+    def _block_list(self, total: int) -> Walking:
+        what = "the list of RAMBlocks"
+        if self._lengths:
+            raise self._broken("the RAMBlocks are told a second time")
+        assert self.configuration is not None, "it comes first"
+        # Who rewrites it needs all of it in one place.
+        size = 8
+        blocks: list[tuple[str, int, int | None]] = []
+        tells_addresses = IGNORE_SHARED in self.configuration.capabilities
+        left = total
+        while left > 0:
+            yield from self._need(size + 1, what)
+            named = size + 1 + self.buffer[self.at + size]
+            entry = named + (16 if tells_addresses else 8)
+            if entry > len(self.buffer) or len(blocks) >= MOST_BLOCKS:
+                raise self._broken("there are more RAMBlocks than any machine has")
+            yield from self._need(entry, what)
+            name = self.buffer[self.at + size + 1 : self.at + named].decode("utf-8", "surrogateescape")
+            length = WORD.unpack_from(self.buffer, self.at + named)[0]
+            address = WORD.unpack_from(self.buffer, self.at + named + 8)[0] if tells_addresses else None
+            if not name or name in self._lengths or length > left:
+                raise self._broken(f"the list of RAMBlocks is wrong at '{name}' with {length:#x} bytes")
+            self._lengths[name] = length
+            blocks.append((name, length, address))
+            left -= length
+            size = entry
+        at = self.at
+        self.at += size
+        yield BlockList(at, self.at, blocks)
+
+    def _pages(self, word: int, what: str) -> Walking:
+        """A page, and those that follow it in the block and are there already."""
+        flags = word & self._flags
+        kind = flags & ~fmt.CONTINUE
+        if kind not in (fmt.ZERO, fmt.PAGE, fmt.XBZRLE, fmt.COMPRESSED_PAGE):
+            if kind in REFUSED_WORDS:
+                raise NotUnderstoodError(f"at byte {self.position}: the stream was made with {REFUSED_WORDS[kind]}")
+            raise self._broken(f"no page's word has the flags {flags:#x}")
+        body = 8
+        named = not flags & fmt.CONTINUE
+        if named:
+            yield from self._need(9, what)
+            body = 9 + self.buffer[self.at + 8]
+            yield from self._need(body, what)
+            self._block = self.buffer[self.at + 9 : self.at + body].decode("utf-8", "surrogateescape")
+        length = self._lengths.get(self._block)
+        if length is None:
+            raise self._broken(f"a page of the RAMBlock '{self._block}', which there is not")
+        if not self.page_size:
+            yield from self._find_page_size(word - flags, body, kind)
+        offset = word - flags
+        if offset + self.page_size > length:
+            raise self._broken(f"a page at {offset:#x} of '{self._block}', which has {length:#x} bytes")
+        size = yield from self._size(kind, body, what)
+        yield from self._need(body + size, what)
+        run = PageRun(kind, self._block, offset, self.at, self.at + body, size, named=named)
+        self.at += body + size
+        if kind == fmt.ZERO or kind == fmt.PAGE:
+            self._gather(run, (length - offset) // self.page_size - 1)
+        yield run
+
+    def _size(self, kind: int, body: int, what: str) -> Number:
+        """Bytes of a page's content, which begins `body` bytes behind the present place."""
+        if kind == fmt.ZERO:
+            return 1
+        if kind == fmt.PAGE:
+            return self.page_size
+        start = body + 1 if kind == fmt.XBZRLE else body
+        width = 2 if kind == fmt.XBZRLE else 4
+        yield from self._need(start + width, what)
+        size = int.from_bytes(self.buffer[self.at + start : self.at + start + width])
+        if not 0 < size <= 2 * self.page_size:
+            raise self._broken(f"a page of {size} bytes")
+        return start - body + width + size
+
+    def _gather(self, run: PageRun, most: int) -> None:
+        """Pass over the pages that follow, each as QEMU sends what continues a block."""
+        buffer, page_size, at = self.buffer, self.page_size, self.at
+        unpack, size = WORD.unpack_from, run.size
+        step = 8 + size
+        expected = run.offset + page_size | run.kind | fmt.CONTINUE
+        most = min(most, (self._end - at) // step)
+        is_zero = run.kind == fmt.ZERO
+        run.fill = fill = buffer[run.body] if is_zero else 0
+        count = 0
+        while count < most and unpack(buffer, at)[0] == expected and (not is_zero or buffer[at + 8] == fill):
+            expected += page_size
+            at += step
+            count += 1
+        self.at = at
+        run.count += count
+
+    def _find_page_size(self, offset: int, body: int, kind: int) -> Generator[None, None, None]:
+        """Tell the size of pages by the first: by where the next one is, or by an address that is none of 4 KiB.
+
+        Pages of zeros, some of which may not be sent, do not tell that they are larger.
+        """
+        zero = kind == fmt.ZERO
+        for size in PAGE_SIZES if kind == fmt.PAGE else SMALL_PAGE_SIZES if zero else ():
+            place = body + (1 if zero else size)
+            while self._end - self.at < place + 8 and not self._ended:
+                yield
+            if self._end - self.at < place + 8:
+                break
+            word = WORD.unpack_from(self.buffer, self.at + place)[0]
+            if word in (offset + size | fmt.CONTINUE | fmt.ZERO, offset + size | fmt.CONTINUE | fmt.PAGE):
+                self._know_page_size(size)
+                return
+        self._know_page_size(PAGE_SIZES[0])

@@ -1,0 +1,78 @@
+"""The part of a stream that is in memory: bytes are read into it, and looked at where they are."""
+
+from __future__ import annotations
+
+from .errors import BrokenStreamError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeAlias
+
+    Number: TypeAlias = Generator[None, None, int]
+
+
+class Window:
+    """A buffer that moves along a stream. Its generators yield None where more bytes are needed."""
+
+    def __init__(self, buffer_bytes: int) -> None:
+        self.buffer = bytearray(buffer_bytes)
+        self._view = memoryview(self.buffer)
+        self.at = 0
+        """Up to where all was understood."""
+        self._end = 0
+        """Up to where bytes were read."""
+        self._ended = False
+        self._base = 0
+        """Where in the stream the buffer begins."""
+
+    @property
+    def position(self) -> int:
+        """Bytes of the stream that were gone through."""
+        return self._base + self.at
+
+    def room(self) -> memoryview:
+        """Where the next bytes are to be read to. Places in the buffer mean nothing from now on."""
+        rest = self._end - self.at
+        if self.at:
+            self._view[:rest] = self._view[self.at : self._end]
+            self._base += self.at
+            self.at, self._end = 0, rest
+        return self._view[rest:]
+
+    def _arrived(self, count: int) -> None:
+        self._end += count
+        self._ended = not count
+
+    def _broken(self, text: str) -> BrokenStreamError:
+        return BrokenStreamError(f"at byte {self.position}: {text}")
+
+    def _need(self, count: int, what: str) -> Generator[None, None, None]:
+        while self._end - self.at < count:
+            if self._ended:
+                raise BrokenStreamError(f"the stream ends at byte {self._base + self._end}, in {what}")
+            yield
+
+    def _number(self, count: int, what: str) -> Number:
+        yield from self._need(count, what)
+        value = int.from_bytes(self.buffer[self.at : self.at + count])
+        self.at += count
+        return value
+
+    def _text(self, length: int, what: str) -> Generator[None, None, str]:
+        yield from self._need(length, what)
+        text = self.buffer[self.at : self.at + length].decode("utf-8", "surrogateescape")
+        self.at += length
+        return text
+
+    def _name(self, what: str) -> Generator[None, None, str]:
+        length = yield from self._number(1, what)
+        return (yield from self._text(length, what))
+
+    def _skip(self, count: int, what: str) -> Generator[None, None, None]:
+        """Pass over bytes of which there may be more than the buffer holds."""
+        while count:
+            yield from self._need(1, what)
+            step = min(count, self._end - self.at)
+            self.at += step
+            count -= step
