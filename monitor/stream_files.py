@@ -244,7 +244,7 @@ class MemoryFiles:
 def _next_data(fd: int, offset: int, end: int) -> int:
     """Where the first byte from `offset` on is that is not in a hole, or `end`."""
     try:
-        return min(os.lseek(fd, offset, os.SEEK_DATA) // 4096 * 4096, end) if offset < end else end
+        return min(os.lseek(fd, offset, os.SEEK_DATA), end) if offset < end else end
     except OSError:  # nothing but a hole
         return end
 

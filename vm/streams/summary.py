@@ -84,7 +84,7 @@ class Summary:
         """What is wrong at the end of a stream, whose parts were all right."""
         data = bytes(self.devices)
         if codec.description(data) is None:
-            return [] if data.endswith(bytes((fmt.END_OF_STREAM,))) else ["the state of devices does not end"]
+            return _undescribed(data)
         footers = self.configuration.machine_type is not None
         sections = self.sections()
         if not sections:
@@ -133,6 +133,16 @@ class Summary:
                 for section in self.sections()
             ],
         }
+
+
+def _undescribed(data: bytes) -> list[str]:
+    """What is wrong where no description of devices is the last of all; old machine types have none."""
+    start = data.rfind(codec.DESCRIPTION_START)
+    length = int.from_bytes(data[start + 2 : start + 6])
+    left = len(data) - start - 6 - length
+    if start >= 0 and left > 0 and data[start + 6 : start + 7] == b"{" and data[-left - 1 : -left] == b"}":
+        return [f"{left} bytes follow the description of devices"]
+    return [] if data.endswith(bytes((fmt.END_OF_STREAM,))) else ["the state of devices does not end"]
 
 
 def _uuid(data: bytes) -> str:
