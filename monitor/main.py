@@ -64,6 +64,10 @@ def _main() -> int:
         from .compat_command import run_compat_command
 
         return run_compat_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] == ["stream"] or sys.argv[1:2] == ["proxy"]:
+        from .stream_words import end_cleanly_when_told
+
+        end_cleanly_when_told()
     if sys.argv[1:2] == ["stream"]:
         from .stream_command import run_stream_command
 

@@ -95,7 +95,7 @@ def run_stream_command(program: str, words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"{program}: stream {action}: {error.strerror}", file=sys.stderr)
+        print(f"{program}: stream {action}: {error.strerror or error}", file=sys.stderr)
         return NOT_UNDERSTOOD
 
 
@@ -148,9 +148,9 @@ class _Hashing(_Sink):
         if self.digests is None:
             from ..vm.streams.contents import Digests
             from ..vm.streams.walk import PAGE_SIZES
-            from .stream_files import new_table
+            from .stream_files import DigestFile
 
-            self.digests = Digests(walker.page_size or PAGE_SIZES[0], new_table)
+            self.digests = Digests(walker.page_size or PAGE_SIZES[0], DigestFile)
             for name, length in self._blocks:
                 self.digests.add_block(name, length)
         return self.digests

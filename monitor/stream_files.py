@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import sys
@@ -249,17 +248,35 @@ def _next_data(fd: int, offset: int, end: int) -> int:
         return end
 
 
-def new_table(size: int) -> mmap.mmap:
-    """Zeros in a file that has no name, so that they need not stay in memory; raises `VMError`."""
-    import tempfile
+class DigestFile:
+    """Digests in a file that has no name, sparse where they are zero, so that they need not be in memory."""
 
-    try:
-        with tempfile.TemporaryFile() as file:
-            file.truncate(size)
-            return mmap.mmap(file.fileno(), size)
-    except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise VMError(f"there is no room for the digests of {size // 16} pages: {reason}") from None
+    def __init__(self, size: int) -> None:
+        """Zeros; raises `VMError` where there is no room."""
+        import tempfile
+
+        self.size = size
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this
+        try:
+            self._file.truncate(size)
+        except (OSError, OverflowError) as error:
+            self._file.close()
+            reason = getattr(error, "strerror", None) or error
+            raise VMError(f"there is no room for {size} bytes of digests: {reason}") from None
+
+    def read(self, at: int, count: int) -> bytes:
+        """What is at a place, less than `count` at the end."""
+        return os.pread(self._file.fileno(), count, at)
+
+    def write(self, at: int, data: bytes) -> None:
+        """Put something at a place; raises `OSError`."""
+        while data:
+            done = os.pwrite(self._file.fileno(), data, at)
+            data, at = data[done:], at + done
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._file.close()
 
 
 def write_all(fd: int, buffers: list[bytes | memoryview]) -> None:

@@ -39,6 +39,8 @@ class Words:
                 self.options.setdefault(name, []).append(value)
             else:
                 raise VMError(f"{word}: there is no such option")
+        self.page_size = _page_size(self.value("-page-size"))
+        """Bytes; None if it is not told."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.options
@@ -47,22 +49,28 @@ class Words:
         """What an option was given last."""
         return self.options[name][-1] if name in self.options else None
 
-    @property
-    def page_size(self) -> int | None:
-        """What `-page-size` says; raises `VMError`."""
-        from ..vm.sizes import parse_size
-        from ..vm.streams.walk import PAGE_SIZES
 
-        text = self.value("-page-size")
-        if text is None:
-            return None
-        try:
-            size = parse_size(text)
-        except ValueError:
-            size = 0
-        if size not in PAGE_SIZES:
-            raise VMError(f"-page-size {text}: targets have pages of {', '.join(map(str, sorted(PAGE_SIZES)))} bytes")
-        return size
+def _page_size(text: str | None) -> int | None:
+    """What `-page-size` says; raises `VMError`."""
+    from ..vm.sizes import parse_size
+    from ..vm.streams.walk import PAGE_SIZES
+
+    if text is None:
+        return None
+    try:
+        size = parse_size(text)
+    except ValueError:
+        size = 0
+    if size not in PAGE_SIZES:
+        raise VMError(f"-page-size {text}: targets have pages of {', '.join(map(str, sorted(PAGE_SIZES)))} bytes")
+    return size
+
+
+def end_cleanly_when_told() -> None:
+    """Take SIGTERM as Ctrl-C, so that no half-written file and no socket stays behind."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class Progress:

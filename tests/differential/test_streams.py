@@ -212,7 +212,6 @@ BOARDS = {
     "pc": ("x86_64", ["-M", "pc"]),
     "q35": ("x86_64", ["-M", "q35"]),
     "virt": ("aarch64", ["-M", "virt", "-cpu", "cortex-a57"]),
-    "pseries": ("ppc64", ["-M", "pseries"]),
 }
 
 
@@ -222,7 +221,7 @@ def prepared(machine: Partner, *capabilities: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("board", ["pc", "q35", "virt"])
+@pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("way", ["live", "return-path", "saved"])
 def test_a_running_guest_gets_numa_nodes_and_comes_back(way: str, board: str, release: str, tmp_path: Path) -> None:
     """One block becomes the memory of two nodes, and these one block again; the guest, a firmware, runs on each time."""

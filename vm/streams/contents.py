@@ -15,11 +15,24 @@ from .errors import BrokenStreamError, NotUnderstoodError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from mmap import mmap
     from typing import Protocol
 
     from .parts import PageRun
     from .walk import Walker
+
+    class Table(Protocol):
+        """Where digests are, one behind the other; zeros at first."""
+
+        size: int
+
+        def read(self, at: int, count: int) -> bytes:
+            """What is at a place, less than `count` at the end."""
+
+        def write(self, at: int, data: bytes) -> None:
+            """Put something at a place."""
+
+        def close(self) -> None:
+            """Let go of it."""
 
     class PageSink(Protocol):
         """Who keeps pages."""
@@ -35,7 +48,8 @@ if TYPE_CHECKING:
 
 
 DIGEST_BYTES = 16
-SLICE_PAGES = 1 << 12
+SLICE_BYTES = 1 << 16
+"""Of a table, at once."""
 XBZRLE_HEAD = 3
 """Bytes before what XBZRLE tells of a page: a flag and a length."""
 
@@ -95,10 +109,10 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
 class Digests:
     """The digest of every page, by block; zeros stand for pages of zeros and for those that never came."""
 
-    def __init__(self, page_size: int, new_table: Callable[[int], mmap]) -> None:
+    def __init__(self, page_size: int, new_table: Callable[[int], Table]) -> None:
         self._page_size = page_size
         self._new_table = new_table
-        self.tables: dict[str, mmap] = {}
+        self.tables: dict[str, Table] = {}
         self._tops: dict[str, int] = {}
         """Behind the last byte of each table that is not zero."""
         self._zero_page = self._digest(memoryview(bytes(page_size)))
@@ -118,7 +132,7 @@ class Digests:
         if self._zero_page in digests:
             digests = [bytes(DIGEST_BYTES) if digest == self._zero_page else digest for digest in digests]
         end = at + len(pieces) * DIGEST_BYTES
-        self.tables[block][at:end] = b"".join(digests)
+        self.tables[block].write(at, b"".join(digests))
         self._tops[block] = max(self._tops[block], end)
 
     def fill(self, block: str, offset: int, length: int, byte: int) -> None:
@@ -129,9 +143,9 @@ class Digests:
         end = at + count * DIGEST_BYTES
         if not byte:
             end = min(end, self._tops[block])
-        for start in range(at, end, SLICE_PAGES * DIGEST_BYTES):
-            stop = min(start + SLICE_PAGES * DIGEST_BYTES, end)
-            self.tables[block][start:stop] = digest * ((stop - start) // DIGEST_BYTES)
+        for start in range(at, end, SLICE_BYTES):
+            stop = min(start + SLICE_BYTES, end)
+            self.tables[block].write(start, digest * ((stop - start) // DIGEST_BYTES))
         self._tops[block] = max(self._tops[block], end)
 
     def current(self, block: str, offset: int, length: int) -> bytes:
@@ -140,10 +154,9 @@ class Digests:
 
     def of_block(self, name: str) -> str:
         """The digest of a whole block: SHA-256 over those of its pages, in hex."""
-        table = self.tables[name]
         found = hashlib.sha256()
-        for start in range(0, len(table), SLICE_PAGES * DIGEST_BYTES):
-            found.update(table[start : start + SLICE_PAGES * DIGEST_BYTES])
+        for at in range(0, self.tables[name].size, SLICE_BYTES):
+            found.update(self.tables[name].read(at, SLICE_BYTES))
         return found.hexdigest()
 
     def close(self) -> None:
@@ -152,12 +165,11 @@ class Digests:
             table.close()
 
 
-def differing_pages(first: mmap, second: mmap) -> Iterator[tuple[int, int]]:
+def differing_pages(first: Table, second: Table) -> Iterator[tuple[int, int]]:
     """The ranges of pages, by number, half open, in which two tables of one size differ."""
     start: int | None = None
-    step = SLICE_PAGES * DIGEST_BYTES
-    for base in range(0, len(first), step):
-        one, other = first[base : base + step], second[base : base + step]
+    for base in range(0, first.size, SLICE_BYTES):
+        one, other = first.read(base, SLICE_BYTES), second.read(base, SLICE_BYTES)
         number = base // DIGEST_BYTES
         if one == other:
             if start is not None:
@@ -172,4 +184,4 @@ def differing_pages(first: mmap, second: mmap) -> Iterator[tuple[int, int]]:
                 yield start, number + at // DIGEST_BYTES
                 start = None
     if start is not None:
-        yield start, len(first) // DIGEST_BYTES
+        yield start, first.size // DIGEST_BYTES
