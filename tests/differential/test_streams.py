@@ -360,6 +360,38 @@ def test_what_is_refused_leaves_both_sides_as_they_were(reason: str, release: st
         assert contents(tmp_path / "0", tmp_path / "1") == contents(tmp_path / "memory")
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_shared_memory_that_stays_away_is_renamed_and_not_divided(release: str, tmp_path: Path) -> None:
+    filled(tmp_path / "memory", SIZE, 1)
+    machine = ["-m", "64", "-M", "none,memory-backend=m"]
+    with real(release, [*backend("m", tmp_path / "memory"), *machine], tmp_path) as source:
+        saved(source, tmp_path / "stream", "x-ignore-shared")
+    told = as_json("info", tmp_path / "stream")
+    assert (told["capabilities"], told["ram"]["missing-pages"]) == (["x-ignore-shared"], SIZE // 4096)
+    assert "is not one whole block" in stream("remap", "-map", "m=a+1M,b", tmp_path / "stream", status=2)
+    stream("remap", "-map", "m=n", tmp_path / "stream", "-o", tmp_path / "renamed")
+    renamed = [*backend("n", tmp_path / "memory"), "-m", "64", "-M", "none,memory-backend=n", "-incoming", "defer"]
+    with real(release, renamed, tmp_path) as destination:
+        prepared(destination, "x-ignore-shared")
+        assert destination.ask("migrate-incoming", uri=f"exec:cat {tmp_path}/renamed") == {}
+        assert destination.wait_for_state("prelaunch") == "prelaunch"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_devices_that_come_before_the_memory_are_refused(release: str, tmp_path: Path) -> None:
+    """virtio-mem tells early which of its memory is plugged, since QEMU 8.0; how long that is, nobody tells."""
+    memory = ["-m", "64M,slots=1,maxmem=1G", "-object", "memory-backend-ram,id=m,size=64M"]
+    device = ["-device", "virtio-mem-pci,memdev=m,requested-size=32M"]
+    with real(release, ["-M", "pc", *memory, *device], tmp_path) as source:
+        saved(source, tmp_path / "stream")
+    if float(release) < 8:
+        assert as_json("info", tmp_path / "stream")["ram"]["missing-pages"] > 0
+        return
+    assert "a device's state comes before the memory" in stream("info", tmp_path / "stream", status=2)
+    stream("remap", "-map", "m=n", tmp_path / "stream", "-o", tmp_path / "out", status=2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_destination_that_goes_away_leaves_the_guest_where_it_is(tmp_path: Path) -> None:
     where = f"unix:{tmp_path}/destination"
     filled(tmp_path / "memory", SIZE, 1)
