@@ -17,6 +17,8 @@ def run_remap(said: Words) -> int:
     target = said.value("-o")
     if "-map" not in said:
         raise VMError("-map has to say what becomes of which RAMBlock")
+    if target is None and sys.stdout.isatty():
+        raise VMError("a stream is nothing for a terminal; -o says where it is to go")
     if "-json" in said and target is None:
         raise VMError("-json needs -o, for the stream goes to standard output")
     remapper = Remapper(BlockMap(said.options["-map"]), said.page_size)
@@ -29,8 +31,7 @@ def run_remap(said: Words) -> int:
             while count:
                 count = file.read_into(remapper.room())
                 output.write(remapper.take(count))
-                if target is not None or not sys.stdout.isatty():
-                    progress.tell()
+                progress.tell()
             done = True
         finally:
             progress.end()

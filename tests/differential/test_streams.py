@@ -161,16 +161,23 @@ def test_save_files_of_libvirt_are_read(tmp_path: Path) -> None:
 class Proxy:
     """`ramslot proxy`, waiting."""
 
-    def __init__(self, folder: Path, *maps: str) -> None:
-        self.source = f"unix:{folder}/proxy"
-        words = ["proxy", self.source, f"unix:{folder}/destination", "--json"]
+    def __init__(self, folder: Path, *maps: str, source: str = "", destination: str = "") -> None:
+        self.source = source or f"unix:{folder}/proxy"
+        words = ["proxy", self.source, destination or f"unix:{folder}/destination", "--json"]
         for text in maps:
             words += "--map", text
         self.process = subprocess.Popen(
             [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=OUR_ENVIRONMENT
         )
-        while not (folder / "proxy").exists() and self.process.poll() is None:
+        while not self._listens(folder) and self.process.poll() is None:
             time.sleep(0.01)
+
+    def _listens(self, folder: Path) -> bool:
+        if not self.source.startswith("tcp:"):
+            return (folder / "proxy").exists()
+        port = int(self.source.rpartition(":")[2])
+        listed = Path("/proc/net/tcp").read_text()
+        return f"0100007F:{port:04X} 00000000:0000 0A" in listed
 
     def __enter__(self) -> Proxy:
         return self
@@ -267,6 +274,64 @@ def test_a_running_guest_gets_numa_nodes_and_comes_back(way: str, board: str, re
                 assert last.wait_for_state("running")
                 time.sleep(0.2)
                 assert last.ask("query-status")["status"] == "running"
+
+
+COUNTER = 0x5000
+"""Where in its memory a guest counts."""
+CODE = bytes.fromhex("31c0 8ed8 66ff060050 ebf9".replace(" ", ""))
+"""xor ax, ax; mov ds, ax; then for ever: inc dword [0x5000]."""
+
+
+def counted(path: Path) -> int:
+    with path.open("rb") as file:
+        file.seek(COUNTER)
+        return int.from_bytes(file.read(4), "little")
+
+
+def counts_on(path: Path) -> bool:
+    """Whether a guest is alive: it counts in its memory, which is a file."""
+    start, deadline = counted(path), time.monotonic() + 30
+    while counted(path) == start and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return counted(path) != start
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_a_guest_counts_on_behind_the_proxy(transport: str, release: str, tmp_path: Path) -> None:
+    """It writes a page all the time, which is so sent again and again, and goes on from where it was."""
+    (tmp_path / "bios").write_bytes(CODE.rjust(0xFFF0 + len(CODE), b"\0").ljust(1 << 16, b"\0"))
+    filled(tmp_path / "memory", SIZE, 1)
+    guest = ["-M", "pc", "-bios", str(tmp_path / "bios"), "-accel", "tcg"]
+    where = f"unix:{tmp_path}/destination" if transport == "unix" else f"tcp:127.0.0.1:{free_port()}"
+    here = "" if transport == "unix" else f"tcp:127.0.0.1:{free_port()}"
+    with (
+        real(release, [*one_block(tmp_path), *guest, "-M", "memory-backend=m"], tmp_path) as source,
+        real(release, [*two_nodes(tmp_path), *guest, "-incoming", where], tmp_path) as destination,
+    ):
+        prepared(source, "return-path")
+        prepared(destination, "return-path")
+        source.ask("cont")
+        assert counts_on(tmp_path / "memory")
+        with Proxy(tmp_path, SPLIT, source=here, destination=where) as proxy:
+            source.ask("migrate", uri=proxy.source)
+            assert source.wait_for("completed", "failed")["status"] == "completed"
+            proxy.end(0)
+        destination.wait_for("completed", "failed")
+        assert destination.wait_for_state("paused")
+        assert contents(tmp_path / "0", tmp_path / "1") == contents(tmp_path / "memory")
+        assert counted(tmp_path / "0") > 0
+        destination.ask("cont")
+        assert counts_on(tmp_path / "0")
 
 
 @pytest.mark.parametrize("family", ["s390x", "pseries", "virt", "none"])

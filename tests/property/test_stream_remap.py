@@ -222,6 +222,30 @@ def test_noise_is_refused(noise: bytes, seed: int) -> None:
         summary.to_json(walker)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers())
+def test_devices_that_are_none_are_told(seed: int) -> None:
+    """What follows the memory is anything: it is told as broken or as undescribed, and is nobody's defect."""
+    dice = Random(seed)
+    data = Case(dice).stream()
+    wrong = bytearray(data)
+    start = len(data) - len(DEVICES)
+    for _ in range(dice.randint(1, 6)):
+        wrong[dice.randrange(start + 1, len(data))] = dice.choice([0, 5, 34, 44, 91, 125, dice.randrange(256)])
+    walker, summary = Walker(), Summary()
+    left = bytes(wrong) + dice.randbytes(dice.choice([0, 0, 3]))
+    more = True
+    while more:
+        room = walker.room()
+        piece, left = left[: len(room)], left[len(room) :]
+        room[: len(piece)] = piece
+        for part in walker.walk(len(piece)):
+            summary.take(part, walker)
+        more = bool(piece)
+    told = summary.to_json(walker)
+    assert summary.problems() or len(told["devices"]) == 2 or summary.devices.endswith(b"\0")
+
+
 SETUP = writing.header("none") + writing.section(fmt.SECTION_START, 2, writing.block_list([("r", 4 * PAGE)]))
 WORDS = writing.section_head(fmt.SECTION_PART, 2)
 
