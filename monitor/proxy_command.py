@@ -80,7 +80,7 @@ def _serve(source: str, destination: str, maps: list[str], page_size: int | None
             return migration.run()
     finally:
         listening.close()
-        if here.kind == "unix":
+        if here.kind == "unix" and os.path.exists(here.path):
             os.unlink(here.path)
 
 

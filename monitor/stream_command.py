@@ -6,19 +6,30 @@ import os
 import sys
 
 from ..vm.errors import VMError
+from ..vm.streams.contents import Digests, deliver
+from ..vm.streams.diff import Side, differences
 from ..vm.streams.errors import BrokenStreamError
+from ..vm.streams.parts import BlockList, PageRun
+from ..vm.streams.summary import Summary
+from ..vm.streams.walk import PAGE_SIZES, Walker
+from .stream_files import DigestFile, MemoryFiles, StreamFile
+from .stream_remap import run_remap
+from .stream_text import diff_text, info_text, list_text, verdict_text
 from .stream_words import BROKEN, NOT_UNDERSTOOD, Progress, Words, print_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from ..vm.streams.contents import Digests, PageSink
-    from ..vm.streams.parts import BlockList, Part
-    from ..vm.streams.summary import Summary
-    from ..vm.streams.walk import Walker
-    from .stream_files import StreamFile
+    from ..vm.streams.parts import Part
+
+    class Sink(Protocol):
+        """Who wants more of a stream than what is counted of it."""
+
+        def take(self, part: Part, walker: Walker) -> None:
+            """See a part."""
+
 
 USAGE = """\
 usage: {program} stream info|verify FILE
@@ -78,8 +89,6 @@ def run_stream_command(program: str, words: list[str]) -> int:
                 raise VMError(f"{action} has no {name}")
         if not least <= len(said.files) <= most:
             raise VMError(f"expects {'one file' if most == 1 else 'two files'}; see '{program} stream -help'")
-        from .stream_remap import run_remap
-
         doing: Callable[[Words], int] = {
             "info": _info,
             "ls": _list,
@@ -99,11 +108,8 @@ def run_stream_command(program: str, words: list[str]) -> int:
         return NOT_UNDERSTOOD
 
 
-def _read(file: StreamFile, page_size: int | None, sinks: list[_Sink]) -> tuple[Summary, Walker]:
+def _read(file: StreamFile, page_size: int | None, sinks: list[Sink]) -> tuple[Summary, Walker]:
     """Read a whole stream, and give each of its parts to those who want them."""
-    from ..vm.streams.summary import Summary
-    from ..vm.streams.walk import Walker
-
     walker, summary, progress = Walker(page_size), Summary(), Progress(file)
     count = 1
     try:
@@ -119,15 +125,7 @@ def _read(file: StreamFile, page_size: int | None, sinks: list[_Sink]) -> tuple[
     return summary, walker
 
 
-class _Sink:
-    """Gives the pages of a stream to who keeps them, once the size of pages is known."""
-
-    def take(self, part: Part, walker: Walker) -> None:
-        """See a part."""
-        raise NotImplementedError
-
-
-class _Hashing(_Sink):
+class _Hashing:
     """Keeps digests."""
 
     def __init__(self) -> None:
@@ -135,9 +133,6 @@ class _Hashing(_Sink):
         self._blocks: list[tuple[str, int]] = []
 
     def take(self, part: Part, walker: Walker) -> None:
-        from ..vm.streams.contents import deliver
-        from ..vm.streams.parts import BlockList, PageRun
-
         if isinstance(part, BlockList):
             self._blocks = [(name, length) for name, length, _address in part.blocks]
         elif isinstance(part, PageRun):
@@ -146,20 +141,10 @@ class _Hashing(_Sink):
     def made(self, walker: Walker) -> Digests:
         """The digests, of no pages if none came."""
         if self.digests is None:
-            from ..vm.streams.contents import Digests
-            from ..vm.streams.walk import PAGE_SIZES
-            from .stream_files import DigestFile
-
             self.digests = Digests(walker.page_size or PAGE_SIZES[0], DigestFile)
             for name, length in self._blocks:
                 self.digests.add_block(name, length)
         return self.digests
-
-
-def _open(path: str) -> StreamFile:
-    from .stream_files import StreamFile
-
-    return StreamFile(path)
 
 
 def _told(file: StreamFile, summary: Summary, walker: Walker) -> dict[str, Any]:
@@ -170,21 +155,19 @@ def _told(file: StreamFile, summary: Summary, walker: Walker) -> dict[str, Any]:
 
 
 def _info(said: Words) -> int:
-    with _open(said.files[0]) as file:
+    with StreamFile(said.files[0]) as file:
         summary, walker = _read(file, said.page_size, [])
         told = _told(file, summary, walker)
     if "-json" in said:
         print_json(told)
     else:
-        from .stream_text import info_text
-
         print(info_text(told), end="")
     return 0
 
 
 def _list(said: Words) -> int:
     hashing = _Hashing()
-    with _open(said.files[0]) as file:
+    with StreamFile(said.files[0]) as file:
         summary, walker = _read(file, said.page_size, [hashing] if "-hash" in said else [])
         told = _told(file, summary, walker)
     if "-hash" in said:
@@ -195,14 +178,12 @@ def _list(said: Words) -> int:
     if "-json" in said:
         print_json({key: told[key] for key in ("file", "blocks", "live-sections", "devices")})
     else:
-        from .stream_text import list_text
-
         print(list_text(told), end="")
     return 0
 
 
 def _verify(said: Words) -> int:
-    with _open(said.files[0]) as file:
+    with StreamFile(said.files[0]) as file:
         try:
             summary, walker = _read(file, said.page_size, [])
         except BrokenStreamError as error:
@@ -214,8 +195,6 @@ def _verify(said: Words) -> int:
     if "-json" in said:
         print_json({"file": file.path, "ok": not problems, "problems": problems, "ram": told["ram"]})
     else:
-        from .stream_text import verdict_text
-
         for problem in problems:
             print(f"{file.path}: {problem}")
         if not problems:
@@ -224,19 +203,17 @@ def _verify(said: Words) -> int:
 
 
 def _diff(said: Words) -> int:
-    from ..vm.streams.diff import Side, differences
-
     sides = []
     try:
         for path in said.files:
             hashing = _Hashing()
-            with _open(path) as file:
+            with StreamFile(path) as file:
                 try:
                     summary, walker = _read(file, said.page_size, [hashing])
                 except VMError as error:
                     # That one cannot be read is not that the two differ.
                     raise VMError(f"{path}: {error}") from None
-            sides.append(Side(summary, hashing.made(walker), walker.page_size or 4096))
+            sides.append(Side(summary, hashing.made(walker), walker.page_size or PAGE_SIZES[0]))
         found = differences(sides[0], sides[1])
     finally:
         for side in sides:
@@ -244,35 +221,28 @@ def _diff(said: Words) -> int:
     if "-json" in said:
         print_json({"from": said.files[0], "to": said.files[1], "differences": found})
     else:
-        from .stream_text import diff_text
-
         print(diff_text(found), end="")
     return 1 if found else 0
 
 
-class _Extracting(_Sink):
+class _Extracting:
     """Writes memory to files."""
 
     def __init__(self, said: Words) -> None:
         self._block = said.value("-block")
         self._target = said.value("-o") or ""
         self._allocate = (said.value("-format") or "sparse") == "raw"
-        self.files: Any = None
+        self.files: MemoryFiles | None = None
         self.paths: dict[str, str] = {}
 
     def take(self, part: Part, walker: Walker) -> None:
-        from ..vm.streams.contents import deliver
-        from ..vm.streams.parts import BlockList, PageRun
-
         if isinstance(part, BlockList):
             self._make(part)
         elif isinstance(part, PageRun):
-            sink: PageSink = self.files
-            deliver(part, walker, sink)
+            assert self.files is not None, "pages of unknown blocks are refused"
+            deliver(part, walker, self.files)
 
     def _make(self, told: BlockList) -> None:
-        from .stream_files import MemoryFiles
-
         names = [name for name, _length, _address in told.blocks]
         if self._block is None:
             os.makedirs(self._target, exist_ok=True)
@@ -301,7 +271,7 @@ def _extract(said: Words) -> int:
     extracting = _Extracting(said)
     done = False
     try:
-        with _open(said.files[0]) as file:
+        with StreamFile(said.files[0]) as file:
             summary, _walker = _read(file, said.page_size, [extracting])
         done = True
     finally:

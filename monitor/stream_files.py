@@ -194,7 +194,7 @@ class MemoryFiles:
             os.ftruncate(fd, length)
             if self._allocate and length:
                 os.posix_fallocate(fd, 0, length)
-        except (OSError, OverflowError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise VMError(f"Could not create '{path}': {getattr(error, 'strerror', error)}") from None
 
     def pages(self, block: str, offset: int, pieces: list[memoryview]) -> None:

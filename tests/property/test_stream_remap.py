@@ -255,9 +255,14 @@ WORDS = writing.section_head(fmt.SECTION_PART, 2)
     [
         (b"\x16\x03\x01\x02\x00\x01", "this is TLS"),
         (b"\x11\x22\x33\x44" + bytes(60), "a channel of multifd"),
+        (writing.header("no\x1b[2J"), r"no machine type is called 'no\\x1b\[2J'"),
+        (
+            writing.header("none") + writing.section(fmt.SECTION_START, 2, writing.block_list([("r\x00", PAGE)])),
+            r"wrong at 'r\\x00'",
+        ),
         (b"GET / HTTP/1.0\r\n", "this is no migration stream"),
-        (writing.header("none", capabilities=["mapped-ram"]), "capability mapped-ram"),
-        (writing.header("none", capabilities=["x-colo"]), "capability x-colo"),
+        (writing.header("none", capabilities=["mapped-ram"]), "capability 'mapped-ram'"),
+        (writing.header("none", capabilities=["x-colo"]), "capability 'x-colo'"),
         (writing.header("none") + writing.command(3, b"\0" * 16), "the source wants postcopy"),
         (writing.header("none") + writing.command(99), "command 99"),
         (SETUP + WORDS + pack(">Q", fmt.MULTIFD_FLUSH), "made with multifd"),

@@ -138,6 +138,8 @@ class Walker(Window):
         if length > LONGEST_MACHINE_NAME:
             raise self._broken(f"no machine type has a name of {length} bytes")
         found = Configuration((yield from self._text(length, what)))
+        if not str(found.machine_type).isprintable():
+            raise self._broken(f"no machine type is called {found.machine_type!r}")
         while True:
             yield from self._need(1, what)
             if self.buffer[self.at] != fmt.SUBSECTION:
@@ -171,13 +173,13 @@ class Walker(Window):
             for _ in range(count):
                 found.capabilities.append((yield from self._name(what)))
         else:
-            raise NotUnderstoodError(f"at byte {self.position}: the configuration tells of '{name}'")
+            raise NotUnderstoodError(f"at byte {self.position}: the configuration tells of {name!r}")
 
     def _check_capabilities(self, capabilities: list[str]) -> None:
         for name in capabilities:
             if name != IGNORE_SHARED:
                 raise NotUnderstoodError(
-                    f"the stream was made with the capability {name}, which is not understood here"
+                    f"the stream was made with the capability {name!r}, which is not understood here"
                 )
 
     def _command(self) -> Walking:
@@ -199,7 +201,7 @@ class Walker(Window):
         instance = yield from self._number(4, "the head of a section")
         version = yield from self._number(4, "the head of a section")
         if name not in fmt.LIVE_DEVICES and (name != fmt.RAM or instance):
-            raise NotUnderstoodError(f"at byte {self.position}: a section of '{name}', whose length is not told")
+            raise NotUnderstoodError(f"at byte {self.position}: a section of {name!r}, whose length is not told")
         if name == fmt.RAM and version != fmt.RAM_VERSION:
             raise NotUnderstoodError(f"at byte {self.position}: version {version} of the section '{name}'")
         if len(self._sections) >= MOST_SECTIONS:
@@ -286,8 +288,8 @@ class Walker(Window):
             name = self.buffer[self.at + size + 1 : self.at + named].decode("utf-8", "surrogateescape")
             length = WORD.unpack_from(self.buffer, self.at + named)[0]
             address = WORD.unpack_from(self.buffer, self.at + named + 8)[0] if tells_addresses else None
-            if not name or name in self._lengths or length > left:
-                raise self._broken(f"the list of RAMBlocks is wrong at '{name}' with {length:#x} bytes")
+            if not name.isprintable() or not name or name in self._lengths or length > left:
+                raise self._broken(f"the list of RAMBlocks is wrong at {name!r} with {length:#x} bytes")
             self._lengths[name] = length
             blocks.append((name, length, address))
             left -= length
@@ -313,7 +315,7 @@ class Walker(Window):
             self._block = self.buffer[self.at + 9 : self.at + body].decode("utf-8", "surrogateescape")
         length = self._lengths.get(self._block)
         if length is None:
-            raise self._broken(f"a page of the RAMBlock '{self._block}', which there is not")
+            raise self._broken(f"a page of the RAMBlock {self._block!r}, which there is not")
         if not self.page_size:
             yield from self._find_page_size(word - flags, body, kind)
         offset = word - flags
