@@ -329,6 +329,18 @@ def test_pages_of_other_sizes_are_divided_as_such() -> None:
     assert raised.value.sent == b""  # type: ignore[attr-defined]  # set above
 
 
+def test_who_meets_larger_pages_behind_zeros_is_told_what_helps() -> None:
+    size = 16384
+    data = writing.header("none")
+    data += writing.section(fmt.SECTION_START, 2, writing.block_list([("r", 1 << 16)])) + WORDS
+    data += writing.zero_pages("r", 0, 2, size, follows=False)
+    data += b"".join(writing.pages("r", 2 * size, memoryview(b"\xff" * size), size, follows=True))
+    data += writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
+    with pytest.raises(BrokenStreamError, match=r"if its pages have no 4096 bytes, -page-size helps"):
+        remapped(data, ["r=x"], lambda: 5000)
+    assert len(remapped(data, ["r=x"], lambda: 5000, size)) == len(data)
+
+
 class Kept:
     """Keeps pages in memory."""
 

@@ -60,6 +60,8 @@ class Walker(Window):
         self.page_size = page_size or 0
         """Bytes; 0 as long as nobody has told."""
         self._flags = (page_size or SMALLEST_PAGE) - 1
+        self._guessed = False
+        """Whether the size of pages is the usual one, because nothing told it."""
         self.configuration: Configuration | None = None
         self._sections: dict[int, str] = {}
         self._lengths: dict[str, int] = {}
@@ -305,7 +307,8 @@ class Walker(Window):
         if kind not in (fmt.ZERO, fmt.PAGE, fmt.XBZRLE, fmt.COMPRESSED_PAGE):
             if kind in REFUSED_WORDS:
                 raise NotUnderstoodError(f"at byte {self.position}: the stream was made with {REFUSED_WORDS[kind]}")
-            raise self._broken(f"no page's word has the flags {flags:#x}")
+            guess = f" (if its pages have no {self.page_size} bytes, -page-size helps)" if self._guessed else ""
+            raise self._broken(f"no page's word has the flags {flags:#x}{guess}")
         body = 8
         named = not flags & fmt.CONTINUE
         if named:
@@ -376,4 +379,5 @@ class Walker(Window):
             if word in (offset + size | fmt.CONTINUE | fmt.ZERO, offset + size | fmt.CONTINUE | fmt.PAGE):
                 self._know_page_size(size)
                 return
+        self._guessed = True
         self._know_page_size(PAGE_SIZES[0])
