@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .program import Program
     from .settings import Settings
 
+SUBCOMMANDS = ("compat", "host", "proxy", "stream", "versions")
+"""First words that make another program of this one: that of a function `run_NAME_command` in a file `NAME_command`."""
+
 
 def main() -> int:
     """Run the program named by `sys.argv`; returns its exit status."""
@@ -52,30 +55,8 @@ def _have_standard_streams() -> None:
 
 
 def _main() -> int:
-    if sys.argv[1:2] == ["host"]:
-        from .host_command import run_host_command
-
-        return run_host_command(os.path.basename(sys.argv[0]), sys.argv[2:])
-    if sys.argv[1:2] == ["versions"]:
-        from .versions_command import run_versions_command
-
-        return run_versions_command(os.path.basename(sys.argv[0]), sys.argv[2:])
-    if sys.argv[1:2] == ["compat"]:
-        from .compat_command import run_compat_command
-
-        return run_compat_command(os.path.basename(sys.argv[0]), sys.argv[2:])
-    if sys.argv[1:2] == ["stream"] or sys.argv[1:2] == ["proxy"]:
-        from .stream_words import end_cleanly_when_told
-
-        end_cleanly_when_told()
-    if sys.argv[1:2] == ["stream"]:
-        from .stream_command import run_stream_command
-
-        return run_stream_command(os.path.basename(sys.argv[0]), sys.argv[2:])
-    if sys.argv[1:2] == ["proxy"]:
-        from .proxy_command import run_proxy_command
-
-        return run_proxy_command(os.path.basename(sys.argv[0]), sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
+        return _run_subcommand(sys.argv[1], sys.argv[2:])
     try:
         settings = parse(sys.argv, _check_machine, os.environ.get("RAMSLOT_QEMU"))
     except CommandLineError as error:
@@ -98,6 +79,18 @@ def _main() -> int:
 
         return run_daemon(lambda report: _run(settings, report))
     return _run(settings)
+
+
+def _run_subcommand(name: str, words: list[str]) -> int:
+    import signal
+    from importlib import import_module
+
+    # So that no half-written file and no socket stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status: int = getattr(import_module(f".{name}_command", __package__), f"run_{name}_command")(
+        os.path.basename(sys.argv[0]), words
+    )
+    return status
 
 
 def _check_machine(name: str, target: str | None, release: Release) -> None:

@@ -66,13 +66,6 @@ def _page_size(text: str | None) -> int | None:
     return size
 
 
-def end_cleanly_when_told() -> None:
-    """Take SIGTERM as Ctrl-C, so that no half-written file and no socket stays behind."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
 class Progress:
     """A bar on a terminal for what takes long."""
 

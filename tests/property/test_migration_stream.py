@@ -26,6 +26,7 @@ from ramslot.vm.migration.receiving import Receiver
 from ramslot.vm.migration.way_back import WayBack, WayBackError
 from ramslot.vm.releases import NEWEST, VERSIONS, find_release
 from ramslot.vm.steps import Cancellation
+from tests.stream_pieces import pages
 
 PAGE = 4096
 MIB = 1 << 20
@@ -49,19 +50,6 @@ def kinds(content: bytes) -> Iterator[tuple[int, int, bool]]:
             start = number
 
 
-def written_pages(name: str, offset: int, data: memoryview, *, follows: bool) -> list[bytes | memoryview]:
-    """Pages as a stream has them, each written by itself."""
-    pieces: list[bytes | memoryview] = []
-    for start in range(0, len(data), PAGE):
-        head = writing.page_head(name, offset + start)
-        pieces += [
-            (offset + start | fmt.PAGE | fmt.CONTINUE).to_bytes(8) if follows else head,
-            data[start : start + PAGE],
-        ]
-        follows = True
-    return pieces
-
-
 def stream(contents: list[tuple[str, int, bytes]], *, configuration: bool = True, footers: bool = True) -> bytes:
     """A whole stream of `BLOCKS`: each content is a section of its own."""
     data = writing.header("none" if configuration else None)
@@ -74,7 +62,7 @@ def stream(contents: list[tuple[str, int, bytes]], *, configuration: bool = True
             if is_zero:
                 pieces.append(writing.zero_pages(name, at, (end - start) // PAGE, PAGE, follows=follows))
             else:
-                pieces += written_pages(name, at, part, follows=follows)
+                pieces.append(pages(name, at, part, PAGE, follows=follows))
             follows = True
         data += writing.section_head(fmt.SECTION_PART, 2) + b"".join(pieces) + writing.section_tail(2, footers=footers)
     data += writing.section(fmt.SECTION_END, 2, b"", footers=footers)
@@ -155,12 +143,10 @@ def test_frames_tell_every_page_and_send_what_they_hold(gap: int) -> None:
         offset, expected = dice.randrange(1 << 40) * PAGE, memoryview(content)
         if gap:
             frames.label(first, first + count, offset, fmt.PAGE | fmt.CONTINUE)
-            assert bytes(frames.piece(first, first + count)) == b"".join(
-                written_pages("", offset, expected, follows=True)
-            )
+            assert bytes(frames.piece(first, first + count)) == pages("", offset, expected, PAGE, follows=True)
             head = writing.page_head("ram0", offset)
             sent = head + bytes(frames.piece(first, first + count, labelled=False))
-            assert sent == b"".join(written_pages("ram0", offset, expected, follows=False))
+            assert sent == pages("ram0", offset, expected, PAGE, follows=False)
         else:
             assert bytes(frames.piece(first, first + count)) == content
 
@@ -245,7 +231,7 @@ def test_hostile_streams_end_and_leave_the_machine_as_it_was(machines: list[Virt
         data = writing.header("none")
         data += writing.section(fmt.SECTION_START, 2, writing.block_list([("ram0", 24 * PAGE)]))
         data += writing.section_head(fmt.SECTION_PART, 2)
-        data += b"".join(written_pages("ram0", 0, memoryview(content), follows=False))
+        data += pages("ram0", 0, content, PAGE, follows=False)
         data += writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"")
         data += own_devices("none", vm.release, PAGE, "running")
         assert received(vm, data, vm.host) == ""

@@ -25,6 +25,7 @@ from ramslot.vm.streams.parts import PageRun
 from ramslot.vm.streams.remap import Remapper
 from ramslot.vm.streams.summary import Summary
 from ramslot.vm.streams.walk import Walker
+from tests.stream_pieces import pages
 
 PAGE = 4096
 Memory = dict[str, bytearray]
@@ -98,7 +99,7 @@ class Case:
                 pieces.append(writing.zero_pages(name, first * PAGE, count, PAGE, follows=follows))
             else:
                 content = dice.randbytes(count * PAGE)
-                pieces += writing.pages(name, first * PAGE, memoryview(content), PAGE, follows=follows)
+                pieces.append(pages(name, first * PAGE, content, PAGE, follows=follows))
             self.source[name][first * PAGE : (first + count) * PAGE] = content
             last = name
         return b"".join(pieces)
@@ -320,8 +321,8 @@ def test_pages_of_other_sizes_are_divided_as_such() -> None:
     blocks = writing.block_list([("r", 1 << 16)])
     for size in (1024, 8192):
         data = writing.header("none") + writing.section(fmt.SECTION_START, 2, blocks)
-        pages = b"".join(writing.pages("r", 0, memoryview(bytes(range(256)) * 256), size, follows=False))
-        data += WORDS + pages + writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
+        content = pages("r", 0, bytes(range(256)) * 256, size, follows=False)
+        data += WORDS + content + writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
         out = remapped(data, ["r=x+8K,y"], lambda: 1000)
         assert out == remapped(data, ["r=x+8K,y"], lambda: 1000, size)
     with pytest.raises(VMError, match="divides pages of 8192 bytes") as raised:
@@ -334,7 +335,7 @@ def test_who_meets_larger_pages_behind_zeros_is_told_what_helps() -> None:
     data = writing.header("none")
     data += writing.section(fmt.SECTION_START, 2, writing.block_list([("r", 1 << 16)])) + WORDS
     data += writing.zero_pages("r", 0, 2, size, follows=False)
-    data += b"".join(writing.pages("r", 2 * size, memoryview(b"\xff" * size), size, follows=True))
+    data += pages("r", 2 * size, b"\xff" * size, size, follows=True)
     data += writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
     with pytest.raises(BrokenStreamError, match=r"if its pages have no 4096 bytes, -page-size helps"):
         remapped(data, ["r=x"], lambda: 5000)

@@ -21,6 +21,7 @@ from ramslot.vm.migration import format as fmt
 from ramslot.vm.migration import writing
 from ramslot.vm.migration.devices import own_devices
 from ramslot.vm.releases import NEWEST, find_release
+from tests.stream_pieces import pages
 
 PAGE = 4096
 MIB = 1 << 20
@@ -33,8 +34,8 @@ def stream(blocks: dict[str, bytes]) -> bytes:
     listed = writing.block_list([(name, len(content)) for name, content in blocks.items()])
     data = writing.header("none") + writing.section(fmt.SECTION_START, 2, listed)
     for name, content in blocks.items():
-        pages = b"".join(writing.pages(name, 0, memoryview(content), PAGE, follows=False))
-        data += writing.section_head(fmt.SECTION_PART, 2) + pages + writing.section_tail(2)
+        sent = pages(name, 0, content, PAGE, follows=False)
+        data += writing.section_head(fmt.SECTION_PART, 2) + sent + writing.section_tail(2)
     return data + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
 
 
@@ -110,10 +111,10 @@ def test_blocks_are_extracted_each_to_its_file_and_none_is_overwritten(saved: Pa
 
 def test_zeros_that_come_later_are_extracted_too(tmp_path: Path) -> None:
     content = b"x" * PAGE * 8
-    pages = b"".join(writing.pages("a", 0, memoryview(content), PAGE, follows=False))
-    pages += writing.zero_pages("a", 2 * PAGE, 3, PAGE, follows=True)
+    sent = pages("a", 0, content, PAGE, follows=False)
+    sent += writing.zero_pages("a", 2 * PAGE, 3, PAGE, follows=True)
     data = writing.header("none") + writing.section(fmt.SECTION_START, 2, writing.block_list([("a", len(content))]))
-    data += writing.section(fmt.SECTION_PART, 2, pages) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
+    data += writing.section(fmt.SECTION_PART, 2, sent) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
     (tmp_path / "saved").write_bytes(data)
     assert run_stream_command("ramslot", ["extract", str(tmp_path / "saved"), "-o", str(tmp_path / "out")]) == 0
     expected = content[: 2 * PAGE] + bytes(3 * PAGE) + content[5 * PAGE :]
@@ -141,7 +142,8 @@ out.write(writing.header("none") + writing.section(fmt.SECTION_START, 2, writing
 out.write(writing.section_head(fmt.SECTION_PART, 2))
 for at in range(0, size, step):
     out.write(writing.zero_pages("a", at, 1024, {PAGE}, follows=at > 0))
-    out.write(b"".join(writing.pages("a", at + step // 2, memoryview(b"x" * (1 << 21)), {PAGE}, follows=True)))
+    for page in range(at + step // 2, at + step // 2 + (1 << 21), {PAGE}):
+        out.write((page | fmt.PAGE | fmt.CONTINUE).to_bytes(8) + b"x" * {PAGE})
 out.write(writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + {DEVICES!r})
 """
 LEAST_LINES = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
