@@ -156,19 +156,26 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_all_layouts_go_through_us(layout: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("layout", "release"),
+    # Devices of 8.0 and newer may tell of themselves before the memory, which 11.1 does first of all.
+    [*((layout, "7.2") for layout in LAYOUTS), ("virtio-mem", "10.0"), ("virtio-mem", "11.1")],
+)
+def test_all_layouts_go_through_us(layout: str, release: str, tmp_path: Path) -> None:
     machine = LAYOUTS[layout]
     sockets = [f"unix:{tmp_path}/socket{number}" for number in range(2)]
     with (
-        real("7.2", machine, tmp_path) as first,
-        ours("7.2", [*machine, "-incoming", sockets[0]], tmp_path) as between,
-        real("7.2", [*machine, "-incoming", sockets[1]], tmp_path) as last,
+        real(release, machine, tmp_path) as first,
+        ours(release, [*machine, "-incoming", sockets[0]], tmp_path) as between,
+        real(release, [*machine, "-incoming", sockets[1]], tmp_path) as last,
     ):
         for each in (first, between, last):
             each.ask("migrate-set-parameters", **{"max-bandwidth": 0})
         moved(first, between, sockets[0])
         assert between.wait_for_state("prelaunch", "paused")
+        kept = between.ask("query-migration-devices")
+        assert len(kept["sections"]) > 8
+        assert kept["bytes"] < 4 * MIB
         moved(between, last, sockets[1])
         assert last.wait_for_state("prelaunch", "paused")
 

@@ -89,6 +89,8 @@ def sections(data: bytes, *, footers: bool = True) -> list[DeviceSection]:
     found: list[DeviceSection] = []
     for entry in described:
         section = _described(data, found[-1].content if found else 0, limit, entry, footers=footers)
+        if section is None and not found:
+            continue  # what was told before the memory is described first
         if section is None:
             return []
         if found:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 256 << 20
 """Of one field: more is not waited for."""
+MOST_SEARCHED = 16 << 20
 
 
 class Feed:
@@ -81,3 +82,24 @@ class Feed:
                 return None
             yield NEED_DATA
         return self.buffer[self.at]
+
+    def look(self, count: int) -> Generator[NeedData, None, bytes]:
+        """The next bytes, which stay; fewer at the end."""
+        while self.have < count and not self.ended:
+            yield NEED_DATA
+        return bytes(self.buffer[self.at : self.at + count])
+
+    def until(self, mark: bytes, following: bytes) -> Generator[NeedData, None, bytes | None]:
+        """Take bytes up to a mark behind which one of some bytes is; None if there is none before the end."""
+        start = 0
+        while True:
+            data = bytes(self.buffer[self.at :])
+            while (found := data.find(mark, start)) >= 0 and found + len(mark) < len(data):
+                if data[found + len(mark)] in following:
+                    self.at += found
+                    return data[:found]
+                start = found + 1
+            if self.ended or len(data) > MOST_SEARCHED:
+                return None
+            start = max(start, len(data) - len(mark))
+            yield NEED_DATA

@@ -18,6 +18,8 @@ DESCRIPTION = 0x06
 CONFIGURATION = 0x07
 COMMAND = 0x08
 FOOTER = 0x7E
+SECTION_KINDS = bytes((END_OF_STREAM, SECTION_START, SECTION_PART, SECTION_END, SECTION_FULL, COMMAND))
+"""What may follow a section."""
 
 RAM = "ram"
 """The name of the section that is guest memory."""
@@ -70,6 +72,8 @@ HASH_TABLE = "spapr/htab"
 STORAGE_ATTRIBUTES = "s390-storage_attributes"
 LIVE_DEVICES = frozenset({HASH_TABLE, STORAGE_ATTRIBUTES})
 """Devices whose state is sent in several sections, which tell how long they are."""
+EARLY_DEVICE = b"virtio-mem-device-early"
+"""What the name of a device ends with whose state is told before the memory, since QEMU 8.0."""
 ATTRIBUTES_END = 0x01
 ATTRIBUTES_MORE = 0x02
 ATTRIBUTES_FLAGS = 0xFFF

@@ -11,7 +11,7 @@ from struct import pack
 
 from . import format as fmt
 from . import refusals
-from .devices import end_of_devices
+from .devices import HEADER, end_of_devices
 from .errors import StreamError, cut
 from .events import NEED_DATA, Command, Configuration, Devices, LivePart
 from .feed import Feed
@@ -20,6 +20,8 @@ from .settings import IGNORE_SHARED, MAPPED_RAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .events import Event, NeedData
     from .feed import Parsing
 
@@ -106,14 +108,14 @@ class StreamReader:
         if self._has_configuration:
             yield from self._configuration()
         while True:
-            kind = yield from self._feed.exact(1)
+            kind = yield from self._feed.peek()
             if kind is None:
                 raise cut("Failed to load section ID: stream error: -5: Channel error: Input/output error")
-            if kind[0] == fmt.SECTION_FULL or kind[0] == fmt.END_OF_STREAM:
-                self._feed.at -= 1
+            if kind == fmt.END_OF_STREAM or (kind == fmt.SECTION_FULL and not (yield from self._is_early())):
                 yield from self._devices()
                 return
-            yield from self._section(kind[0])
+            self._feed.at += 1
+            yield from self._section(kind)
 
     def _configuration(self) -> Parsing:
         kind = yield from self._feed.number(1)
@@ -156,6 +158,8 @@ class StreamReader:
             yield from self._start()
         elif kind == fmt.SECTION_PART or kind == fmt.SECTION_END:
             yield from self._part(kind)
+        elif kind == fmt.SECTION_FULL:
+            yield from self._early()
         elif kind == fmt.COMMAND:
             yield from self._command()
         else:
@@ -186,6 +190,25 @@ class StreamReader:
             raise StreamError(f"savevm: {text}", newer=text)
         self._sections[section_id] = name
         yield from self._in_section(self._ram.words(section_id), *refusals.section_start(name, version))
+        yield from self._footer(section_id, name)
+
+    def _is_early(self) -> Generator[NeedData, None, bool]:
+        """Whether the section that comes next is of a device that is sent before the memory."""
+        start = HEADER.size + 1
+        head = yield from self._feed.look(start)
+        name = (yield from self._feed.look(start + head[-1])) if len(head) == start else b""
+        return name.endswith(fmt.EARLY_DEVICE)
+
+    def _early(self) -> Parsing:
+        """A section that does not tell how long it is: it ends where its footer is, and another one begins."""
+        section_id = yield from self._feed.number(4)
+        name = (yield from self._feed.name()) or ""
+        numbers = yield from self._feed.padded(8)
+        content = yield from self._feed.until(HEADER.pack(fmt.FOOTER, section_id), fmt.SECTION_KINDS)
+        if content is None:
+            raise refusals.missing_footer(name, section_id)
+        self._kept += self._count_kept(len(content))
+        yield LivePart(fmt.SECTION_FULL, section_id, pack(">B", len(name)) + name.encode("latin-1") + numbers, content)
         yield from self._footer(section_id, name)
 
     def _part(self, kind: int) -> Parsing:

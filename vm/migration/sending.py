@@ -68,8 +68,11 @@ class Sender:
         if migration.capabilities["return-path"]:
             data += writing.command(fmt.OPEN_RETURN_PATH) + writing.command(fmt.PING, (1).to_bytes(4))
         self._send([data], cancellation)
+        early = self._live(fmt.SECTION_FULL)
+        comes_first = migration.vm.release.covers("11.0")
+        self._send(early if comes_first else [], cancellation)
         self._send_blocks(blocks, cancellation)
-        self._send(self._live(fmt.SECTION_START), cancellation)
+        self._send([*([] if comes_first else early), *self._live(fmt.SECTION_START)], cancellation)
 
     def _send_blocks(self, blocks: list[RAMBlock], cancellation: Cancellation) -> None:
         entries = writing.block_list(((block.name, block.used_length) for block in blocks), self.addresses)
