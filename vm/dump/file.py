@@ -50,10 +50,10 @@ class DumpFile:
 
     def write(self, data: bytes | memoryview, cancellation: Cancellation) -> None:
         """Write all of some bytes; raises `OSError`, and `VMError` if it is cancelled."""
-        if self._skipped:
+        left = memoryview(data)
+        if left and self._skipped:  # what ends with zeros is made as long as it is in the end
             os.lseek(self.fd, self._skipped, os.SEEK_CUR)
             self._skipped = 0
-        left = memoryview(data)
         while left:
             cancellation.check()
             try:
