@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from .accel import choose_accelerator, emulator
+from .accel import emulator
 from .boards import find_machine_type
 from .boards.board import Board
-from .boards.machine import set_from_text
-from .cpus import check_cpu_model, resolve_cpus
 from .errors import VMError
 from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
@@ -14,7 +12,6 @@ from .numa import NumaConfiguration
 from .object_tree import ObjectTree
 from .objects import (
     IDENTIFIER_RULE,
-    LATE_TYPES,
     ObjectDefaults,
     UserCreatable,
     in_setting_order,
@@ -22,10 +19,9 @@ from .objects import (
     object_class,
     object_types,
 )
-from .qom import Container, Device
-from .ram import find_backend, lock_memory, prepare_ram
+from .qom import Container
 from .releases import find_release
-from .sizes import check_ram_limits
+from .starting import list_monitors, make_board, make_objects
 from .steps import run_now
 
 TYPE_CHECKING = False
@@ -106,7 +102,8 @@ class VirtualMachine:
         """Whether the board stands."""
         self._begun = False
         """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
-        self._locks_memory = False
+        self.locks_memory = False
+        """Whether the host was asked to lock this process's memory, which is undone in the end."""
         self._pending_ids: set[str] = set()
         self.option_ids = {arguments["id"] for arguments in config.objects}
         """The ids of objects that the configuration named and that were not deleted since."""
@@ -149,10 +146,11 @@ class VirtualMachine:
         Raises `VMError`; everything is released then.
         """
         try:
-            yield from self._make_objects()
-            self._list_monitors()
+            yield from make_objects(self)
+            list_monitors(self)
             if not self.config.preconfig:
-                yield from self._make_board()
+                self._begun = True
+                yield from make_board(self)
         except BaseException as error:
             if isinstance(error, VMError):
                 error.warnings = self.warnings
@@ -171,7 +169,8 @@ class VirtualMachine:
 
     def _leave_preconfig(self) -> Task[None]:
         self.warnings.clear()
-        yield from self._make_board()
+        self._begun = True
+        yield from make_board(self)
         self._tell_warnings()
         if self.running:
             self.emit("RESUME")
@@ -191,87 +190,6 @@ class VirtualMachine:
         self.warnings.clear()
         for warning in warnings:
             self.on_warning(warning)
-
-    def _make_objects(self) -> Task[None]:
-        config, machine = self.config, self.machine
-        for arguments in config.objects:
-            if not arguments["qom-type"].startswith(LATE_TYPES):
-                yield from self._add_named_object(arguments)
-        for name, value in config.machine_options.items():
-            if not isinstance(value, str):
-                raise machine.no_property(name)
-            set_from_text(machine, name, value)
-        if machine.memory_backend_id is not None and config.mem_path is not None:
-            raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
-        asked = self.machine_type.default_ram_size if config.ram_size is None else config.ram_size
-        if not asked and self.machine_type.default_ram_size and not machine.starts_without_ram:
-            raise VMError(f"Machine type '{self.machine_type.name}' cannot start without RAM")
-        machine.ram_size = machine.fit_ram_size(asked)
-        machine.ram_slots = config.ram_slots or 0
-        machine.max_ram_size = config.max_ram_size or machine.ram_size
-        try:
-            check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots, self.release)
-        except VMError as error:
-            raise error.of_option(config.memory_origin) from None
-        resolve_cpus(self)
-        target = self.target
-        self.accelerator = choose_accelerator(
-            config.accelerators, self.host, target.arch, self.warnings, has_kvm=target.has_kvm
-        )
-        check_cpu_model(self)
-        if self.machine_type.deprecated is not None:
-            text = f"Machine type '{self.machine_type.name}' is deprecated: {self.machine_type.deprecated}"
-            self.warnings.append(self.release.settings("deprecated versions").get("mark", "warning: ") + text)
-        machine.board.accelerated = self.accelerator.in_kernel
-        if self.accelerator.follows:
-            machine.memory_space.add_listener(self.accelerator.slots.follower(0))
-            machine.board.memslots = self.accelerator.slots
-        if self.accelerator.slots.has_smm:
-            machine.board.smm_listener = self.accelerator.slots.follower(1)
-        for arguments in config.objects:
-            if arguments["qom-type"].startswith(LATE_TYPES):
-                yield from self._add_named_object(arguments)
-        if machine.memory_backend_id is not None:
-            find_backend(self.tree, machine.memory_backend_id)
-        for origin, options in config.numa:
-            if isinstance(options, VMError):
-                raise VMError(f"{origin}: {options}")
-            self.numa.add(options, origin)
-
-    def _add_named_object(self, arguments: dict[str, Any]) -> Task[UserCreatable]:
-        """Make what an option says; older QEMUs begin what is wrong with that option."""
-        try:
-            return (yield from self.add_object(arguments))
-        except VMError as error:
-            raise error.of_option(self.config.object_origins.get(arguments["id"])) from None
-
-    def _list_monitors(self) -> None:
-        """Monitors are objects of users, since QEMU 11.1."""
-        if self.release.settings("objects").get("monitors", True):
-            for name, type_name in self.config.monitors.items():
-                self.tree.objects.add_child(name, Device(type_name))
-
-    def _make_board(self) -> Task[None]:
-        self._begun = True
-        yield from prepare_ram(self)
-        self.machine.check_ram()
-        self.machine.build()
-        self._plug_devices()
-        self.machine.first_reset()
-        self.initialized = True
-        self.run_state = "prelaunch" if self.config.paused else "running"
-        if self.config.incoming:
-            self.run_state = "inmigrate"
-        if self.config.lock_memory:
-            lock_memory(self)
-            self._locks_memory = True
-
-    def _plug_devices(self) -> None:
-        for origin, arguments in self.config.devices:
-            try:
-                self.plugging.add(arguments, hot=False)
-            except VMError as error:
-                raise error.of_option(origin) from None
 
     @property
     def plugging(self) -> Plugging:
@@ -565,8 +483,8 @@ class VirtualMachine:
                     made.release()
             except BufferError as error:
                 failure = error
-        if self._locks_memory:
+        if self.locks_memory:
             self.host.unlock_memory()
-            self._locks_memory = False
+            self.locks_memory = False
         if failure is not None:
             raise failure

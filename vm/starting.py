@@ -1,0 +1,120 @@
+"""How a machine starts: its objects, and then its board."""
+
+from __future__ import annotations
+
+from .accel import choose_accelerator
+from .boards.machine import set_from_text
+from .cpus import check_cpu_model, resolve_cpus
+from .errors import VMError
+from .objects import LATE_TYPES
+from .qom import Device
+from .ram import find_backend, lock_memory, prepare_ram
+from .sizes import check_ram_limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .machine import VirtualMachine
+    from .objects import UserCreatable
+    from .steps import Task
+
+
+def make_objects(vm: VirtualMachine) -> Task[None]:
+    """Make what the board needs before it is made: named objects, the size of the RAM, CPUs, the accelerator.
+
+    The order of the checks is QEMU's. Raises `VMError`.
+    """
+    config, machine = vm.config, vm.machine
+    for arguments in config.objects:
+        if not arguments["qom-type"].startswith(LATE_TYPES):
+            yield from _add_named_object(vm, arguments)
+    for name, value in config.machine_options.items():
+        if not isinstance(value, str):
+            raise machine.no_property(name)
+        set_from_text(machine, name, value)
+    if machine.memory_backend_id is not None and config.mem_path is not None:
+        raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
+    _size_ram(vm)
+    resolve_cpus(vm)
+    _choose_accelerator(vm)
+    for arguments in config.objects:
+        if arguments["qom-type"].startswith(LATE_TYPES):
+            yield from _add_named_object(vm, arguments)
+    if machine.memory_backend_id is not None:
+        find_backend(vm.tree, machine.memory_backend_id)
+    for origin, options in config.numa:
+        if isinstance(options, VMError):
+            raise VMError(f"{origin}: {options}")
+        vm.numa.add(options, origin)
+
+
+def _size_ram(vm: VirtualMachine) -> None:
+    config, machine = vm.config, vm.machine
+    asked = vm.machine_type.default_ram_size if config.ram_size is None else config.ram_size
+    if not asked and vm.machine_type.default_ram_size and not machine.starts_without_ram:
+        raise VMError(f"Machine type '{vm.machine_type.name}' cannot start without RAM")
+    machine.ram_size = machine.fit_ram_size(asked)
+    machine.ram_slots = config.ram_slots or 0
+    machine.max_ram_size = config.max_ram_size or machine.ram_size
+    try:
+        check_ram_limits(machine.ram_size, config.max_ram_size, config.ram_slots, vm.release)
+    except VMError as error:
+        raise error.of_option(config.memory_origin) from None
+
+
+def _choose_accelerator(vm: VirtualMachine) -> None:
+    machine = vm.machine
+    target = vm.target
+    vm.accelerator = choose_accelerator(
+        vm.config.accelerators, vm.host, target.arch, vm.warnings, has_kvm=target.has_kvm
+    )
+    check_cpu_model(vm)
+    if vm.machine_type.deprecated is not None:
+        text = f"Machine type '{vm.machine_type.name}' is deprecated: {vm.machine_type.deprecated}"
+        vm.warnings.append(vm.release.settings("deprecated versions").get("mark", "warning: ") + text)
+    machine.board.accelerated = vm.accelerator.in_kernel
+    if vm.accelerator.follows:
+        machine.memory_space.add_listener(vm.accelerator.slots.follower(0))
+        machine.board.memslots = vm.accelerator.slots
+    if vm.accelerator.slots.has_smm:
+        machine.board.smm_listener = vm.accelerator.slots.follower(1)
+
+
+def _add_named_object(vm: VirtualMachine, arguments: dict[str, Any]) -> Task[UserCreatable]:
+    """Make what an option says; older QEMUs begin what is wrong with that option."""
+    try:
+        return (yield from vm.add_object(arguments))
+    except VMError as error:
+        raise error.of_option(vm.config.object_origins.get(arguments["id"])) from None
+
+
+def list_monitors(vm: VirtualMachine) -> None:
+    """Monitors are objects of users, since QEMU 11.1."""
+    if vm.release.settings("objects").get("monitors", True):
+        for name, type_name in vm.config.monitors.items():
+            vm.tree.objects.add_child(name, Device(type_name))
+
+
+def make_board(vm: VirtualMachine) -> Task[None]:
+    """Make the board, with what is plugged from the start; raises `VMError`."""
+    yield from prepare_ram(vm)
+    vm.machine.check_ram()
+    vm.machine.build()
+    _plug_devices(vm)
+    vm.machine.first_reset()
+    vm.initialized = True
+    vm.run_state = "prelaunch" if vm.config.paused else "running"
+    if vm.config.incoming:
+        vm.run_state = "inmigrate"
+    if vm.config.lock_memory:
+        lock_memory(vm)
+        vm.locks_memory = True
+
+
+def _plug_devices(vm: VirtualMachine) -> None:
+    for origin, arguments in vm.config.devices:
+        try:
+            vm.plugging.add(arguments, hot=False)
+        except VMError as error:
+            raise error.of_option(origin) from None
