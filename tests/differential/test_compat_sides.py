@@ -10,9 +10,9 @@ import pytest
 
 from ramslot.monitor.compat.asking import ask
 from ramslot.monitor.compat.sides import read_side
-from ramslot.tests.recorders.compat import load, save
 from ramslot.vm.compat.comparing import compare
 from ramslot.vm.compat.contract import Block, Contract
+from tests.recorders.compat import load, save
 
 from .compat_sides import Side
 from .oracle import RELEASES, qemu

@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ramslot.tests.differential.compat_sides import GROUPS, Side
-from ramslot.tests.differential.oracle import RECORDED, qemu
+from ..differential.compat_sides import GROUPS, Side
+from ..differential.oracle import RECORDED, qemu
 
 FILE = RECORDED / "compat.json"
 QUIET = ("-display", "none", "-nodefaults", "-S", "-qmp", "stdio")
