@@ -12,8 +12,8 @@ from ramslot.monitor.compat.asking import ask
 from ramslot.monitor.compat.sides import read_side
 from ramslot.vm.compat.comparing import compare
 from ramslot.vm.compat.contract import Block, Contract
-from tests.recorders.compat import load, save
 
+from ..recorders.compat import load, save
 from .compat_sides import Side
 from .oracle import RELEASES, qemu
 from .partners import partner
