@@ -11,11 +11,11 @@ import sys
 import zlib
 from array import array
 from struct import Struct
-from uuid import UUID
 
 from . import format as fmt
 from .errors import StreamError
 from .events import Pages, Synchronized, ZeroPages
+from .refusals import uuid_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def read_hello(data: bytes, count: int, uuid: bytes) -> int:
     if version != fmt.MULTIFD_VERSION:
         raise refused(f"received packet version {version} expected {fmt.MULTIFD_VERSION}")
     if told != uuid:
-        expected = f"expected uuid '{UUID(bytes=uuid)}' for channel {number}"
-        raise refused(f"received uuid '{UUID(bytes=told)}' and {expected}")
+        expected = f"expected uuid '{uuid_text(uuid)}' for channel {number}"
+        raise refused(f"received uuid '{uuid_text(told)}' and {expected}")
     if number >= count:
         text = f"received channel id {number} is greater than number of channels {count}"
         raise refused(text, newer=f"received channel id {number} exceeds channel count {count}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from uuid import UUID
 
 from . import format as fmt
 from . import refusals
@@ -201,7 +200,7 @@ class Receiver:
         if told is None or told == own:
             return
         if own is None:
-            self.warnings.append(f"warning: UUID is received {UUID(bytes=told)}, but local uuid isn't set")
+            self.warnings.append(f"warning: UUID is received {refusals.uuid_text(told)}, but local uuid isn't set")
             return
         raise refusals.other_uuid(told, own)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from uuid import UUID
 
 from . import format as fmt
 from .errors import StreamError
@@ -33,6 +32,12 @@ if TYPE_CHECKING:
 
 
 CONFIGURATION_HOOK = "post load hook failed for: configuration, version_id: 1, minimum_version: 0"
+
+
+def uuid_text(uuid: bytes) -> str:
+    """A UUID as people write it."""
+    digits = uuid.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def unknown_block(name: str) -> StreamError:
@@ -92,7 +97,7 @@ def other_capability(name: str, own: bool) -> StreamError:
 
 def other_uuid(told: bytes, own: bytes) -> StreamError:
     """The source is another machine."""
-    text = f"UUID received is {UUID(bytes=told)} and local is {UUID(bytes=own)}"
+    text = f"UUID received is {uuid_text(told)} and local is {uuid_text(own)}"
     hook = "post load hook failed for: configuration/uuid, version_id: 1, minimum_version: 1, ret: -22"
     newer = f"Loading VM subsection 'configuration/uuid' in 'configuration' failed: {hook}"
     return StreamError(text, newer=newer, reported=True)
