@@ -80,6 +80,10 @@ for _quote in "\"'":
     _escaped.on("".join(map(chr, range(0x20, 0xFE))), _inside)
 
 
+SKIPPED = re.compile(r'(?:[\[{:, \t\r\n]++|"[A-Za-z0-9_-]*+")*+')
+"""Tokens that end no value, and are whole whatever follows."""
+
+
 class JSONReader:
     """Reads values out of pieces of text; keeps what is begun and not complete."""
 
@@ -122,6 +126,8 @@ class JSONReader:
     def read(self, text: str, position: int) -> tuple[Any, int]:
         """Read on in `text` at `position`; return a value, ``JSONError`` or ``NEED_MORE``, and where it ends."""
         while True:
+            if self._skipping and self._state is _start and not self._peeked:
+                position = self._skip(text, position)
             kind, token, position = self._next_token(text, position)
             if not kind:
                 return NEED_MORE, position
@@ -130,6 +136,14 @@ class JSONReader:
                 if not self._skipping:
                     self._begin_value()
                 return result, position
+
+    def _skip(self, text: str, position: int) -> int:
+        """Pass over tokens of a bad value that do not end it, as many as follow each other; there may be millions."""
+        found = SKIPPED.match(text, position)
+        assert found is not None, "it may be empty"
+        for bracket in self._brackets:
+            self._brackets[bracket] += text.count(bracket, position, found.end())
+        return found.end()
 
     def _next_token(self, text: str, position: int) -> tuple[str, str, int]:
         state, begin = self._state, position
