@@ -180,6 +180,7 @@ class _Parser:
             raise OptionError("-cpu option cannot be empty")
         if self.config.cpu_model is not None and options.is_help(self.config.cpu_model):
             raise Answered(Question("cpu"))
+        self.devices.finish_qtest()
         self.devices.finish_monitors()
 
     # Options whose values need reading
@@ -195,6 +196,15 @@ class _Parser:
         if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEXADECIMAL.issuperset("".join(groups)):
             raise OptionError("failed to parse UUID string: wrong format")
         self.config.uuid = value.lower()
+
+    def take_audio(self, value: str) -> None:
+        """Take `-audio`, which came late; of its drivers there is only none."""
+        if not self.context.release.covers("7.2"):
+            self.context.where = "-audio"
+            raise OptionError("invalid option")
+        if value == "none" and not self.context.release.covers("10.0"):
+            raise OptionError("Parameter 'model' is missing")
+        _nothing("none")(self, value)
 
     def take_add_fd(self, value: str) -> None:
         """Take `-add-fd`: a descriptor that the program was started with."""
@@ -266,6 +276,16 @@ def _switch(attribute: str, config: bool = True) -> Callable[[_Parser, str], Non
 
     def handler(parser: _Parser, _value: str) -> None:
         setattr(parser.config if config else parser.settings, attribute, True)
+
+    return handler
+
+
+def _nothing(*values: str) -> Callable[[_Parser, str], None]:
+    """Return a handler of an option of which there is only what makes nothing."""
+
+    def handler(_parser: _Parser, value: str) -> None:
+        if value not in values:
+            raise OptionError(f"only '{values[0]}' is modelled (QEMU has more)")
 
     return handler
 
@@ -438,9 +458,27 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "make a character device",
             lambda parser, value: parser.devices.take_chardev(value),
         ),
+        Option(
+            "qtest",
+            "dev",
+            "speak the qtest protocol on a character device: read and write the guest's memory",
+            lambda parser, value: parser.devices.take_qtest(value),
+        ),
+        Option(
+            "qtest-log",
+            "file|none",
+            "write what is said there to a file (default: stderr)",
+            _store("qtest_log", False),
+        ),
     ),
     "Surroundings": (
         Option("display", "none", "show nothing", _Parser.take_display),
+        Option("vga", "none", "accepted: there is no display", _nothing("none")),
+        Option("serial", "none|null", "accepted: there is no serial port", _nothing("none", "null")),
+        Option("parallel", "none|null", "accepted: there is no parallel port", _nothing("none", "null")),
+        Option("net", "none", "accepted: there is no network", _nothing("none")),
+        Option("nic", "none", "accepted: there is no network", _nothing("none")),
+        Option("audio", "none", "accepted: there is no sound", _Parser.take_audio),
         Option("nographic", "", "show nothing but the monitor", _switch("nographic", False)),
         Option("nodefaults", "", "open no monitor that was not asked for", _switch("nodefaults", False)),
         Option("no-user-config", "", "accepted: there is no configuration file", lambda parser, value: None),

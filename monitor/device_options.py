@@ -1,4 +1,4 @@
-"""The options that describe character devices and monitors: -chardev, -mon, -qmp, -qmp-pretty and -monitor.
+"""The options that describe character devices and who uses them: -chardev, -mon, -qmp, -qmp-pretty, -monitor, -qtest.
 
 No device is opened here, and what the options of a socket mean together is its own to say.
 """
@@ -10,17 +10,21 @@ from ..vm.objects import is_identifier
 from . import options
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 
+QTEST = "qtest"
+"""The id of the device that -qtest makes."""
+
 
 class DeviceOptions:
     """What has been said about devices and monitors so far."""
 
-    __slots__ = ("compat_monitors", "context", "devices", "monitors")
+    __slots__ = ("compat_monitors", "context", "devices", "monitors", "qtest")
 
     def __init__(self, context: options.Context) -> None:
         self.context = context
         self.devices: list[DeviceSettings] = []
         self.monitors: list[tuple[str, dict[str, str]]] = []
         self.compat_monitors = 0
+        self.qtest: str | None = None
 
     def take_chardev(self, value: str) -> None:
         """Take `-chardev`."""
@@ -47,6 +51,10 @@ class DeviceOptions:
         self.context.settings.console_replaced = True
         if value != "none":
             self._device_monitor(value, {"mode": "readline"})
+
+    def take_qtest(self, value: str) -> None:
+        """Take `-qtest`, of which the last counts."""
+        self.qtest = value
 
     def _device_monitor(self, text: str, monitor: dict[str, str]) -> None:
         """Add a monitor on a device in the short spelling, or on one that -chardev makes."""
@@ -88,6 +96,29 @@ class DeviceOptions:
         if settings.nographic and settings.daemonize and settings.default_monitor and not settings.nodefaults:
             raise OptionError("-nographic cannot be used with -daemonize")
 
+    def finish_qtest(self) -> None:
+        """Make the device of the qtest protocol, once all others have their names."""
+        text, settings = self.qtest, self.context.settings
+        if text is None:
+            return
+        failure = f'Failed to initialize device for qtest: "{text}"'
+        if text.startswith("chardev:"):
+            if text[8:] not in settings.chardevs:
+                raise OptionError(failure)
+            settings.qtest = text[8:]
+            return
+        settings.qtest = QTEST
+        try:
+            self.context.claim("chardev", QTEST)
+            device = options.served_options(options.read_device(text) | {"id": QTEST})
+        except OptionError as error:
+            if str(error):
+                self.context.warn(str(error))
+            raise OptionError(failure) from None
+        if device["backend"] == "stdio" and settings.daemonize:
+            raise OptionError("cannot use stdio with -daemonize")
+        settings.chardevs[QTEST] = DeviceSettings("", device, failure)
+
     def _identity(self, device: dict[str, str]) -> tuple[str, str]:
         """Return a device's id and kind."""
         backend = device.get("backend")
@@ -106,7 +137,7 @@ class DeviceOptions:
     def finish_monitors(self) -> None:
         """Put each monitor on its device."""
         settings = self.context.settings
-        used: set[str] = set()
+        used = {settings.qtest}
         for where, monitor in self.monitors:
             self.context.where = where
             mode = monitor.get("mode", "readline")

@@ -161,7 +161,7 @@ def _serve(program: Program) -> int:
     settings = program.settings
     if settings.commands or settings.script is not None:
         return _run_scripts(program)
-    if settings.wants_console and not _at_terminal() and not settings.monitors:
+    if settings.wants_console and not _at_terminal() and not settings.monitors and settings.qtest is None:
         return _run_scripts(program)
     if settings.wants_console and _at_terminal():
         from .console import run_console

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..vm.steps import Task
     from .chardev import Chardev
     from .progress import ProgressReporter
+    from .qtest_server import QtestServer
     from .sessions import HMPMonitor, QMPMonitor
     from .settings import Settings
     from .throttle import EventThrottle
@@ -51,6 +52,7 @@ class Program:
         self.worker = Worker(self.loop)
         self.chardevs: dict[str, Chardev] = {}
         self.monitors: list[QMPMonitor | HMPMonitor] = []
+        self.qtest: QtestServer | None = None
         self.vm: VirtualMachine | None = None
         self.ending = False
         """Whether the program was told to end."""
@@ -74,9 +76,21 @@ class Program:
                 try:
                     self.chardevs[name] = open_chardev(self.loop, device.options, self.warn)
                 except ChardevError as error:
+                    if device.purpose:
+                        self.warn(str(error))
+                        raise VMError(device.purpose) from None
                     raise VMError(f"{device.origin}: {error}") from None
+        if self.settings.qtest is not None:
+            self._open_qtest(self.settings.qtest)
         for monitor in self.settings.monitors:
             self._add_monitor(monitor.chardev, monitor.mode, monitor.pretty)
+
+    def _open_qtest(self, chardev_id: str) -> None:
+        from .qtest_server import QtestServer, open_log
+
+        chardev = self.chardevs[chardev_id]
+        self.qtest = QtestServer(self, chardev, open_log(self.settings.qtest_log))
+        chardev.attach(self.qtest)
 
     def _add_monitor(self, chardev_id: str, mode: str, pretty: bool) -> None:
         from .sessions import HMPMonitor, QMPMonitor
@@ -134,6 +148,8 @@ class Program:
     def _serve_early_clients(self) -> None:
         for monitor in self.monitors:
             monitor.pump()
+        if self.qtest is not None:
+            self.qtest.pump()
 
     def watch_signals(self) -> None:
         """End cleanly at the signals that ask for it, as QEMU does."""
@@ -290,6 +306,8 @@ class Program:
         self.worker.close()
         for chardev in self.chardevs.values():
             chardev.close()
+        if self.qtest is not None:
+            self.qtest.close()
         if self.vm is not None:
             self.vm.close()
         self.loop.close()

@@ -43,12 +43,14 @@ class Question:
 class DeviceSettings:
     """One character device: its options under QEMU's names (booleans are on and off) and what asked for it."""
 
-    __slots__ = ("options", "origin")
+    __slots__ = ("options", "origin", "purpose")
 
-    def __init__(self, origin: str, options: dict[str, str]) -> None:
+    def __init__(self, origin: str, options: dict[str, str], purpose: str = "") -> None:
         self.origin = origin
         """As in `-chardev null,id=a`; messages about the device begin with it."""
         self.options = options
+        self.purpose = purpose
+        """A sentence that follows such a message, which then stands alone; or empty."""
 
 
 class MonitorSettings:
@@ -81,6 +83,8 @@ class Settings:
         "nodefaults",
         "nographic",
         "pidfile",
+        "qtest",
+        "qtest_log",
         "question",
         "script",
         "warnings",
@@ -96,6 +100,10 @@ class Settings:
         """`--script FILE`; "-" is standard input."""
         self.keep_going = False
         self.pidfile: str | None = None
+        self.qtest: str | None = None
+        """The id of the character device that speaks the qtest protocol."""
+        self.qtest_log: str | None = None
+        """A file for what is said there; "none" is no log, None is stderr."""
         self.daemonize = False
         self.display: str | None = None
         """"none" or None, not given."""

@@ -353,9 +353,51 @@ def test_a_missing_machine_is_found_after_syntax_and_before_meaning() -> None:
         parse(["x", "-M", "zz", "-smp", "x", "-m", "1,slots=1", "-chardev", "null", "-accel", "y"], check_machine)
 
 
-@pytest.mark.parametrize("line", ["-vga none", "-serial null", "-rtc base=utc", "-boot c", "-hda x"])
+@pytest.mark.parametrize("line", ["-cdrom x", "-rtc base=utc", "-boot c", "-hda x"])
 def test_options_for_what_is_not_here_are_refused(line: str) -> None:
     assert refusal(line) == [f"{line.split()[0]}: this option is not modelled (QEMU has it)"]
+
+
+@pytest.mark.parametrize("line", ["-vga std", "-serial stdio", "-parallel vc", "-net user", "-nic user", "-audio alsa"])
+def test_of_what_is_not_here_only_none_is_taken(line: str) -> None:
+    assert refusal(line) == [f"{line}: only 'none' is modelled (QEMU has more)"]
+    assert parse(["x", line.split()[0], "none"]).question is None
+
+
+def test_audio_came_late() -> None:
+    assert refusal("-qemu 5.2 -audio none") == ["-audio: invalid option"]
+    assert refusal("-qemu 7.2 -audio none") == ["-audio none: Parameter 'model' is missing"]
+
+
+@pytest.mark.parametrize(
+    ("line", "messages"),
+    [
+        ("-qtest foo", ["'foo' is not a valid char driver", 'Failed to initialize device for qtest: "foo"']),
+        ("-qtest chardev:a", ['Failed to initialize device for qtest: "chardev:a"']),
+        (
+            "-chardev null,id=qtest -qtest null",
+            ["Duplicate ID 'qtest' for chardev", 'Failed to initialize device for qtest: "null"'],
+        ),
+        ("-qtest null -qtest chardev:x", ['Failed to initialize device for qtest: "chardev:x"']),
+        ("-chardev null,id=c -qtest chardev:c -mon c", ["-mon c: Device 'c' is in use"]),
+        ("-qtest", ["-qtest: requires an argument"]),
+    ],
+)
+def test_devices_of_qtest_are_refused_as_by_qemu(line: str, messages: list[str]) -> None:
+    assert refusal(line) == messages
+
+
+def test_the_device_of_qtest() -> None:
+    settings = parse(["x", "-chardev", "null,id=c", "-qtest", "foo", "-qtest", "chardev:c", "-qtest-log", "none"])
+    assert (settings.qtest, settings.qtest_log, list(settings.chardevs)) == ("c", "none", ["c"])
+    settings = parse(["x", "-qtest", "unix:path=/tmp/a,server=on", "-qtest-log", "a"])
+    assert (settings.qtest, settings.qtest_log) == ("qtest", "a")
+    assert settings.chardevs["qtest"].options == {
+        "backend": "socket",
+        "path": "/tmp/a",
+        "server": "on",
+        "id": "qtest",
+    }
 
 
 def test_a_disk_image_is_refused() -> None:

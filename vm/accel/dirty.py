@@ -51,6 +51,13 @@ class DirtyLog:
         with table.guest_held:
             table.sync(memslot for memslot in table if memslot.log_dirty)
 
+    def mark(self, block: RAMBlock, offset: int, length: int) -> None:
+        """Note bytes of a block that somebody else than the guest wrote, which no slot's log shows."""
+        first = offset // self._table.page_size
+        count = (offset + length - 1) // self._table.page_size + 1 - first
+        for pages in self.watchers:
+            pages.bitmap(block).merge_run(first, count)
+
     def _on_dirty(self, block: RAMBlock, first: int, bits: int) -> None:
         for pages in self.watchers:
             pages.mark(block, first, bits)

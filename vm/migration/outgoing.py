@@ -103,8 +103,7 @@ class Outgoing:
                 raise VMError(f"the stream has no room for the name of RAMBlock '{block.name}'")
         page_size = vm.page_size
         sender = yield from self._sender(channel, page_size)
-        if vm.accelerator.follows:
-            self._pages = vm.dirty_log.start()
+        self._pages = vm.dirty_log.start()  # with an emulator, too: a client of qtest may write
         if migration.capabilities[IGNORE_SHARED]:
             sender.addresses = [region_address(vm.topology, block) for block in blocks]
         sent = [block for block in blocks if not migration.ignores(block)]

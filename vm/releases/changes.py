@@ -47,6 +47,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "who discards": "ram_block_discard_range",
             "dump while waiting": "Dump not allowed during incoming migration.",
         },
+        "qtest": {"cuts ports": True},  # what reaches beyond the last port is read as far as there are ports
     },
     "7.2": {
         # which machine types there are
@@ -129,6 +130,11 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "Please configure -smp options properly or try enabling topoext feature.",
             "too much firmware": "User specified max allowed firmware size {} is greater than 16MiB. If combined "
             "firwmare size exceeds 16MiB the system may not boot, or experience intermittentstability issues.",
+        },
+        "qtest": {
+            "intercepts": True,  # also of devices without interrupt lines
+            "clock refuses": False,
+            "bare errors": True,  # in the log
         },
     },
     "5.2": {
@@ -218,5 +224,6 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "unwritable": "Insufficient permission to perform this operation",
             "unreadable": "Insufficient permission to perform this operation",
         },
+        "qtest": {"absolute times": True},  # of a client's coming, in the log
     },
 }
