@@ -68,6 +68,8 @@ class QtestSession:
         """Virtual nanoseconds."""
         self.intercepted: str | None = None
         """The path of the device whose interrupts are told, of which there are none."""
+        self.remarks: list[str] = []
+        """What is said of the last line besides its reply, for a log."""
         self._binary = binary
         self._received = bytearray()
         self._searched = 0
@@ -100,6 +102,7 @@ class QtestSession:
         """The reply to a line, with its end; empty to an empty line. Never raises, but for defects of the memory."""
         if not line:
             return b""
+        self.remarks.clear()
         try:
             reply = self._carry_out(line)
         except QtestError as error:
@@ -228,7 +231,10 @@ def _b64write(session: QtestSession, words: list[str]) -> str:
     address, size, text = session.number(words[0]), session.number(words[1]), words[2]
     if len(text) < 3:
         return BAD_SIZE
-    session.memory.write(address, decode_base64(text.encode("latin-1"))[:size])
+    data = decode_base64(text.encode("latin-1"))
+    if len(data) != size:
+        session.remarks.append(f"b64write: data length mismatch (told {size}, found {len(data)})")
+    session.memory.write(address, data[:size])
     return "OK"
 
 

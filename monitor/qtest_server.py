@@ -107,6 +107,8 @@ class QtestServer(FrontEnd):
                 break
             self._tell_log("R", line + b"\n")
             reply = self._answer(session, line)
+            for remark in session.remarks:
+                self._tell_log("S", f"{remark}\n".encode())
             if reply.startswith(b"ERR") and session.settings.get("bare errors", False):
                 self._write_log(reply)
             elif reply:

@@ -6,6 +6,7 @@ What real QEMU dies of is refused here with a reason, and so are the calls that 
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import subprocess
@@ -307,3 +308,29 @@ def test_what_is_written_migrates(kinds: tuple[str, str], tmp_path: Path) -> Non
         for place in places:
             for which in (0, 1):
                 assert (which, ask(which, f"readq {place + 0x1000:#x}")) == (which, f"OK {place + 5:#018x}")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_log(release: str, tmp_path: Path) -> None:
+    program = qemu("x86_64", release)
+    if program is None:
+        pytest.skip(f"there is no QEMU {release}")
+    options = ["-M", "pc", "-m", "16M", "-S", "-display", "none", "-nodefaults", "-qtest", "stdio", "-qtest-log", "log"]
+    lines = "endianness\nfoo bar  baz\nwrite 0 1 x\nb64write 0 5 AQID\nreadb 0 \n"
+    found = []
+    for command in ([program, *options], our_command("x86_64", options, release)):
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path,
+            env=OUR_ENVIRONMENT,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines.encode())
+        process.stdin.flush()
+        for _ in range(5):
+            process.stdout.readline()
+        process.terminate()
+        process.communicate()
+        log = (tmp_path / "log").read_text()
+        found.append(re.sub(r"\d+\.\d{6}", lambda stamp: str(min(float(stamp[0]) // 1e9, 1)), log).split("[I +")[0])
+    assert found[0] == found[1]
