@@ -105,6 +105,8 @@ class Program:
         from ..vm.machine import VirtualMachine
 
         vm = VirtualMachine(self.settings.config, deferred=True)
+        if self.qtest is not None:
+            self.qtest.join_tree(vm)
         vm.observers.append(self._on_event)
         vm.backend_defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
         try:

@@ -8,15 +8,42 @@ from time import monotonic, time
 from ..vm.errors import VMError
 from ..vm.host import MissingPage
 from ..vm.memory import access
+from ..vm.qom import Property, QOMObject
 from .chardev import FrontEnd
 from .qtest import MASK, QtestError, QtestSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..vm.machine import VirtualMachine
     from ..vm.memory.flatview import FlatView
     from .chardev import Chardev
     from .program import Program
+
+
+def _refuse(name: str) -> Callable[[QtestObject, object], None]:
+    def set_late(_node: QtestObject, _value: object) -> None:
+        raise VMError(f"Property '{name}' can not be set now")
+
+    return set_late
+
+
+class QtestObject(QOMObject):
+    """The server as the object tree shows it."""
+
+    type_name = "qtest"
+    since = "7.2"
+    """The first of the versions in whose tree it is."""
+    properties = (
+        Property("chardev", "string", lambda node: node.chardev, _refuse("chardev")),
+        Property("log", "string", lambda node: node.log, _refuse("log")),
+    )
+
+    def __init__(self, chardev: str, log: str | None) -> None:
+        super().__init__()
+        self.chardev = chardev
+        self.log = log or ""
 
 
 class MachineMemory:
@@ -131,6 +158,11 @@ class QtestServer(FrontEnd):
             return session.answer(line)
         except Exception as error:
             return f"FAIL {self._program.describe_error(error)[1]}\n".encode()
+
+    def join_tree(self, vm: VirtualMachine) -> None:
+        """Be among the objects of a machine that is yet to be made."""
+        if self._program.release.covers(QtestObject.since):
+            vm.machine.add_child("qtest", QtestObject(self._chardev.id, self._program.settings.qtest_log))
 
     def close(self) -> None:
         """Give the log back."""

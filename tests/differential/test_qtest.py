@@ -310,6 +310,24 @@ def test_what_is_written_migrates(kinds: tuple[str, str], tmp_path: Path) -> Non
                 assert (which, ask(which, f"readq {place + 0x1000:#x}")) == (which, f"OK {place + 5:#018x}")
 
 
+OBJECT = (
+    "info qom-tree", "qom-list /machine/qtest", "qom-get /machine/qtest log",
+    "qom-get /machine/qtest chardev", "qom-set /machine/qtest log x", "qom-set /machine/qtest chardev x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("log", [(), ("-qtest-log", "none")])
+def test_the_object(release: str, log: Sequence[str], tmp_path: Path) -> None:
+    told = []
+    for start in (real, ours):
+        with start(release, ["-M", "none", "-qtest", "null", *log], tmp_path) as machine:
+            told.append([machine.ask("human-monitor-command", **{"command-line": line}) for line in OBJECT])
+            listed = machine.ask("qom-list", path="/machine")
+            told[-1].append([each for each in listed if each["type"].startswith("child<")])
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_log(release: str, tmp_path: Path) -> None:
     program = qemu("x86_64", release)
