@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from typing import Any, Literal
 
 import pytest
@@ -96,7 +97,7 @@ def test_cutting_changes_nothing(lines: list[str], cuts: list[int], settings: di
     data = "".join(f"{line}\n" for line in lines).encode("latin-1")
     borders = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     whole, cut = session(**settings), session(**settings)
-    pieces = [data[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(borders)]
     told = replies(whole, [data])
     assert replies(cut, pieces) == told
     assert replies(session(**settings), [bytes([byte]) for byte in data]) == told
