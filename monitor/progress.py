@@ -39,19 +39,24 @@ class ProgressReporter:
         self._loop = loop
         self.show = show
         self._works: dict[object, tuple[Describe, Tell | None]] = {}
+        self._young: set[object] = set()
+        """What began since the last report of other work, and may be done soon."""
         self._reported: set[object] = set()
         self._ticking = False
 
     def begin(self, work: object, describe: Describe, tell: Tell | None = None) -> None:
         """Some work begins; `tell` is given what is told to programs, again and again and in the end."""
         self._works[work] = describe, tell
-        if not self._ticking:
+        if self._ticking:
+            self._young.add(work)
+        else:
             self._ticking = True
             self._loop.call_later(INTERVAL, self._tick)
 
     def end(self, work: object) -> None:
         """Some work has ended."""
         describe, tell = self._works.pop(work)
+        self._young.discard(work)
         if work not in self._reported:
             return
         self._reported.remove(work)
@@ -65,7 +70,10 @@ class ProgressReporter:
         if self._works:
             self._loop.call_later(INTERVAL, self._tick)
         shown = []
+        young, self._young = self._young, set()
         for work, (describe, tell) in list(self._works.items()):
+            if work in young:
+                continue
             progress = describe()
             if progress["total"]:
                 self._reported.add(work)

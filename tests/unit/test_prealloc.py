@@ -209,7 +209,9 @@ def test_slow_work_of_all_kinds_shares_a_bar() -> None:
     for work in works:
         reporter.begin(id(work), lambda work=work: work, lambda progress: told.append(progress["total"]))  # type: ignore[misc]  # a default binds
     clock.tick()
-    assert shown == [bar_text(works[1], 2)], "the first has nothing to show yet"
+    assert shown == [], "the first has nothing to show yet, and the others may be done soon"
+    clock.tick()
+    assert shown == [bar_text(works[1], 2)]
     works[0]["total"] = 4
     clock.tick()
     assert shown[1:] == [bar_text(works[0], 3)]
@@ -219,6 +221,25 @@ def test_slow_work_of_all_kinds_shares_a_bar() -> None:
     assert told == [8, 8, 4, 8, 8, 4, 8, 8]
     clock.tick()
     assert (len(shown), clock.waiting) == (3, [])
+
+
+def test_what_is_quick_is_told_to_nobody_while_other_work_is_told_of() -> None:
+    clock, told = Clock(), list[str]()
+    reporter = ProgressReporter(clock, lambda _text: None)  # type: ignore[arg-type]  # all that it needs of a loop
+
+    def begin(name: str) -> None:
+        progress = {"id": name, "done": 0, "total": 1, "rate": 0}
+        reporter.begin(name, lambda: progress, lambda progress: told.append(progress["id"]))
+
+    begin("slow")
+    begin("quick")
+    clock.tick()
+    reporter.end("quick")
+    begin("later")
+    clock.tick()
+    assert told == ["slow", "slow"]
+    clock.tick()
+    assert told == ["slow", "slow", "slow", "later"]
 
 
 def test_what_is_quick_is_told_to_nobody() -> None:
