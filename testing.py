@@ -1,0 +1,41 @@
+"""For tests of QMP clients: live endpoints that misbehave on demand, recordings, replays.
+
+    from ramslot.testing import endpoint
+
+    with endpoint(["-M", "q35"], qemu="7.2") as vm:
+        vm.fault("disconnect", command="object-add")
+        ...  # connect the client under test to vm.socket_path
+        vm.assert_sent("object-add", id="m")
+
+`endpoint` starts a ramslot (or, with `program`, a real QEMU), `attach` stands before a server that is there, `replay`
+gives a recorded session again. With pytest the fixtures `qmp_endpoint` and `qmp_endpoints` do the same.
+"""
+
+from __future__ import annotations
+
+from .monitor.testing.control import CommandError, EndpointError
+from .monitor.testing.endpoint import (
+    AttachedEndpoint,
+    Endpoint,
+    MachineEndpoint,
+    ReplayEndpoint,
+    attach,
+    endpoint,
+    replay,
+)
+from .monitor.testing.faults import Fault
+from .monitor.testing.recording import RecordingError
+
+__all__ = (
+    "AttachedEndpoint",
+    "CommandError",
+    "Endpoint",
+    "EndpointError",
+    "Fault",
+    "MachineEndpoint",
+    "RecordingError",
+    "ReplayEndpoint",
+    "attach",
+    "endpoint",
+    "replay",
+)
