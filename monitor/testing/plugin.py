@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `qmp_endpoint` and the marker `ramslot`. Light: the rest is loaded by tests that want it."""
+"""The pytest plugin: fixture `qmp_endpoint`, marker `ramslot`. Light: the rest is loaded by tests that want it."""
 
 from __future__ import annotations
 

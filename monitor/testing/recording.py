@@ -1,7 +1,7 @@
 """Recorded sessions: a file of JSON lines that people read and compare.
 
 The first line says what it is; then each message in its order, ``{"client": ...}`` or ``{"server": ...}``, between
-``{"connected": true}`` and ``{"disconnected": WHO}`` of each connection: who ended it. Times of events are left out, for
+``{"connected": true}`` and ``{"disconnected": WHO}`` of each connection: who ended it. Times of events are left out:
 they would be different each time; a replay gives the time that it is. A text instead of an object is what the client
 sent that no command could be made of.
 """
