@@ -6,6 +6,7 @@
         vm.fault("disconnect", command="object-add")
         ...  # connect the client under test to vm.socket_path
         vm.assert_sent("object-add", id="m")
+        assert [block["name"] for block in vm.query_ramblocks()][:1] == ["pc.ram"]
 
 `endpoint` starts a ramslot (or, with `program`, a real QEMU), `attach` stands before a server that is there, `replay`
 gives a recorded session again. With pytest the fixtures `qmp_endpoint` and `qmp_endpoints` do the same.

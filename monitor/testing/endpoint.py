@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..loop import Loop
+from .commands import Commands
 from .control import Control, EndpointError
 from .faults import Fault, Kind
 from .filter import FaultFilter, command_name
@@ -80,14 +81,19 @@ class Endpoint:
         :raise EndpointError: something failed here.
         """
         errors = []
+        # Clients first: what the server says at its own end is nothing of theirs.
         if self._proxy is not None:
             self._proxy.close()
             errors, self._proxy.errors = self._proxy.errors, []
+        self._end_server()
         if self._recorder is not None:
             self._recorder.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         if errors:
             raise EndpointError("the proxy failed") from errors[0]
+
+    def _end_server(self) -> None:
+        """Release what clients were connected to."""
 
     def __enter__(self) -> Self:
         return self
@@ -113,8 +119,11 @@ class AttachedEndpoint(Endpoint):
         self._serve(lambda _loop: _connected(os.fspath(path)))
 
 
-class MachineEndpoint(Endpoint):
-    """In front of a machine that was started for it, with a second monitor to look at it from behind."""
+class MachineEndpoint(Commands, Endpoint):
+    """In front of a machine that was started for it, with a second monitor to look at it from behind.
+
+    That monitor's commands are its methods, such as `query_ramblocks`, and `execute`.
+    """
 
     def __init__(
         self,
@@ -214,15 +223,13 @@ class MachineEndpoint(Endpoint):
         """
         return self.control.execute(command, arguments)
 
-    def close(self) -> None:
-        """End the machine, and all of `Endpoint.close`."""
+    def _end_server(self) -> None:
         if self._process is not None:
             self._process.end()
         if self._control is not None:
             self._control.close()
         self._errors.close()
         self._process = self._control = None
-        super().close()
 
 
 class ReplayEndpoint(Endpoint):
@@ -254,9 +261,7 @@ class ReplayEndpoint(Endpoint):
         if self._strict and self._replay.missing:
             raise EndpointError(f"the client did not send {self._replay.missing}, which it does in the recording")
 
-    def close(self) -> None:
-        """All of `Endpoint.close`."""
-        super().close()
+    def _end_server(self) -> None:
         if self._server is not None:
             self._server.close()
 

@@ -75,20 +75,29 @@ class Starter:
         if len(data) > warm.LONGEST_REQUEST:
             raise OSError("these arguments are too long")
         with self._lock:
-            if self._owner != os.getpid():
-                self._begin()
-            assert self._channel is not None
-            try:
-                socket.send_fds(self._channel, [data], [fd for fd, _number in files])
-                answer, descriptors, _flags, _address = socket.recv_fds(self._channel, 64, 1)
-            except ConnectionError:
-                answer, descriptors = b"", []
-            if not answer:
-                self._owner = 0
-                raise OSError("the process that starts endpoints has ended")
-            return Process(int(answer), descriptors[0])
+            for _ in range(2):
+                if self._owner != os.getpid():
+                    self._begin()
+                started = self._ask(data, [fd for fd, _number in files])
+                if started is not None:
+                    return started
+                self._owner = 0  # somebody has ended the warm process: another one may be had
+        raise OSError("the process that starts endpoints has ended")
+
+    def _ask(self, data: bytes, descriptors: list[int]) -> Process | None:
+        assert self._channel is not None
+        try:
+            socket.send_fds(self._channel, [data], descriptors)
+            answer, received, _flags, _address = socket.recv_fds(self._channel, 64, 1)
+        except ConnectionError:
+            return None
+        return Process(int(answer), received[0]) if answer else None
 
     def _begin(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            self._process.wait(PATIENCE)
         self._channel, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         number = its.fileno()
         with its:

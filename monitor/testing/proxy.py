@@ -251,6 +251,8 @@ class Proxy:
             self._serve_next()
 
     def _end(self) -> None:
+        for _ in range(3):  # that a client has come, what it has sent, and that it has gone, is heard still
+            self.loop.run_once(0)
         self.loop.stop()
         if self._connection is not None:
             self._connection.close()

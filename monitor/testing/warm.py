@@ -54,6 +54,8 @@ def _become(wanted: dict[str, Any], descriptors: list[int], requests: socket.soc
         status = run_ramslot()
     except OSError as error:
         print(f"{wanted['program'] or 'ramslot'}: {error.strerror}", file=sys.stderr)
+    except Exception as error:
+        print(f"ramslot: internal error: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         sys.stderr.flush()
         os._exit(status)

@@ -6,17 +6,24 @@ import asyncio
 import json
 import os
 import socket
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from qemu.qmp import QMPClient, QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
-from ramslot.testing import CommandError, EndpointError, MachineEndpoint, attach, endpoint
+import ramslot.testing
+from ramslot.testing import CommandError, EndpointError, Fault, MachineEndpoint, attach, endpoint
 from ramslot.vm.releases import VERSIONS
 
 PATIENCE = 20.0
@@ -85,6 +92,25 @@ def test_what_the_client_sent_and_the_state_from_behind(vm: MachineEndpoint) -> 
         assert vm.wait_event("STOP")["event"] == "STOP"
         with pytest.raises(EndpointError, match="no event RESUME came"):
             vm.wait_event("RESUME", timeout=0.01)
+
+
+def test_the_example_of_the_docstring() -> None:
+    example = str(ramslot.testing.__doc__).split("\n\n")[1].replace("...", "use(vm)")
+
+    def use(vm: MachineEndpoint) -> None:
+        with PlainClient(vm.socket_path) as client:
+            assert client.ask("object-add", **{"qom-type": "memory-backend-ram", "id": "m", "size": 4096}) is None
+
+    exec(textwrap.dedent(example), {"use": use})
+
+
+def test_typed_methods_ask_from_behind() -> None:
+    with endpoint(["-M", "q35", "-m", "64M"]) as vm:
+        assert vm.query_ramblocks() == vm.execute("query-ramblocks")
+        vm.object_add(qom_type="memory-backend-ram", id="m", size=4096)
+        assert [memdev.get("id") for memdev in vm.query_memdev()] == ["m", "pc.ram"]
+        assert vm.qom_get(path="/objects/m", property="size") == 4096
+        assert vm.sent == []
 
 
 def test_quit_and_crash_are_the_endpoints_own() -> None:
@@ -159,6 +185,18 @@ def test_one_client_after_another_as_with_qemu(vm: MachineEndpoint) -> None:
             assert "QMP" in third.receive()
 
 
+def test_a_recording_has_all_that_clients_sent_and_nothing_of_the_end(tmp_path: Path) -> None:
+    for _ in range(5):
+        with endpoint(MACHINE, record=tmp_path / "session") as vm:
+            with PlainClient(vm.socket_path) as client:
+                client.socket.sendall(b'{"execute": "stop"}')
+            vm.close()
+        lines = (tmp_path / "session").read_text().splitlines()
+        assert '{"client": {"execute": "stop"}}' in lines
+        assert lines[-1] == '{"disconnected": "client"}'
+        assert "SHUTDOWN" not in str(lines)
+
+
 def test_a_proxy_before_what_is_there_already(vm: MachineEndpoint) -> None:
     with attach(vm.socket_path) as outer, PlainClient(outer.socket_path) as client:
         outer.fault("error", "query-name")
@@ -166,6 +204,20 @@ def test_a_proxy_before_what_is_there_already(vm: MachineEndpoint) -> None:
         assert client.ask("query-memdev")["return"][0]["id"] == "m"
         assert outer.commands == ["qmp_capabilities", "query-name", "query-memdev"]
         assert vm.commands == ["qmp_capabilities", "query-memdev"]
+
+
+def test_the_process_that_starts_them_may_be_killed(vm: MachineEndpoint) -> None:
+    os.kill(int(Path(f"/proc/{vm.pid}/stat").read_text().rpartition(")")[2].split()[1]), 9)
+    with endpoint(MACHINE) as another:
+        assert another.query_name() == {}
+    assert vm.query_name() == {}
+
+
+def test_many_at_once() -> None:
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        started = list(pool.map(lambda _: stack.enter_context(endpoint(MACHINE)), range(16)))
+        assert len({vm.pid for vm in started}) == len({vm.socket_path for vm in started}) == 16
+        assert all(vm.query_name() == {} for vm in started)
 
 
 # Faults, seen by a plain socket
@@ -273,6 +325,30 @@ def test_the_library_answers_right_or_raises(name: str, command: str, request: p
         else:
             assert answer == honest
             assert name in BORNE[command]
+
+
+faults = st.builds(
+    Fault,
+    kind=st.sampled_from(["event", "stale", "duplicate", "split", "error", "disconnect", "garbage", "delay"]),
+    command=st.sampled_from([None, "query-name", "query-memdev"]),
+    nth=st.sampled_from([1, 2, None]),
+    seconds=st.just(0.01),
+    at=st.integers(0, 300).map(lambda offset: (offset,)),
+    garbage=st.sampled_from(list(GARBAGE.values())),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(faults, min_size=1, max_size=4))
+def test_the_library_under_any_faults(faults: list[Fault]) -> None:
+    with endpoint(MACHINE) as vm:
+        honest = vm.query_memdev()
+        for fault in faults:
+            vm.fault(**asdict(fault))
+        try:
+            assert asyncio.run(asyncio.wait_for(ask_library(vm.socket_path), PATIENCE)) == honest
+        except QMPError:
+            assert {fault.kind for fault in faults} & {"error", "disconnect", "garbage"}
 
 
 def test_the_library_without_ids_takes_a_stale_reply_for_an_answer(vm: MachineEndpoint) -> None:

@@ -1,0 +1,48 @@
+"""The typed methods are those of the contract, and ask what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ramslot.monitor.testing.commands import Commands
+from ramslot.schema import contract
+from ramslot.tests.recorders.typed_commands import all_members, generated
+from ramslot.vm.releases import find_release
+
+CONTRACT = contract(find_release(None).number)
+
+
+class Asked(Commands):
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        self.heard.append((command, arguments))
+
+
+def test_the_generated_files_are_fresh() -> None:
+    for path, text in generated().items():
+        assert path.read_text() == text, "run python -m ramslot.tests.recorders.typed_commands"
+
+
+@pytest.mark.parametrize("name", [name for name in CONTRACT.commands() if name != "qmp_capabilities"])
+def test_each_method_asks_its_command(name: str) -> None:
+    asked = Asked()
+    members = all_members(CONTRACT.types.arguments(CONTRACT.command(name)))
+    method = getattr(asked, name.replace("-", "_"))
+    method(**{member.replace("-", "_"): number for number, member in enumerate(members)})
+    assert asked.heard == [(name, {member: number for number, member in enumerate(members)})]
+
+
+def test_what_is_not_given_is_not_sent_and_a_devices_own_properties_are() -> None:
+    asked = Asked()
+    asked.object_add(qom_type="memory-backend-ram", id="m", size=4096)
+    asked.device_add(driver="pc-dimm", id="d", memdev="m", unplugged_memory=1)
+    assert asked.heard == [
+        ("object-add", {"qom-type": "memory-backend-ram", "id": "m", "size": 4096}),
+        ("device_add", {"driver": "pc-dimm", "id": "d", "memdev": "m", "unplugged-memory": 1}),
+    ]
