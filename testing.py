@@ -9,11 +9,13 @@
         assert [block["name"] for block in vm.query_ramblocks()][:1] == ["pc.ram"]
 
 `endpoint` starts a ramslot (or, with `program`, a real QEMU), `attach` stands before a server that is there, `replay`
-gives a recorded session again. With pytest the fixtures `qmp_endpoint` and `qmp_endpoints` do the same.
+gives a recorded session again. With pytest the fixture `qmp_endpoint` is the first of these. `answers` has the types of
+what commands answer.
 """
 
 from __future__ import annotations
 
+from .monitor.testing import answers
 from .monitor.testing.control import CommandError, EndpointError
 from .monitor.testing.endpoint import (
     AttachedEndpoint,
@@ -36,6 +38,7 @@ __all__ = (
     "MachineEndpoint",
     "RecordingError",
     "ReplayEndpoint",
+    "answers",
     "attach",
     "endpoint",
     "replay",

@@ -9,12 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from ..loop import Loop
 from .commands import Commands
 from .control import Control, EndpointError
-from .faults import Fault, Kind
+from .faults import Details, Fault, Kind
 from .filter import FaultFilter, command_name
 from .processes import Process, starter
 from .proxy import Proxy
@@ -52,8 +52,8 @@ class Endpoint:
         """The names of the commands that clients sent, in order."""
         return [name for message in self.sent if (name := command_name(message)) is not None]
 
-    def fault(self, kind: Kind, command: str | None = None, **details: Any) -> Fault:
-        """Set a `Fault`, which has struck, or not, by the time that a client's next command is answered."""
+    def fault(self, kind: Kind, command: str | None = None, **details: Unpack[Details]) -> Fault:
+        """Set a `Fault`; from now on commands are counted for it."""
         fault = Fault(kind, command, **details)
         if self._proxy is None:
             self._filter.add(fault)

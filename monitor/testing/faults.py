@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 Kind = Literal[
     "delay", "disconnect", "duplicate", "error", "event", "garbage", "refuse", "silence", "slow", "split", "stale"
@@ -11,6 +11,19 @@ Kind = Literal[
 GREETING = "greeting"
 """Stands for a command where the greeting is meant."""
 NEGOTIATION = "qmp_capabilities"
+
+
+class Details(TypedDict, total=False):
+    """What may be said of a `Fault` beside kind and command."""
+
+    nth: int | None
+    seconds: float
+    at: tuple[int, ...]
+    event: str
+    data: dict[str, Any] | None
+    description: str
+    error_class: str
+    garbage: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,46 @@ def test_pytest_finds_it() -> None:
         assert tomllib.load(file)["project"]["entry-points"] == {"pytest11": {"ramslot": PLUGIN}}
 
 
+MY_CLIENT = """
+import json
+import socket
+
+
+class MyClientError(Exception):
+    pass
+
+
+class MyClient:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.lines = self.socket.makefile("rb")
+        self.lines.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        if b"return" not in self.lines.readline():
+            raise MyClientError(command)
+
+    def plug_memory(self, name, size):
+        self.ask("object-add", **{"qom-type": "memory-backend-ram", "id": name, "size": size})
+
+    def __del__(self):
+        self.lines.close()
+        self.socket.close()
+
+
+"""
+
+
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## For tests of your own")[2]
+    done = run(tmp_path, MY_CLIENT + section.split("```python")[1].partition("```")[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 passed" in done.stdout
+
+
 def test_an_endpoint_for_each_test_as_its_marker_says(tmp_path: Path) -> None:
     done = run(
         tmp_path,
