@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     Entry: TypeAlias = tuple[str, int, int, bytes | memoryview]
     """Path within the package, time and size of the source, marshalled code."""
 else:
-    SourceFileLoader = type(__spec__.loader)
+    # Not the type of our own loader: under pytest that may be one that rewrites assertions.
+    SourceFileLoader = sys.modules["_frozen_importlib_external"].SourceFileLoader
 _ModuleSpec: type[ModuleSpec] = type(__spec__)
 
 PACKAGE = __name__.partition(".")[0]
@@ -117,8 +118,9 @@ class CodeCache:
         if spec is None or path is None or not path.startswith(f"{ROOT}/"):
             return
         stamp = _stamp(path)
-        if stamp is not None and isinstance(spec.loader, SourceFileLoader):
-            code = lean_code(spec.loader.get_data(path), path)
+        if stamp is not None and path.endswith(".py"):
+            with open(path, "rb") as file:
+                code = lean_code(file.read(), path)
             self._entries[name] = (path.removeprefix(f"{ROOT}/"), *stamp, marshal.dumps(code))
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from ramslot.monitor.testing.commands import Commands
 from ramslot.schema import contract
-from ramslot.tests.recorders.typed_commands import all_members, generated
 from ramslot.vm.releases import find_release
+
+from ..recorders.typed_commands import all_members, generated
 
 CONTRACT = contract(find_release(None).number)
 
