@@ -153,7 +153,8 @@ class MachineEndpoint(Commands, Endpoint):
             errors = self._errors.fileno()
             files = [(errors, 1), (errors, 2), (its.fileno(), CONTROL_FD), (listener.fileno(), CLIENTS_FD)]
             version = () if program is not None or qemu is None else ("--qemu", qemu)
-            self._process = starter.start(program, [*version, *QUIET, *_MONITORS, *arguments], files, folder)
+            options = [*version, *QUIET, *_MONITORS, *arguments]
+            self._process = starter.start(program, options, files, folder, self._folder)
         try:
             self._control = Control(own)
         except EndpointError:

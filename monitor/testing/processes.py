@@ -59,9 +59,11 @@ class Starter:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(
-        self, program: str | None, arguments: Sequence[str], files: Sequence[tuple[int, int]], folder: str
+        self, program: str | None, arguments: Sequence[str], files: Sequence[tuple[int, int]], folder: str, scratch: str
     ) -> Process:
-        """Start `program` (ramslot, if it is None) with `files`: of each our descriptor, and its number there.
+        """Start `program` (ramslot, if it is None) in `folder`, with `files`: our descriptor, its number there.
+
+        The folder `scratch` is removed when this process ends without having done it.
 
         :raise OSError: there is no warm process to be had.
         """
@@ -70,6 +72,7 @@ class Starter:
             "arguments": [program or "ramslot", *arguments],
             "numbers": [number for _fd, number in files],
             "folder": folder,
+            "scratch": scratch,
         }
         data = json.dumps(request).encode()
         if len(data) > warm.LONGEST_REQUEST:

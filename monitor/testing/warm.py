@@ -2,7 +2,8 @@
 
 It has loaded what a ramslot loads, and has served one, so that a further one costs a fork and a machine: some
 milliseconds. Each endpoint is a process of its own all the same. What to start comes over the socket FD as JSON with
-descriptors; it answers with the new process' pidfd. When the other end is gone all that was started is ended.
+descriptors; it answers with the new process' pidfd. When the other end is gone all that was started is ended, and its
+scratch folders, if they are there still, are removed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -23,14 +25,19 @@ def serve(requests: socket.socket) -> None:
     """Start what is asked for until nobody asks any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: pidfds tell of their end
     gc.freeze()
+    scratch: list[str] = []
     while True:
         data, descriptors, _flags, _address = socket.recv_fds(requests, LONGEST_REQUEST, MOST_DESCRIPTORS)
         if not data:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             os.killpg(0, signal.SIGTERM)
+            for folder in scratch:
+                shutil.rmtree(folder, ignore_errors=True)
             return
+        wanted = json.loads(data)
+        scratch = [folder for folder in (*scratch, wanted["scratch"]) if os.path.exists(folder)]
         if os.fork() == 0:
-            _become(json.loads(data), descriptors, requests)
+            _become(wanted, descriptors, requests)
         for fd in descriptors:
             os.close(fd)
 

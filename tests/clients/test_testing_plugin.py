@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .program import ENVIRONMENT
+from .program import ENVIRONMENT, wait_for
 
 PLUGIN = "ramslot.monitor.testing.plugin"
 ROOT = Path(__file__).parent.parent.parent
@@ -164,20 +164,18 @@ def test_loaded():
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
-def test_a_test_run_that_dies_leaves_no_process(tmp_path: Path, end: str) -> None:
+def test_a_test_run_that_dies_leaves_nothing(tmp_path: Path, end: str) -> None:
     done = run(
         tmp_path,
         f"""
 import os
 
 def test_dies(qmp_endpoint):
-    with open("pid", "w") as file:
-        file.write(str(qmp_endpoint.pid))
+    with open("left", "w") as file:
+        print(f"/proc/{{qmp_endpoint.pid}}", os.path.dirname(qmp_endpoint.socket_path), file=file)
     {end}
 """,
     )
     assert "passed" not in done.stdout
-    pid = (tmp_path / "pid").read_text()
-    from .program import wait_for
-
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "end of the endpoint")
+    process, folder = (tmp_path / "left").read_text().split()
+    wait_for(lambda: not os.path.exists(process) and not os.path.exists(folder), "end of the endpoint")
