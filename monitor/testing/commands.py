@@ -168,9 +168,9 @@ class Commands:
         """Save memory that a CPU sees in a file; no CPU has paging on here; since QEMU 0.14."""
         self._call("memsave", {"val": val, "size": size, "filename": filename, "cpu-index": cpu_index})
 
-    def read_memory(self, *, address: int, size: int) -> answers.MemoryContent:
+    def read_memory(self, *, address: int, size: int, encoding: Literal['hex', 'base64'] | None = None) -> answers.MemoryContent:
         """Show guest-physical memory; since ramslot 0.1."""
-        answer: answers.MemoryContent = self._call("read-memory", {"address": address, "size": size})
+        answer: answers.MemoryContent = self._call("read-memory", {"address": address, "size": size, "encoding": encoding})
         return answer
 
     def query_host_address(self, *, address: int) -> answers.HostAddress:
@@ -372,6 +372,11 @@ class Commands:
     def migration_devices_load(self, *, filename: str) -> None:
         """Take the state of devices from a stream in a file, one that QEMU made of an equal machine; it goes with the memory from now on; since ramslot 0.1."""
         self._call("migration-devices-load", {"filename": filename})
+
+    def query_compat(self, *, partner: str, incoming: bool | None = None, qemu: str | None = None) -> answers.Compat:
+        """Tell whether the memory of this machine would fit into another one, or the other's here; nothing is sent; since ramslot 0.1."""
+        answer: answers.Compat = self._call("query-compat", {"partner": partner, "incoming": incoming, "qemu": qemu})
+        return answer
 
     def query_address(self, *, address: int, address_space: str | None = None) -> answers.AddressInfo:
         """Explain a guest address: regions, flat range, RAMBlock, memslot, host page, and what is hidden there; since ramslot 0.1."""
