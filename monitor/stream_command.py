@@ -9,9 +9,10 @@ from ..vm.errors import VMError
 from ..vm.streams.contents import Digests, deliver
 from ..vm.streams.diff import Side, differences
 from ..vm.streams.errors import BrokenStreamError
+from ..vm.streams.page_sizes import PAGE_SIZES
 from ..vm.streams.parts import BlockList, PageRun
 from ..vm.streams.summary import Summary
-from ..vm.streams.walk import PAGE_SIZES, Walker
+from ..vm.streams.walk import Walker
 from .stream_files import DigestFile, MemoryFiles, StreamFile
 from .stream_remap import run_remap
 from .stream_text import diff_text, info_text, list_text, verdict_text
@@ -39,8 +40,9 @@ usage: {program} stream info|verify FILE
        {program} stream extract FILE -block NAME -o FILE [-format sparse|raw]
        {program} stream remap -map SOURCE=NAME[@START][+LENGTH][,...] ... [FILE] [-o FILE]
 
-A FILE is a migration stream that QEMU saved (migrate "exec:cat > FILE", or file:)
-or libvirt (virsh save); compressed by gzip, bzip2, xz, zstd or lzop, if at all.
+A FILE is a migration stream that QEMU saved (migrate "exec:cat > FILE", or file:, also
+with mapped-ram) or libvirt (virsh save); compressed by gzip, bzip2, xz, zstd or lzop,
+if at all.
 
 info tells what is in it, ls lists its RAMBlocks, with -hash what they hold, and the
 sections of its devices. verify reads all of it and says whether it is whole. diff
@@ -56,10 +58,11 @@ reads standard input, without -o it writes to standard output:
     migrate "exec:{program} stream remap -map pc.ram=ram0@0+1G,ram1@1G > FILE"
     -incoming "exec:{program} stream remap -map s390.ram=m -map s390.ram.1=m FILE"
 
-All take -json, and -page-size SIZE where a stream does not tell its target's. A stream
-that postcopy, multifd, mapped-ram or TLS took part in is refused. The exit status is 0,
-or 1 for a broken stream or where two differ, or 2 for what is not understood."""
-VALUES = ("-block", "-format", "-map", "-o", "-page-size")
+All take -json, -offset SIZE where a stream begins later in its file (file:PATH,offset=),
+and -page-size SIZE where a stream does not tell its target's. A stream that postcopy,
+multifd (but into such a file) or TLS took part in is refused. The exit status is 0, or 1
+for a broken stream or where two differ, or 2 for what is not understood."""
+VALUES = ("-block", "-format", "-map", "-o", "-offset", "-page-size")
 FLAGS = ("-hash", "-json")
 ACTIONS = {
     "info": ((1, 1), ()),
@@ -70,7 +73,7 @@ ACTIONS = {
     "remap": ((0, 1), ("-o", "-map")),
 }
 """How many files each wants, and which options it has besides those that all have."""
-COMMON = ("-json", "-page-size")
+COMMON = ("-json", "-offset", "-page-size")
 
 
 def run_stream_command(program: str, words: list[str]) -> int:
@@ -108,13 +111,18 @@ def run_stream_command(program: str, words: list[str]) -> int:
         return NOT_UNDERSTOOD
 
 
-def _read(file: StreamFile, page_size: int | None, sinks: list[Sink]) -> tuple[Summary, Walker]:
+def _read(
+    file: StreamFile, page_size: int | None, sinks: list[Sink], *, reads_pages: bool = True
+) -> tuple[Summary, Walker]:
     """Read a whole stream, and give each of its parts to those who want them."""
-    walker, summary, progress = Walker(page_size), Summary(), Progress(file)
+    walker = Walker(page_size, origin=file.start, reads_pages=reads_pages)
+    summary, progress = Summary(), Progress(file)
     count = 1
     try:
         while count:
-            count = file.read_into(walker.room())
+            room = walker.room()
+            file.go_to(walker.place)
+            count = file.read_into(room)
             for part in walker.walk(count):
                 summary.take(part, walker)
                 for sink in sinks:
@@ -155,8 +163,8 @@ def _told(file: StreamFile, summary: Summary, walker: Walker) -> dict[str, Any]:
 
 
 def _info(said: Words) -> int:
-    with StreamFile(said.files[0]) as file:
-        summary, walker = _read(file, said.page_size, [])
+    with StreamFile(said.files[0], said.offset(0)) as file:
+        summary, walker = _read(file, said.page_size, [], reads_pages=False)
         told = _told(file, summary, walker)
     if "-json" in said:
         print_json(told)
@@ -166,9 +174,9 @@ def _info(said: Words) -> int:
 
 
 def _list(said: Words) -> int:
-    hashing = _Hashing()
-    with StreamFile(said.files[0]) as file:
-        summary, walker = _read(file, said.page_size, [hashing] if "-hash" in said else [])
+    hashing, hashes = _Hashing(), "-hash" in said
+    with StreamFile(said.files[0], said.offset(0)) as file:
+        summary, walker = _read(file, said.page_size, [hashing] if hashes else [], reads_pages=hashes)
         told = _told(file, summary, walker)
     if "-hash" in said:
         digests = hashing.made(walker)
@@ -183,7 +191,7 @@ def _list(said: Words) -> int:
 
 
 def _verify(said: Words) -> int:
-    with StreamFile(said.files[0]) as file:
+    with StreamFile(said.files[0], said.offset(0)) as file:
         try:
             summary, walker = _read(file, said.page_size, [])
         except BrokenStreamError as error:
@@ -205,9 +213,9 @@ def _verify(said: Words) -> int:
 def _diff(said: Words) -> int:
     sides = []
     try:
-        for path in said.files:
+        for number, path in enumerate(said.files):
             hashing = _Hashing()
-            with StreamFile(path) as file:
+            with StreamFile(path, said.offset(number)) as file:
                 try:
                     summary, walker = _read(file, said.page_size, [hashing])
                 except VMError as error:
@@ -271,7 +279,7 @@ def _extract(said: Words) -> int:
     extracting = _Extracting(said)
     done = False
     try:
-        with StreamFile(said.files[0]) as file:
+        with StreamFile(said.files[0], said.offset(0)) as file:
             summary, _walker = _read(file, said.page_size, [extracting])
         done = True
     finally:

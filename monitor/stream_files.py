@@ -32,9 +32,13 @@ MOST_BUFFERS = 1024
 class StreamFile:
     """A stream in a file, in a save file of libvirt's, or on standard input; plain or compressed."""
 
-    def __init__(self, path: str) -> None:
-        """Open it; raises `VMError`."""
+    def __init__(self, path: str, offset: int = 0) -> None:
+        """Open it; `offset` is where in the file it begins. Raises `VMError`."""
         self.path = path
+        self.start: int | None = None
+        """Where in the file the stream begins, if every place of it can be read."""
+        self._place = 0
+        """Bytes of the stream up to where it is read next."""
         self.save: SaveHeader | None = None
         """What libvirt says of it, if the file is libvirt's."""
         self.compression = "raw"
@@ -49,6 +53,8 @@ class StreamFile:
             status = os.fstat(self._fd)
             self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
             """Bytes of the file; None where nobody can tell."""
+            if offset:
+                self._begin_at(offset)
             self._look()
         except OSError as error:
             self.close()
@@ -62,6 +68,14 @@ class StreamFile:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def _begin_at(self, offset: int) -> None:
+        """Pass over what is in the file before the stream."""
+        if self.size is None:
+            raise VMError(f"-offset is of files, and '{self.path}' is none")
+        if offset > self.size:
+            raise BrokenStreamError(f"'{self.path}' ends before {offset:#x}")
+        os.lseek(self._fd, offset, os.SEEK_SET)
 
     def _look(self) -> None:
         """Find out what is in the file, and where the stream begins."""
@@ -80,6 +94,7 @@ class StreamFile:
                 if self._first.startswith(beginning):
                     self.compression = name
         if self.compression == "raw":
+            self.start = None if self.size is None else start
             return
         if self.size is None and self._first:
             raise NotUnderstoodError(f"what comes is compressed ({self.compression}): decompress it before")
@@ -108,8 +123,21 @@ class StreamFile:
             raise NotUnderstoodError(text) from None
         self._reader = self._process.stdout
 
+    def go_to(self, place: int) -> None:
+        """Read from a place of the stream on, which is another than the next only in a file that has a `start`."""
+        if place != self._place:
+            assert self.start is not None, "who cannot jump is refused"
+            self._first = b""
+            self._place = place
+            os.lseek(self._fd, self.start + place, os.SEEK_SET)
+
     def read_into(self, room: memoryview) -> int:
         """Read some bytes, none at the end; raises `VMError`."""
+        count = self._read_into(room)
+        self._place += count
+        return count
+
+    def _read_into(self, room: memoryview) -> int:
         if self._first:
             count = min(len(room), len(self._first))
             room[:count] = self._first[:count]

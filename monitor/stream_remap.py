@@ -22,7 +22,7 @@ def run_remap(said: Words) -> int:
     if "-json" in said and target is None:
         raise VMError("-json needs -o, for the stream goes to standard output")
     remapper = Remapper(BlockMap(said.options["-map"]), said.page_size)
-    with StreamFile(said.files[0] if said.files else "-") as file:
+    with StreamFile(said.files[0] if said.files else "-", said.offset(0)) as file:
         output = _Output(target)
         progress = Progress(file)
         done = False

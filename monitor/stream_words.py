@@ -41,19 +41,33 @@ class Words:
                 raise VMError(f"{word}: there is no such option")
         self.page_size = _page_size(self.value("-page-size"))
         """Bytes; None if it is not told."""
+        self._offsets = [_size("-offset", text) for text in self.options.get("-offset", ["0"])]
 
     def __contains__(self, name: str) -> bool:
         return name in self.options
+
+    def offset(self, number: int) -> int:
+        """Where in a file the stream begins; one that is told is that of all files."""
+        return self._offsets[min(number, len(self._offsets) - 1)]
 
     def value(self, name: str) -> str | None:
         """What an option was given last."""
         return self.options[name][-1] if name in self.options else None
 
 
+def _size(option: str, text: str) -> int:
+    from ..vm.sizes import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise VMError(f"{option} {text}: expects a size") from None
+
+
 def _page_size(text: str | None) -> int | None:
     """What `-page-size` says; raises `VMError`."""
     from ..vm.sizes import parse_size
-    from ..vm.streams.walk import PAGE_SIZES
+    from ..vm.streams.page_sizes import PAGE_SIZES
 
     if text is None:
         return None

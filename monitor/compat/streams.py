@@ -8,13 +8,18 @@ from dataclasses import replace
 from ...vm.compat.contract import Block, Contract, Unchecked
 from ...vm.errors import VMError
 from ...vm.migration.errors import StreamError
-from ...vm.migration.events import NEED_DATA, Configuration, RAMBlockEntry, RAMEntries, RAMStart
+from ...vm.migration.events import NEED_DATA, Configuration, MappedPages, RAMBlockEntry, RAMEntries, RAMStart
 from ...vm.migration.format import MAGIC, RAM_SECTION_ID, SECTION_START
 from ...vm.migration.reading import StreamReader
 from ...vm.migration.versions import machine_version, sends_switchover_start
 from ...vm.releases import find_release
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 PORTION = 1 << 16
+LARGEST_FILE = 1 << 63
 MAGIC_BYTES = MAGIC.to_bytes(4)
 AT_FIRST = 16
 """Bytes that tell whether there is a configuration: magic, version, and the kind of what follows."""
@@ -35,12 +40,13 @@ def read_stream(path: str, version: str | None = None) -> Contract:
     """
     configuration: Configuration | None = None
     blocks: list[Block] = []
+    page_size: int | None = None
     section = RAM_SECTION_ID
     try:
         with open(path, "rb") as file:
             configured = file.read(AT_FIRST)[8:9] != bytes((SECTION_START,))
             file.seek(0)
-            reader = StreamReader(4096, configuration=configured, footers=configured)
+            reader = StreamReader(None, configuration=configured, footers=configured)
             while True:
                 event = reader.next_event()
                 if event is None or isinstance(event, RAMEntries):
@@ -57,12 +63,28 @@ def read_stream(path: str, version: str | None = None) -> Contract:
                     section = event.section_id
                 elif isinstance(event, RAMBlockEntry):
                     blocks.append(Block(event.name, event.length, event.length))
+                elif isinstance(event, MappedPages):
+                    page_size = event.page_size
+                    _go_behind(event, file, reader)
     except StreamError as error:
         raise VMError(f"'{path}': {error.lines(find_release(version))[-1]}") from None
     except OSError as error:
         raise VMError(f"Could not read '{path}': {error.strerror}") from None
     found = _contract(path, configuration, blocks, version)
+    if page_size is not None:
+        found = replace(found, page_size=page_size)
     return replace(found, ram_section=section, sends_switchover_start=_tells_stop(found.machine_type, section))
+
+
+def _go_behind(mapped: MappedPages, file: BinaryIO, reader: StreamReader) -> None:
+    """Go on behind the pages that have fixed places in the file; raises `StreamError`."""
+    if not mapped.pages_offset:  # they stay where they are (x-ignore-shared)
+        return
+    end = mapped.pages_offset + mapped.length
+    if not file.tell() - reader.ahead <= end < LARGEST_FILE:
+        raise StreamError(f"RAMBlock '{mapped.block}' has its pages at {mapped.pages_offset:#x}")
+    file.seek(end)
+    reader.jump()
 
 
 def _tells_stop(machine_type: str | None, section: int) -> bool:

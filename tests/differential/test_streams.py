@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ramslot.monitor.compat.sides import read_side
+
 from .oracle import OUR_ENVIRONMENT, RELEASES
 from .partners import Partner, digest, filled, ours, real
 
@@ -103,6 +105,75 @@ def test_pages_that_are_sent_compressed_are_extracted(release: str, tmp_path: Pa
     stream("extract", tmp_path / "other", "-o", tmp_path / "parts")
     joined = (tmp_path / "parts" / "a.raw").read_bytes() + (tmp_path / "parts" / "b.raw").read_bytes()
     assert joined == memory.read_bytes()
+
+
+WITH_MAPPED_RAM = [release for release in RELEASES if release in ("10.0", "11.1")]
+
+
+def saved_mapped(machine: Partner, path: Path, *capabilities: str, offset: int = 0) -> None:
+    """Save a machine with its pages at fixed places of a file."""
+    prepared(machine, "mapped-ram", *capabilities)
+    assert machine.ask("migrate", uri=f"file:{path},offset={offset}") == {}
+    assert machine.wait_for("completed", "failed")["status"] == "completed"
+
+
+@pytest.mark.parametrize("release", WITH_MAPPED_RAM)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("more", "offset"), [((), 0), (("multifd",), 0x5000)], ids=["alone", "multifd"])
+def test_pages_at_fixed_places_are_those_of_the_machine(
+    more: tuple[str, ...], offset: int, family: str, release: str, tmp_path: Path
+) -> None:
+    """The same as in a stream through a pipe of the same machine."""
+    arch, machine = FAMILIES[family]
+    size = 256 * MIB if family == "pseries" else SIZE
+    memory, file = filled(tmp_path / "memory", size, 1), tmp_path / "mapped"
+    options = ["-m", str(size // MIB), *backend("m", memory, size), *machine]
+    with real(release, options, tmp_path, arch) as source:
+        try:
+            saved_mapped(source, file, *more, offset=offset)
+        except (EOFError, BrokenPipeError):
+            pytest.skip(f"QEMU {release} dies of saving {family}")
+    expected = digest(memory)
+    with real(release, options, tmp_path, arch) as source:  # some boards make new random numbers for their guests
+        saved(source, tmp_path / "stream")
+    at = ["-offset", str(offset)]
+    told, other = as_json("info", file, *at), as_json("info", tmp_path / "stream")
+    assert told["capabilities"] == ["mapped-ram"]
+    for key in ("machine-type", "page-size", "ram", "devices"):
+        assert told[key] == other[key], key
+    assert told["run-state"] == "prelaunch"
+    assert [block["name"] for block in told["blocks"]] == [block["name"] for block in other["blocks"]]
+    assert stream("verify", file, *at).startswith(f"{file}: whole, ")
+    name = next(block["name"] for block in told["blocks"] if block["name"] in ("m", "/objects/m"))
+    stream("extract", file, *at, "-block", name, "-o", tmp_path / "out")
+    assert digest(tmp_path / "out") == expected
+    found = as_json("diff", file, tmp_path / "stream", *at, "-offset", "0", status=1)["differences"]
+    assert found[0] == {"what": "capabilities", "from": ["mapped-ram"], "to": []}
+    same = digest(memory) == expected
+    assert [entry for entry in found if entry["what"] in ("block", "pages") and (same or entry["name"] != name)] == []
+    hashes = [as_json("ls", "-hash", *words)["blocks"] for words in ([file, *at], [tmp_path / "stream"])]
+    for one, other in zip(*hashes, strict=True):
+        assert (one["hash"] == other["hash"]) == (same or one["name"] != name), one["name"]
+    if not offset:
+        with (tmp_path / "packed").open("wb") as packed:
+            subprocess.run(["gzip", "-1c", file], stdout=packed, check=True)
+        side = read_side(str(file))
+        assert [(block.name, block.used_length) for block in side.blocks] == [
+            (block["name"], block["size"]) for block in told["blocks"]
+        ]
+        assert (side.page_size, side.capabilities) == (told["page-size"], ("mapped-ram",))
+        assert "neither from a pipe nor compressed" in stream("info", tmp_path / "packed", status=2)
+
+
+def test_shared_memory_that_stays_away_has_no_place(tmp_path: Path) -> None:
+    """QEMU 10.0 fails to save so."""
+    memory = filled(tmp_path / "memory", SIZE, 1)
+    with real("11.1", ["-m", "64", *backend("m", memory), "-M", "pc,memory-backend=m"], tmp_path) as source:
+        saved_mapped(source, tmp_path / "mapped", "x-ignore-shared")
+    told = as_json("info", tmp_path / "mapped")
+    assert told["capabilities"] == ["x-ignore-shared", "mapped-ram"]
+    assert told["ram"]["missing-pages"] == told["blocks"][0]["missing-pages"] == SIZE // 4096
+    assert stream("verify", tmp_path / "mapped").startswith(f"{tmp_path}/mapped: whole, ")
 
 
 def test_what_differs_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from ramslot.monitor import stream_words
 from ramslot.monitor.proxy_command import run_proxy_command
 from ramslot.monitor.stream_command import run_stream_command
 from ramslot.vm.migration import format as fmt
-from ramslot.vm.migration import writing
+from ramslot.vm.migration import mapped, writing
 from ramslot.vm.migration.devices import own_devices
 from ramslot.vm.releases import NEWEST, find_release
 from tests.stream_pieces import pages
@@ -165,6 +166,51 @@ def test_memory_does_not_grow_with_the_stream(words: list[str], tmp_path: Path) 
         )
     assert done.returncode == 0, done.stderr
     assert int(done.stderr) < 64 << 10
+
+
+@pytest.mark.parametrize("words", [["info"], ["ls"], ["verify"], ["extract", "-block", "a", "-o", "out"]])
+def test_twelve_tebibytes_with_two_pages_cost_nothing(words: list[str], tmp_path: Path) -> None:
+    """At fixed places of a sparse file: time and memory are those of the bitmap."""
+    size = 12 << 40
+    head = writing.header("none", capabilities=["mapped-ram"]) + writing.section_head(fmt.SECTION_START, 2)
+    head += writing.block_total(size) + writing.block_entry("a", size, None)
+    bitmap_at = len(head) + mapped.HEAD.size
+    pages_at = mapped.pages_after(bitmap_at + mapped.bitmap_bytes(size, PAGE))
+    tail = writing.section_tail(2) + writing.section(fmt.SECTION_END, 2, b"") + DEVICES
+    last = size // PAGE - 1
+    places = {0: head + mapped.head(PAGE, bitmap_at, pages_at), bitmap_at + last // 8: b"\x80", pages_at + size: tail}
+    places |= {bitmap_at + 1: b"\1", pages_at + 8 * PAGE: b"x" * PAGE, pages_at + last * PAGE: b"y" * PAGE}
+    try:
+        with (tmp_path / "saved").open("wb") as file:
+            for place, data in places.items():
+                file.seek(place)
+                file.write(data)
+    except OSError as error:
+        pytest.skip(f"no file of 12 TiB: {error.strerror}")
+    program = f"import sys; from ramslot.monitor.stream_command import run_stream_command as run; s = run('ramslot', sys.argv[1:]); {LEAST_LINES}; sys.exit(s)"
+    command = [sys.executable, "-c", program, words[0], "saved", *words[1:]]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr) < max(64 << 10, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 1024)
+    if words[0] == "extract":
+        out = tmp_path / "out"
+        assert (out.stat().st_size, out.stat().st_blocks * 512 < MIB) == (size, True)
+        with out.open("rb") as file:
+            assert (file.seek(8 * PAGE), file.read(PAGE)) == (8 * PAGE, b"x" * PAGE)
+            assert (file.seek(last * PAGE), file.read(PAGE)) == (last * PAGE, b"y" * PAGE)
+
+
+def test_a_stream_may_begin_later_in_its_file(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "later").write_bytes(b"z" * 5000 + saved.read_bytes())
+    later = str(tmp_path / "later")
+    for words in (["verify", later, "-offset", "5000"], ["diff", later, str(saved), "-offset", "5000", "-offset", "0"]):
+        assert run_stream_command("ramslot", words) == 0
+    assert run_stream_command("ramslot", ["info", later, "-offset", "1G"]) == 1
+    assert run_stream_command("ramslot", ["info", later, "-offset", "x"]) == 2
+    assert run_stream_command("ramslot", ["info", "/dev/null", "-offset", "1"]) == 2
+    errors = capsys.readouterr().err
+    for text in ("' ends before 0x40000000", "-offset x: expects a size", "-offset is of files, and '/dev/null'"):
+        assert text in errors
 
 
 def test_a_proxy_that_is_told_to_end_leaves_no_socket(tmp_path: Path) -> None:

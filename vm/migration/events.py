@@ -57,13 +57,14 @@ class RAMBlockEntry:
 class MappedPages:
     """Where in the file the pages of the RAMBlock are that was told of last; the stream goes on behind them."""
 
-    __slots__ = ("bitmap_offset", "block", "length", "pages_offset")
+    __slots__ = ("bitmap_offset", "block", "length", "page_size", "pages_offset")
 
-    def __init__(self, block: str, length: int, bitmap_offset: int, pages_offset: int) -> None:
+    def __init__(self, block: str, length: int, bitmap_offset: int, pages_offset: int, page_size: int) -> None:
         self.block = block
         self.length = length
         self.bitmap_offset = bitmap_offset
         self.pages_offset = pages_offset
+        self.page_size = page_size
 
 
 class RAMEntries:

@@ -33,6 +33,8 @@ class RAMReader:
         """Whether the list has the addresses of the blocks' regions."""
         self.is_mapped = False
         """Whether pages are elsewhere in the file."""
+        self.any_page_size = False
+        """Whether what is told of pages elsewhere may be of another target."""
 
     def words(self, section_id: int) -> Parsing:
         """The content of a RAM section, up to its end."""
@@ -85,12 +87,12 @@ class RAMReader:
         if version > mapped.VERSION:
             text = f"(expected <= {mapped.VERSION}, got {version})"
             raise StreamError(f"Migration mapped-ram capability version not supported {text}")
-        if page_size != self._page_size:
+        if page_size != self._page_size and not self.any_page_size:
             text = f"invalid page_size {page_size} (expected {self._page_size})"
             raise StreamError(f"Migration mapped-ram header has {text}")
         if pages_offset % mapped.ALIGNMENT:
             raise StreamError(f"Error reading ramblock {name} pages, region has bad alignment")
-        yield MappedPages(name, length, bitmap_offset, pages_offset)
+        yield MappedPages(name, length, bitmap_offset, pages_offset, page_size)
 
     def _name_block(self, word: int, flags: int) -> Parsing:
         if not flags & fmt.CONTINUE:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_MACHINE_NAME = 1 << 10
 """Bytes; what claims to be longer is refused before it is waited for."""
+USUAL_PAGE = 4096
 MOST_CAPABILITIES = 1 << 8
 MOST_SECTIONS = 1 << 10
 """Of devices that are sent while the guest runs."""
@@ -35,25 +36,26 @@ MOST_DEVICE_BYTES = 256 << 20
 
 
 class StreamReader:
-    """One stream. `page_size` is the target's; old machine types have neither configuration nor section footers.
+    """One stream. `page_size` is the target's, None for who reads but the list of RAMBlocks. Old machine types
+    have neither configuration nor section footers.
 
     `last_command` is the newest that the reader is to know: older QEMUs stop at those of newer ones.
     """
 
     def __init__(
         self,
-        page_size: int,
+        page_size: int | None,
         *,
         configuration: bool = True,
         footers: bool = True,
         last_command: int = fmt.SWITCHOVER_START,
     ) -> None:
-        self._page_size = page_size
         self._last_command = last_command
         self._has_configuration = configuration
         self._has_footers = footers
         self._feed = Feed()
-        self._ram = RAMReader(self._feed, page_size)
+        self._ram = RAMReader(self._feed, page_size or USUAL_PAGE)
+        self._ram.any_page_size = page_size is None
         self._sections: dict[int, str] = {}
         """Which sections parts may follow of, by their ids."""
         self._context = "", ""

@@ -62,8 +62,7 @@ def deliver(run: PageRun, walker: Walker, sink: PageSink) -> None:
         return
     view = memoryview(walker.buffer)
     if run.kind == fmt.PAGE:
-        step = 8 + run.size
-        starts = range(run.body, run.body + run.count * step, step)
+        starts = range(run.body, run.body + run.count * run.step, run.step)
         sink.pages(run.block, run.offset, [view[start : start + run.size] for start in starts])
         return
     content = view[run.body : run.body + run.size]

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
     Part: TypeAlias = "Configuration | Section | BlockList | PageRun | DeviceBytes"
 
+WORD_BYTES = 8
+
 
 class Configuration:
     """What the source says of itself. Machine types before 2.4 say nothing (`machine_type` is None)."""
@@ -47,10 +49,11 @@ class PageRun:
     """Pages of one block that follow each other, from `offset` on, all of one `kind` (`format.PAGE`, `ZERO`, ...).
 
     The first one's word is at `at` and its content at `body`; between the two is the block's name, if it is `named`.
-    The content of each is `size` bytes, and behind it are the word and the content of the next.
+    The content of each is `size` bytes, and behind it are the word and the content of the next. Pages that have fixed
+    places in the file (`is_mapped`) have no words; they come once, in order.
     """
 
-    __slots__ = ("at", "block", "body", "count", "fill", "kind", "named", "offset", "size")
+    __slots__ = ("at", "block", "body", "count", "fill", "is_mapped", "kind", "named", "offset", "size")
 
     def __init__(self, kind: int, block: str, offset: int, at: int, body: int, size: int, *, named: bool) -> None:
         self.kind = kind
@@ -63,6 +66,12 @@ class PageRun:
         self.count = 1
         self.fill = 0
         """Of pages that are all one byte (`format.ZERO`): the byte, which is zero but for streams of old."""
+        self.is_mapped = False
+
+    @property
+    def step(self) -> int:
+        """Bytes from a page's content to the next one's."""
+        return self.size if self.is_mapped else self.size + WORD_BYTES
 
 
 class DeviceBytes:

@@ -11,8 +11,9 @@ from struct import pack
 from ..errors import VMError
 from ..migration import format as fmt
 from .errors import NotUnderstoodError
+from .page_sizes import PAGE_SIZES
 from .parts import BlockList, DeviceBytes, PageRun, Section
-from .walk import PAGE_SIZES, WORD, Walker
+from .walk import WORD, Walker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

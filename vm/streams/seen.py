@@ -34,6 +34,11 @@ class SeenPages:
             first += step
             count -= step
 
+    def add_new(self, count: int, *, is_zero: bool) -> None:
+        """Pages have come of which none comes again."""
+        self.count += count
+        self.zero += count if is_zero else 0
+
     def _add(self, number: int, start: int, end: int, kind: int) -> None:
         chunk = self._chunks.get(number)
         if chunk is WHOLE[kind]:

@@ -61,7 +61,10 @@ class Summary:
             block = self.blocks[part.block]
             block.sent[KINDS[part.kind]] += part.count
             is_zero = part.kind == fmt.ZERO and not part.fill
-            block.seen.add(part.offset // walker.page_size, part.count, is_zero=is_zero)
+            if part.is_mapped:
+                block.seen.add_new(part.count, is_zero=is_zero)
+            else:
+                block.seen.add(part.offset // walker.page_size, part.count, is_zero=is_zero)
         elif isinstance(part, DeviceBytes):
             if len(self.devices) + part.end - part.at > MOST_DEVICE_BYTES:
                 raise BrokenStreamError("too much follows the memory to be the state of devices")

@@ -1,7 +1,8 @@
 """Goes through a migration stream in constant memory: bytes in, parts out, each with its place.
 
 Read into `room()`, then take the parts that `walk` yields; a count of 0 is the end. Whatever is behind the parts that
-were told is still in the buffer, and comes to its front with the next `room()`.
+were told is still in the buffer, and comes to its front with the next `room()`. Where a stream's pages have fixed
+places in its file, the bytes that are wanted next are not the next ones: `place` tells.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 from struct import Struct
 
 from ..migration import format as fmt
-from ..migration.settings import IGNORE_SHARED
-from .errors import NotUnderstoodError
+from ..migration.settings import IGNORE_SHARED, MAPPED_RAM
+from .errors import FIXED_PLACES, NotUnderstoodError, foreign
+from .mapped import MappedWindow
+from .page_sizes import PAGE_SIZES, PAGE_SIZES_OF_MACHINES, SMALL_PAGE_SIZES, SMALLEST_PAGE
 from .parts import BlockList, Configuration, DeviceBytes, PageRun, Section
-from .window import Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from typing import TypeAlias
 
+    from .mapped import Place
     from .parts import Part
     from .window import Number
 
     Walking: TypeAlias = Generator["Part | None", None, None]
+    Entry: TypeAlias = Generator[None, None, "tuple[str, int, int | None, int]"]
 
 WORD = Struct(">Q")
 BUFFER_BYTES = 1 << 20
@@ -30,36 +34,30 @@ LONGEST_MACHINE_NAME = 1 << 10
 MOST_CAPABILITIES = 1 << 8
 MOST_BLOCKS = 1 << 16
 MOST_SECTIONS = 1 << 10
-PAGE_SIZES = (4096, 1024, 2048, 8192, 16384, 32768, 65536)
-"""Of the targets that there are, the most usual first."""
-SMALL_PAGE_SIZES = (1024, 2048)
-SMALLEST_PAGE = 1024
-PAGE_SIZES_OF_MACHINES = {
-    **dict.fromkeys(("clipper", "sun4u", "sun4v", "niagara", "axis-dev88", "or1k-sim"), 8192),
-    "tricore_testboard": 16384,
-}
-"""Bytes of a page of targets with large ones, which do not tell."""
 HOOK = 0x80
 """RDMA's, in the bits below a page's address."""
 REFUSED_WORDS = {fmt.MULTIFD_FLUSH: "multifd", HOOK: "RDMA"}
-FOREIGN = {
-    b"\x11\x22\x33\x44": "a channel of multifd",
-    b"QEVM": "an old format of QEMU",
-    b"Libv": "a save file of libvirt",
-    b"\x7fELF": "an ELF file",
-    b"QFI\xfb": "a disk image",
-}
-"""What else begins so."""
 
 
-class Walker(Window):
-    """One stream. `page_size` is the target's; without it, the stream tells by its configuration or its first page."""
+class Walker(MappedWindow):
+    """One stream. `page_size` is the target's; without it, the stream tells by its configuration or its first page.
 
-    def __init__(self, page_size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
-        super().__init__(buffer_bytes)
+    `origin` is where the stream begins in a file in which every place can be read, None elsewhere; pages with fixed
+    places are passed over without `reads_pages`.
+    """
+
+    def __init__(
+        self,
+        page_size: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        *,
+        origin: int | None = None,
+        reads_pages: bool = True,
+    ) -> None:
+        super().__init__(buffer_bytes, origin or 0, reads_pages=reads_pages)
         self.page_size = page_size or 0
-        """Bytes; 0 as long as nobody has told."""
         self._flags = (page_size or SMALLEST_PAGE) - 1
+        self._can_jump = origin is not None
         self._guessed = False
         """Whether the size of pages is the usual one, because nothing told it."""
         self.configuration: Configuration | None = None
@@ -119,10 +117,7 @@ class Walker(Window):
         yield from self._need(4, "its header")
         magic = bytes(self.buffer[:4])
         if magic != fmt.MAGIC.to_bytes(4):
-            if magic[:2] == b"\x16\x03":
-                raise NotUnderstoodError("this is TLS, and who is not one of its ends cannot read it")
-            also = f", but {FOREIGN[magic]}" if magic in FOREIGN else ""
-            raise NotUnderstoodError(f"this is no migration stream{also}: it begins with {magic.hex(' ')}")
+            raise foreign(magic)
         self.at = 4
         version = yield from self._number(4, "its header")
         if version != fmt.VERSION:
@@ -151,6 +146,7 @@ class Walker(Window):
             yield from self._number(4, what)
             yield from self._configuration_part(found, name)
         self._check_capabilities(found.capabilities)
+        self._is_mapped = MAPPED_RAM in found.capabilities
         if not self.page_size and found.machine_type in PAGE_SIZES_OF_MACHINES:
             self._know_page_size(PAGE_SIZES_OF_MACHINES[found.machine_type])
         if found.page_bits is not None and not self.page_size:
@@ -179,7 +175,9 @@ class Walker(Window):
 
     def _check_capabilities(self, capabilities: list[str]) -> None:
         for name in capabilities:
-            if name != IGNORE_SHARED:
+            if name == MAPPED_RAM and not self._can_jump:
+                raise NotUnderstoodError(FIXED_PLACES)
+            if name not in (IGNORE_SHARED, MAPPED_RAM):
                 raise NotUnderstoodError(
                     f"the stream was made with the capability {name!r}, which is not understood here"
                 )
@@ -268,37 +266,56 @@ class Walker(Window):
             if flags == fmt.MEM_SIZE:
                 yield from self._block_list(word - flags)
                 continue
+            if self._is_mapped:
+                if flags != fmt.MULTIFD_FLUSH:
+                    raise self._broken(f"a page outside its fixed place (flags {flags:#x})")
+                self.at += 8
+                continue
             yield from self._pages(word, what)
 
     def _block_list(self, total: int) -> Walking:
         what = "the list of RAMBlocks"
         if self._lengths:
             raise self._broken("the RAMBlocks are told a second time")
-        assert self.configuration is not None, "it comes first"
         # Who rewrites it needs all of it in one place.
         size = 8
         blocks: list[tuple[str, int, int | None]] = []
-        tells_addresses = IGNORE_SHARED in self.configuration.capabilities
+        places: list[Place] = []
         left = total
         while left > 0:
-            yield from self._need(size + 1, what)
-            named = size + 1 + self.buffer[self.at + size]
-            entry = named + (16 if tells_addresses else 8)
-            if entry > len(self.buffer) or len(blocks) >= MOST_BLOCKS:
-                raise self._broken("there are more RAMBlocks than any machine has")
-            yield from self._need(entry, what)
-            name = self.buffer[self.at + size + 1 : self.at + named].decode("utf-8", "surrogateescape")
-            length = WORD.unpack_from(self.buffer, self.at + named)[0]
-            address = WORD.unpack_from(self.buffer, self.at + named + 8)[0] if tells_addresses else None
-            if not name.isprintable() or not name or name in self._lengths or length > left:
-                raise self._broken(f"the list of RAMBlocks is wrong at {name!r} with {length:#x} bytes")
+            name, length, address, size = yield from self._entry(size, left, what)
             self._lengths[name] = length
             blocks.append((name, length, address))
             left -= length
-            size = entry
+            if self._is_mapped:
+                self.at += size
+                size = 0
+                place = yield from self._mapped_place(name, length, may_stay=address is not None)
+                places += [] if place is None else [place]
         at = self.at
         self.at += size
         yield BlockList(at, self.at, blocks)
+        if self.page_size:
+            self._know_page_size(self.page_size)
+        if self._is_mapped:
+            yield from self._mapped_pages(places)
+
+    def _entry(self, at: int, left: int, what: str) -> Entry:
+        """A block that is told `at` bytes behind the present place, and where its entry ends."""
+        assert self.configuration is not None, "it comes first"
+        tells_addresses = IGNORE_SHARED in self.configuration.capabilities
+        yield from self._need(at + 1, what)
+        named = at + 1 + self.buffer[self.at + at]
+        end = named + (16 if tells_addresses else 8)
+        if end > len(self.buffer) or len(self._lengths) >= MOST_BLOCKS:
+            raise self._broken("there are more RAMBlocks than any machine has")
+        yield from self._need(end, what)
+        name = self.buffer[self.at + at + 1 : self.at + named].decode("utf-8", "surrogateescape")
+        length = WORD.unpack_from(self.buffer, self.at + named)[0]
+        address = WORD.unpack_from(self.buffer, self.at + named + 8)[0] if tells_addresses else None
+        if not name.isprintable() or not name or name in self._lengths or length > left:
+            raise self._broken(f"the list of RAMBlocks is wrong at {name!r} with {length:#x} bytes")
+        return name, length, address, end
 
     def _pages(self, word: int, what: str) -> Walking:
         """A page, and those that follow it in the block and are there already."""

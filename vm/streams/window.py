@@ -25,11 +25,18 @@ class Window:
         self._ended = False
         self._base = 0
         """Where in the stream the buffer begins."""
+        self._until: int | None = None
+        """Where in the stream what is wanted ends, but for what is needed at once; None if all is wanted."""
 
     @property
     def position(self) -> int:
         """Bytes of the stream that were gone through."""
         return self._base + self.at
+
+    @property
+    def place(self) -> int:
+        """Where in the stream the next bytes are to be read, which is elsewhere once this has jumped."""
+        return self._base + self._end
 
     def room(self) -> memoryview:
         """Where the next bytes are to be read to. Places in the buffer mean nothing from now on."""
@@ -38,7 +45,16 @@ class Window:
             self._view[:rest] = self._view[self.at : self._end]
             self._base += self.at
             self.at, self._end = 0, rest
-        return self._view[rest:]
+        return self._view[rest:] if self._until is None else self._view[rest : max(self._until - self._base, rest)]
+
+    def _jump(self, place: int, until: int | None = None) -> None:
+        """Go on at another place of the stream, and read no further than `until` where no more is needed."""
+        if self._base <= place <= self._base + self._end:
+            self.at = place - self._base
+        else:
+            self._base, self.at, self._end = place, 0, 0
+        self._until = until
+        self._ended = False
 
     def _arrived(self, count: int) -> None:
         self._end += count
@@ -51,6 +67,8 @@ class Window:
         while self._end - self.at < count:
             if self._ended:
                 raise BrokenStreamError(f"the stream ends at byte {self._base + self._end}, in {what}")
+            if self._until is not None:
+                self._until = max(self._until, self.position + count)
             yield
 
     def _number(self, count: int, what: str) -> Number:
