@@ -13,7 +13,8 @@ from ..vm.streams.page_sizes import PAGE_SIZES
 from ..vm.streams.parts import BlockList, PageRun
 from ..vm.streams.summary import Summary
 from ..vm.streams.walk import Walker
-from .stream_files import DigestFile, MemoryFiles, StreamFile
+from .stream_files import StreamFile
+from .stream_memory import DigestFile, MemoryFiles
 from .stream_remap import run_remap
 from .stream_text import diff_text, info_text, list_text, verdict_text
 from .stream_words import BROKEN, NOT_UNDERSTOOD, Progress, Words, print_json
@@ -38,6 +39,7 @@ usage: {program} stream info|verify FILE
        {program} stream diff FILE FILE
        {program} stream extract FILE -o DIRECTORY [-format sparse|raw]
        {program} stream extract FILE -block NAME -o FILE [-format sparse|raw]
+       {program} stream extract FILE -o FILE -format elf -machine 'COMMAND LINE'
        {program} stream remap -map SOURCE=NAME[@START][+LENGTH][,...] ... [FILE] [-o FILE]
 
 A FILE is a migration stream that QEMU saved (migrate "exec:cat > FILE", or file:, also
@@ -47,7 +49,9 @@ if at all.
 info tells what is in it, ls lists its RAMBlocks, with -hash what they hold, and the
 sections of its devices. verify reads all of it and says whether it is whole. diff
 compares two: configuration, RAMBlocks, pages, devices. extract writes the memory to
-files, sparse ones if not told otherwise, one for each RAMBlock.
+files, sparse ones if not told otherwise, one for each RAMBlock; as elf to a core file
+in which a debugger finds it by the guest's physical addresses, as the machine of QEMU's
+command line has it after a reset (what is below 1 MiB, firmware may have changed).
 
 remap rewrites a stream for a machine with other RAMBlocks. Each -map says what one
 block becomes: one or several pieces of it, from START on (in the source's block; the
@@ -62,14 +66,14 @@ All take -json, -offset SIZE where a stream begins later in its file (file:PATH,
 and -page-size SIZE where a stream does not tell its target's. A stream that postcopy,
 multifd (but into such a file) or TLS took part in is refused. The exit status is 0, or 1
 for a broken stream or where two differ, or 2 for what is not understood."""
-VALUES = ("-block", "-format", "-map", "-o", "-offset", "-page-size")
+VALUES = ("-block", "-format", "-machine", "-map", "-o", "-offset", "-page-size")
 FLAGS = ("-hash", "-json")
 ACTIONS = {
     "info": ((1, 1), ()),
     "ls": ((1, 1), ("-hash",)),
     "verify": ((1, 1), ()),
     "diff": ((2, 2), ()),
-    "extract": ((1, 1), ("-o", "-block", "-format")),
+    "extract": ((1, 1), ("-o", "-block", "-format", "-machine")),
     "remap": ((0, 1), ("-o", "-map")),
 }
 """How many files each wants, and which options it has besides those that all have."""
@@ -274,8 +278,12 @@ def _file_name(block: str) -> str:
 def _extract(said: Words) -> int:
     if "-o" not in said:
         raise VMError("-o has to say where the memory is to go")
-    if said.value("-format") not in (None, "sparse", "raw"):
-        raise VMError(f"-format {said.value('-format')}: expects sparse or raw")
+    if said.value("-format") not in (None, "sparse", "raw", "elf"):
+        raise VMError(f"-format {said.value('-format')}: expects sparse, raw or elf")
+    if said.value("-format") == "elf":
+        return _extract_core(said)
+    if "-machine" in said:
+        raise VMError("-machine is for -format elf")
     extracting = _Extracting(said)
     done = False
     try:
@@ -290,4 +298,23 @@ def _extract(said: Words) -> int:
             {"name": name, "size": summary.blocks[name].length, "path": path} for name, path in extracting.paths.items()
         ]
         print_json({"file": said.files[0], "blocks": blocks})
+    return 0
+
+
+def _extract_core(said: Words) -> int:
+    from .stream_core import CoreExtraction
+
+    if "-block" in said or "-machine" not in said:
+        raise VMError("-format elf is of all memory, and -machine has to say of which machine")
+    extraction = CoreExtraction(said.value("-o") or "", said.value("-machine") or "")
+    done = False
+    try:
+        with StreamFile(said.files[0], said.offset(0)) as file:
+            _read(file, said.page_size, [extraction])
+        done = True
+    finally:
+        if extraction.file is not None:
+            extraction.file.close(keep=done)
+    if "-json" in said:
+        print_json({"file": said.files[0], "loads": extraction.to_json()})
     return 0

@@ -1,4 +1,4 @@
-"""Files that streams are read from, and that memory is written to; whatever compresses them."""
+"""Files that streams are read from, and whatever compresses them."""
 
 from __future__ import annotations
 
@@ -199,114 +199,6 @@ def _library_errors() -> type[Exception]:
     return zlib.error
 
 
-class MemoryFiles:
-    """Writes the pages of RAMBlocks to files of their own, at their offsets. Files that are there are left alone."""
-
-    def __init__(self, paths: dict[str, str], *, allocate: bool) -> None:
-        """`paths` are by the names of blocks; `allocate` makes files without holes."""
-        self._paths = paths
-        self._allocate = allocate
-        self._fds: dict[str, int] = {}
-        self._tops: dict[str, int] = {}
-        """Behind the last byte of each file that was written."""
-
-    def add_block(self, name: str, length: int) -> None:
-        """Make the file of a block, if it is to have one; raises `VMError`."""
-        path = self._paths.get(name)
-        if path is None:
-            return
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            self._fds[name] = fd
-            self._tops[name] = 0
-            os.ftruncate(fd, length)
-            if self._allocate and length:
-                os.posix_fallocate(fd, 0, length)
-        except (OSError, ValueError, OverflowError) as error:
-            raise VMError(f"Could not create '{path}': {getattr(error, 'strerror', error)}") from None
-
-    def pages(self, block: str, offset: int, pieces: list[memoryview]) -> None:
-        """Write pages that follow each other."""
-        fd = self._fds.get(block)
-        if fd is None:
-            return
-        for first in range(0, len(pieces), MOST_BUFFERS):
-            some: list[bytes | memoryview] = list(pieces[first : first + MOST_BUFFERS])
-            while some:
-                done = os.pwritev(fd, some, offset)
-                offset += done
-                some = _behind(some, done)
-        self._tops[block] = max(self._tops[block], offset)
-
-    def fill(self, block: str, offset: int, length: int, byte: int) -> None:
-        """Write pages that are all one byte; zeros only over what is not a hole."""
-        fd = self._fds.get(block)
-        if fd is None:
-            return
-        end = offset + length
-        if byte == 0:
-            end = min(end, self._tops[block])
-        while offset < end:
-            if byte == 0:
-                offset = _next_data(fd, offset, end)
-            step = min(end - offset, 1 << 20)
-            if step > 0:
-                self.pages(block, offset, [memoryview(bytes([byte]) * step)])
-            offset += step
-
-    def current(self, block: str, offset: int, length: int) -> bytes:
-        """What a page holds; zeros where it is in no file."""
-        fd = self._fds.get(block)
-        return bytes(length) if fd is None else os.pread(fd, length, offset)
-
-    def close(self, *, keep: bool) -> None:
-        """Close the files, and unless they are to be kept remove them."""
-        for name, fd in self._fds.items():
-            os.close(fd)
-            if not keep:
-                os.unlink(self._paths[name])
-        self._fds = {}
-
-
-def _next_data(fd: int, offset: int, end: int) -> int:
-    """Where the first byte from `offset` on is that is not in a hole, or `end`."""
-    try:
-        return min(os.lseek(fd, offset, os.SEEK_DATA), end) if offset < end else end
-    except OSError:  # nothing but a hole
-        return end
-
-
-class DigestFile:
-    """Digests in a file that has no name, sparse where they are zero, so that they need not be in memory."""
-
-    def __init__(self, size: int) -> None:
-        """Zeros; raises `VMError` where there is no room."""
-        import tempfile
-
-        self.size = size
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this
-        try:
-            self._file.truncate(size)
-        except (OSError, OverflowError) as error:
-            self._file.close()
-            reason = getattr(error, "strerror", None) or error
-            raise VMError(f"there is no room for {size} bytes of digests: {reason}") from None
-
-    def read(self, at: int, count: int) -> bytes:
-        """What is at a place, less than `count` at the end."""
-        return os.pread(self._file.fileno(), count, at)
-
-    def write(self, at: int, data: bytes) -> None:
-        """Put something at a place; raises `OSError`."""
-        while data:
-            done = os.pwrite(self._file.fileno(), data, at)
-            data, at = data[done:], at + done
-
-    def close(self) -> None:
-        """Let go of it."""
-        self._file.close()
-
-
 def write_all(fd: int, buffers: list[bytes | memoryview]) -> None:
     """Write buffers one behind the other, in as few calls as can be; raises `OSError`."""
     for first in range(0, len(buffers), MOST_BUFFERS):
@@ -316,10 +208,10 @@ def write_all(fd: int, buffers: list[bytes | memoryview]) -> None:
             done = os.writev(fd, some)
             left -= done
             if left:
-                some = _behind(some, done)
+                some = behind(some, done)
 
 
-def _behind(buffers: list[bytes | memoryview], count: int) -> list[bytes | memoryview]:
+def behind(buffers: list[bytes | memoryview], count: int) -> list[bytes | memoryview]:
     """What is left of buffers behind their first bytes."""
     for number, buffer in enumerate(buffers):
         if count < len(buffer):

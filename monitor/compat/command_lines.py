@@ -22,6 +22,10 @@ from .option_words import OptionWords
 from .pasted import CommandLine
 from .set_aside import Divided, divide
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 HOST = (
     "nodes=8,memory=64T,overcommit=always,hugepages-2M=4194304,hugepages-1G=8192,hugepages-64K=1048576,"
     "hugepages-16M=65536,hugepages-512M=1024"
@@ -31,8 +35,16 @@ FLASH_INSTEAD_OF = "pc.bios"
 """What PCs have not where their firmware is in flash memory; they have another block then."""
 
 
-def read_command_line(line: CommandLine, origin: str, version: str | None = None) -> Contract:
-    """The contract; `version` is the QEMU to be, whatever else says so. Raises `VMError`."""
+def read_command_line(
+    line: CommandLine,
+    origin: str,
+    version: str | None = None,
+    look: Callable[[VirtualMachine], None] | None = None,
+) -> Contract:
+    """The contract; `version` is the QEMU to be, whatever else says so. Raises `VMError`.
+
+    Who wants to `look` at the machine is given it while it stands.
+    """
     notes: list[str] = []
     words = _with_upstream_machine(line.words, notes)
     words = _with_versioned_machine(words, line, version or line.version, notes)
@@ -46,7 +58,7 @@ def read_command_line(line: CommandLine, origin: str, version: str | None = None
     if divided.aside:
         notes.append(f"not modelled, memory does not depend on it: {', '.join(divided.aside)}")
     firmware = _leave_out_missing_firmware(divided)
-    contract = _built(line, divided.used, release, origin)
+    contract = _built(line, divided.used, release, origin, look)
     unchecked = [*divided.unchecked, *firmware]
     if divided.has_defaults:
         unchecked = _only_defaults_of(contract.machine_type or "", release, unchecked)
@@ -168,7 +180,13 @@ def _of_nic(name: str) -> bool:
     return name.endswith(".rom") and "vga" not in name
 
 
-def _built(line: CommandLine, used: list[tuple[str, str | None]], release: Release, origin: str) -> Contract:
+def _built(
+    line: CommandLine,
+    used: list[tuple[str, str | None]],
+    release: Release,
+    origin: str,
+    look: Callable[[VirtualMachine], None] | None,
+) -> Contract:
     architecture = _architecture(line, release)
     fixed = ("qemu",) if architecture is None else ("qemu", "target")
     options = [option for option in used if option[0] not in fixed]
@@ -184,4 +202,6 @@ def _built(line: CommandLine, used: list[tuple[str, str | None]], release: Relea
     config = settings.config
     config.host = config.host or HOST
     with VirtualMachine(config) as vm:
+        if look is not None:
+            look(vm)
         return contract_of(vm, origin)
