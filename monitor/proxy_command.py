@@ -14,9 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..vm.migration.address import Address
     from ..vm.streams.remap import Remapper
+    from .stream_words import Words
 
 USAGE = """\
 usage: {program} proxy FROM TO -map SOURCE=NAME[@START][+LENGTH][,...] ... [-json]
+       {program} proxy FROM TO -fit DESTINATION [-from SOURCE] [-json]
 
 waits at FROM for a QEMU that migrates there, and sends what it says on to TO, where
 another QEMU waits, with its RAMBlocks rewritten as '{program} stream -help' tells. FROM
@@ -28,6 +30,9 @@ differ in RAMBlocks only:
         -numa node,memdev=ram0 -numa node,memdev=ram1 -incoming unix:b ...
     {program} proxy unix:a unix:b -map pc.ram=ram0@0+1G,ram1@1G
     (qemu) migrate unix:a
+
+Instead of the maps, -fit DESTINATION (and -from SOURCE), command lines or monitors,
+makes them, as '{program} stream -help' tells.
 
 What the destination tells the source (return-path) passes as it is. A migration that is
 not understood (multifd, postcopy, TLS, mapped-ram), or that the maps do not fit, is
@@ -49,10 +54,10 @@ def run_proxy_command(program: str, words: list[str]) -> int:
         print(USAGE.format(program=program), file=sys.stdout if words else sys.stderr)
         return 0 if words else REFUSED
     try:
-        said = Words(words, ("-map", "-page-size"), ("-json",))
-        if len(said.files) != 2 or "-map" not in said:
-            raise VMError(f"expects FROM, TO and -map; see '{program} proxy -help'")
-        moved = _serve(said.files[0], said.files[1], said.options["-map"], said.page_size)
+        said = Words(words, ("-fit", "-from", "-map", "-page-size"), ("-json",))
+        if len(said.files) != 2 or not ("-map" in said or "-fit" in said):
+            raise VMError(f"expects FROM, TO and -map or -fit; see '{program} proxy -help'")
+        moved = _serve(said)
     except VMError as error:
         print(f"{program}: proxy: {error}", file=sys.stderr)
         return BROKEN if isinstance(error, BrokenStreamError) else REFUSED
@@ -64,19 +69,19 @@ def run_proxy_command(program: str, words: list[str]) -> int:
     return 0
 
 
-def _serve(source: str, destination: str, maps: list[str], page_size: int | None) -> dict[str, object]:
+def _serve(said: Words) -> dict[str, object]:
     """Wait for one migration and see it through; returns what is told of it."""
-    from ..vm.streams.block_map import BlockMap
     from ..vm.streams.remap import Remapper
+    from .stream_map import read_map
 
-    block_map = BlockMap(maps)
-    here, there = _address(source), _address(destination)
+    block_map = read_map(said)
+    here, there = (_address(text) for text in said.files)
     listening = _listen(here)
     try:
         connection, _ = listening.accept()
         with connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-            migration = _Migration(connection, listening, there, Remapper(block_map, page_size))
+            migration = _Migration(connection, listening, there, Remapper(block_map, said.page_size))
             return migration.run()
     finally:
         listening.close()

@@ -41,6 +41,7 @@ usage: {program} stream info|verify FILE
        {program} stream extract FILE -block NAME -o FILE [-format sparse|raw]
        {program} stream extract FILE -o FILE -format elf -machine 'COMMAND LINE'
        {program} stream remap -map SOURCE=NAME[@START][+LENGTH][,...] ... [FILE] [-o FILE]
+       {program} stream remap -fit DESTINATION [-from SOURCE] [FILE] [-o FILE]
 
 A FILE is a migration stream that QEMU saved (migrate "exec:cat > FILE", or file:, also
 with mapped-ram) or libvirt (virsh save); compressed by gzip, bzip2, xz, zstd or lzop,
@@ -62,11 +63,16 @@ reads standard input, without -o it writes to standard output:
     migrate "exec:{program} stream remap -map pc.ram=ram0@0+1G,ram1@1G > FILE"
     -incoming "exec:{program} stream remap -map s390.ram=m -map s390.ram.1=m FILE"
 
+-fit makes the maps by itself where they are certain: of other names, and of RAM in one
+block that goes to several or the other way round. DESTINATION and SOURCE are command
+lines of QEMU, quoted, or monitors of machines that run (unix:PATH, tcp:HOST:PORT);
+-from is needed where several blocks are RAM, for a stream does not tell their order.
+
 All take -json, -offset SIZE where a stream begins later in its file (file:PATH,offset=),
 and -page-size SIZE where a stream does not tell its target's. A stream that postcopy,
 multifd (but into such a file) or TLS took part in is refused. The exit status is 0, or 1
 for a broken stream or where two differ, or 2 for what is not understood."""
-VALUES = ("-block", "-format", "-machine", "-map", "-o", "-offset", "-page-size")
+VALUES = ("-block", "-fit", "-format", "-from", "-machine", "-map", "-o", "-offset", "-page-size")
 FLAGS = ("-hash", "-json")
 ACTIONS = {
     "info": ((1, 1), ()),
@@ -74,7 +80,7 @@ ACTIONS = {
     "verify": ((1, 1), ()),
     "diff": ((2, 2), ()),
     "extract": ((1, 1), ("-o", "-block", "-format", "-machine")),
-    "remap": ((0, 1), ("-o", "-map")),
+    "remap": ((0, 1), ("-o", "-map", "-fit", "-from")),
 }
 """How many files each wants, and which options it has besides those that all have."""
 COMMON = ("-json", "-offset", "-page-size")

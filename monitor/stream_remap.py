@@ -6,22 +6,20 @@ import os
 import sys
 
 from ..vm.errors import VMError
-from ..vm.streams.block_map import BlockMap
 from ..vm.streams.remap import Remapper
 from .stream_files import StreamFile, write_all
+from .stream_map import read_map
 from .stream_words import Progress, Words, print_json
 
 
 def run_remap(said: Words) -> int:
     """Carry out `stream remap`; raises `VMError`."""
     target = said.value("-o")
-    if "-map" not in said:
-        raise VMError("-map has to say what becomes of which RAMBlock")
     if target is None and sys.stdout.isatty():
         raise VMError("a stream is nothing for a terminal; -o says where it is to go")
     if "-json" in said and target is None:
         raise VMError("-json needs -o, for the stream goes to standard output")
-    remapper = Remapper(BlockMap(said.options["-map"]), said.page_size)
+    remapper = Remapper(read_map(said), said.page_size)
     with StreamFile(said.files[0] if said.files else "-", said.offset(0)) as file:
         output = _Output(target)
         progress = Progress(file)

@@ -88,6 +88,15 @@ def test_other_machines_are_refused_and_nothing_is_left(options: str, tmp_path: 
     with real("7.2", ["-m", "64M", "-M", "pc,memory-backend=m", *backend("m", memory)], tmp_path) as source:
         saved(source, tmp_path / "stream")
     line = f"qemu-system-x86_64-7.2 -nodefaults {options}"
-    words = ["extract", tmp_path / "stream", "-o", tmp_path / "core", "-format", "elf", "-machine", line]
+    words: list[str | Path] = [
+        "extract",
+        tmp_path / "stream",
+        "-o",
+        tmp_path / "core",
+        "-format",
+        "elf",
+        "-machine",
+        line,
+    ]
     assert REFUSED[options] in stream(*words, status=2)
     assert not (tmp_path / "core").exists()

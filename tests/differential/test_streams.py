@@ -232,9 +232,11 @@ def test_save_files_of_libvirt_are_read(tmp_path: Path) -> None:
 class Proxy:
     """`ramslot proxy`, waiting."""
 
-    def __init__(self, folder: Path, *maps: str, source: str = "", destination: str = "") -> None:
+    def __init__(
+        self, folder: Path, *maps: str, source: str = "", destination: str = "", fit: tuple[str, ...] = ()
+    ) -> None:
         self.source = source or f"unix:{folder}/proxy"
-        words = ["proxy", self.source, destination or f"unix:{folder}/destination", "--json"]
+        words = ["proxy", self.source, destination or f"unix:{folder}/destination", "--json", *fit]
         for text in maps:
             words += "--map", text
         self.process = subprocess.Popen(
@@ -345,6 +347,50 @@ def test_a_running_guest_gets_numa_nodes_and_comes_back(way: str, board: str, re
                 assert last.wait_for_state("running")
                 time.sleep(0.2)
                 assert last.ask("query-status")["status"] == "running"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("way", ["command line", "monitor"])
+def test_the_maps_are_found_from_what_the_destination_is(way: str, board: str, release: str, tmp_path: Path) -> None:
+    """One block becomes two nodes, the second of which is larger and so comes first in streams; and these one again."""
+    arch, machine = BOARDS[board]
+    filled(tmp_path / "memory", SIZE, 1)
+    where = ["-incoming", f"unix:{tmp_path}/destination"]
+    program = f"qemu-system-{arch}-{release} -nodefaults"
+    first = ["-m", "64", "-smp", "2", *backend("m", tmp_path / "memory"), *machine, "-M", "memory-backend=m"]
+    second = [*two_nodes(tmp_path), *machine]
+    last = [word.replace("=m", "=other").replace("/memory", "/back") for word in first]
+
+    def side(options: list[str], monitor: str) -> str:
+        return f"unix:{tmp_path}/{monitor}" if way == "monitor" else f"{program} {' '.join(options)}"
+
+    def watched(options: list[str], monitor: str) -> list[str]:
+        return [*options, "-qmp", f"unix:{tmp_path}/{monitor},server=on,wait=off"]
+
+    with real(release, watched([*second, *where], "q2"), tmp_path, arch) as middle:
+        with (
+            real(release, first, tmp_path, arch) as source,
+            Proxy(tmp_path, fit=("-fit", side(second, "q2"))) as proxy,
+        ):
+            source.ask("migrate", uri=proxy.source)
+            assert source.wait_for("completed", "failed")["status"] == "completed"
+            proxy.end(0)
+        middle.wait_for("completed", "failed")
+        assert middle.wait_for_state("prelaunch", "paused")
+        assert contents(tmp_path / "0", tmp_path / "1") == contents(tmp_path / "memory")
+        with real(release, watched([*last, *where], "q3"), tmp_path, arch) as end:
+            with Proxy(tmp_path, fit=("-fit", side(last, "q3"))) as proxy:
+                middle.ask("migrate", uri=proxy.source)
+                assert "does not tell in which order ram1" in proxy.end(2)
+                assert middle.wait_for("completed", "failed")["status"] == "failed"
+            with Proxy(tmp_path, fit=("-fit", side(last, "q3"), "-from", side(second, "q2"))) as proxy:
+                middle.ask("migrate", uri=proxy.source)
+                assert middle.wait_for("completed", "failed")["status"] == "completed"
+                proxy.end(0)
+            end.wait_for("completed", "failed")
+            assert end.wait_for_state("prelaunch", "paused")
+            assert contents(tmp_path / "back") == contents(tmp_path / "memory")
 
 
 COUNTER = 0x5000

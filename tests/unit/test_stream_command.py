@@ -71,6 +71,9 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["extract", "x", "-o", "y", "-format", "elf", "-machine", "x"], "-machine 'x' is no command line of QEMU"),
         (["extract", "x", "-o", "y", "-machine", "-M pc"], "-machine is for -format elf"),
         (["remap", "x"], "-map has to say"),
+        (["remap", "x", "-fit", "-M none", "-map", "a=b"], "-map says what -fit is to find out"),
+        (["remap", "x", "-map", "a=b", "-from", "-M none"], "-from is for -fit"),
+        (["remap", "x", "-fit", "nonsense"], "'nonsense' is no command line of QEMU"),
         (["remap", "x", "-map", "a=b", "-json"], "-json needs -o"),
         (["info", "x", "-page-size", "3K"], "-page-size 3K: targets have pages of 1024, 2048, 4096"),
         (["info", "/nonexistent/x"], "Could not open '/nonexistent/x': No such file or directory"),
@@ -86,8 +89,8 @@ def test_what_is_said_wrongly(words: list[str], text: str, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["unix:a"], "expects FROM, TO and -map"),
-        (["unix:a", "unix:b"], "expects FROM, TO and -map"),
+        (["unix:a"], "expects FROM, TO and -map or -fit"),
+        (["unix:a", "unix:b"], "expects FROM, TO and -map or -fit"),
         (["exec:cat", "unix:b", "-map", "a=b"], "'exec:cat': a proxy stands between unix: and tcp: sockets"),
         (["unix:/nonexistent/a", "unix:b", "-map", "a=b"], "cannot listen at unix:/nonexistent/a: No such file"),
         (["unix:a", "unix:b", "-map", "a"], "--map 'a': expects SOURCE=NAME"),

@@ -17,7 +17,16 @@ from .walk import WORD, Walker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .block_map import BlockMap, Layout
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from .block_map import Layout
+
+    class Map(Protocol):
+        """What says which blocks become which."""
+
+        def layout(self, blocks: Sequence[tuple[str, int]], page_size: int) -> Layout:
+            """What becomes of a source's blocks; raises `VMError`."""
 
 
 class Remapper:
@@ -26,7 +35,7 @@ class Remapper:
     What `take` returns is in the room's buffer, and is to be sent before the next bytes are read.
     """
 
-    def __init__(self, block_map: BlockMap, page_size: int | None = None) -> None:
+    def __init__(self, block_map: Map, page_size: int | None = None) -> None:
         self._map = block_map
         self._walker = Walker(page_size)
         self._layout: Layout | None = None
