@@ -58,7 +58,8 @@ remap rewrites a stream for a machine with other RAMBlocks. Each -map says what 
 block becomes: one or several pieces of it, from START on (in the source's block; the
 end of the piece before, if left out), LENGTH bytes long, become NAME. What goes to
 one NAME comes there one behind the other. Blocks without a -map stay. Without FILE it
-reads standard input, without -o it writes to standard output:
+reads standard input, without -o it writes to standard output (but not with mapped-ram,
+whose pages have fixed places in files):
 
     migrate "exec:{program} stream remap -map pc.ram=ram0@0+1G,ram1@1G > FILE"
     -incoming "exec:{program} stream remap -map s390.ram=m -map s390.ram.1=m FILE"

@@ -9,7 +9,13 @@ from ..vm.errors import VMError
 from ..vm.streams.remap import Remapper
 from .stream_files import StreamFile, write_all
 from .stream_map import read_map
+from .stream_remap_mapped import has_fixed_places, remap_mapped
 from .stream_words import Progress, Words, print_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..vm.streams.block_map import Layout
+    from ..vm.streams.remap import Map
 
 
 def run_remap(said: Words) -> int:
@@ -19,10 +25,13 @@ def run_remap(said: Words) -> int:
         raise VMError("a stream is nothing for a terminal; -o says where it is to go")
     if "-json" in said and target is None:
         raise VMError("-json needs -o, for the stream goes to standard output")
-    remapper = Remapper(read_map(said), said.page_size)
+    block_map = read_map(said)
+    remapper = Remapper(block_map, said.page_size)
     with StreamFile(said.files[0] if said.files else "-", said.offset(0)) as file:
-        output = _Output(target)
         progress = Progress(file)
+        if has_fixed_places(file):
+            return _remap_mapped(said, file, block_map, progress)
+        output = _Output(target)
         done = False
         try:
             count = 1
@@ -34,9 +43,25 @@ def run_remap(said: Words) -> int:
         finally:
             progress.end()
             output.close(keep=done)
+    assert remapper.layout is not None, "all pages have come"
+    return _report(said, remapper.layout)
+
+
+def _remap_mapped(said: Words, file: StreamFile, block_map: Map, progress: Progress) -> int:
+    target = said.value("-o")
+    if target is None:
+        raise VMError(
+            "the pages have fixed places in their file (mapped-ram), so that -o has to say which is the new one"
+        )
+    try:
+        layout = remap_mapped(file, target, block_map, said.page_size, progress.tell)
+    finally:
+        progress.end()
+    return _report(said, layout)
+
+
+def _report(said: Words, layout: Layout) -> int:
     if "-json" in said:
-        layout = remapper.layout
-        assert layout is not None, "all pages have come"
         print_json({"blocks": [{"name": name, "size": length} for name, length in layout.blocks]})
     return 0
 

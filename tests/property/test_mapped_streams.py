@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from contextlib import suppress
 from random import Random
 from struct import pack_into
@@ -11,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ramslot.monitor import stream_remap_mapped
+from ramslot.monitor.stream_command import run_stream_command
 from ramslot.vm.errors import VMError
 from ramslot.vm.migration import format as fmt
 from ramslot.vm.streams import mapped
@@ -183,3 +187,31 @@ def test_files_that_are_cut_or_changed_end_in_an_error_or_well(seed: int) -> Non
         data[place] = dice.choice((0, 1, 0x7F, 0xFF, dice.randrange(256)))
     with suppress(VMError):
         Walk(bytes(data), dice, reads=False)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1 << 32))
+def test_a_rewritten_file_has_every_page_where_the_map_has_it(seed: int) -> None:
+    dice = Random(seed)
+    pages = dice.randint(2, 60)
+    kinds = [dice.choice((0, 0, 1, 2)) for _ in range(pages)]
+    content = b"".join(bytes([kind]) * 4096 for kind in kinds)
+    edge = dice.randrange(1, pages) * 4096
+    blocks = {"m": content, "other": b"o" * 8192, "tail": bytes(4096) + b"t" * 4096}
+    origin = dice.choice((0, 4096))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_remap_mapped, "BITMAP_PAGES", 16)
+        saved, new = os.path.join(folder, "saved"), os.path.join(folder, "new")
+        with open(saved, "wb") as file:
+            file.write(mapped_file(blocks, DEVICES, origin))
+        maps = ["-map", f"m=a+{edge},b", "-map", "tail=b"]
+        words = ["remap", *maps, saved, "-o", new, "-offset", str(origin)]
+        assert run_stream_command("ramslot", words) == 0
+        with open(new, "rb") as file:
+            data = file.read()
+    expected = {"a": content[:edge], "b": content[edge:] + blocks["tail"], "other": blocks["other"]}
+    walk = Walk(data, dice)
+    assert walk.memory.blocks == expected
+    assert walk.devices == DEVICES
+    assert walk.there["a"] + walk.there["b"] == [kind > 0 for kind in kinds] + [False, True]
+    assert data == mapped_file({name: expected[name] for name in walk.there}, DEVICES)

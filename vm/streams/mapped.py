@@ -46,7 +46,10 @@ class MappedWindow(Window):
         """Bytes; 0 as long as nobody has told."""
         self._origin = origin
         self._reads_pages = reads_pages
-        self._is_mapped = False
+        self.is_mapped = False
+        """Whether pages have fixed places, as the configuration tells."""
+        self.list_start = 0
+        """Where in the stream the list of RAMBlocks begins, once it was told."""
 
     def _mapped_place(self, block: str, length: int, *, may_stay: bool) -> Generator[None, None, Place | None]:
         """What is told behind a block's entry; the stream goes on behind its pages.

@@ -146,7 +146,7 @@ class Walker(MappedWindow):
             yield from self._number(4, what)
             yield from self._configuration_part(found, name)
         self._check_capabilities(found.capabilities)
-        self._is_mapped = MAPPED_RAM in found.capabilities
+        self.is_mapped = MAPPED_RAM in found.capabilities
         if not self.page_size and found.machine_type in PAGE_SIZES_OF_MACHINES:
             self._know_page_size(PAGE_SIZES_OF_MACHINES[found.machine_type])
         if found.page_bits is not None and not self.page_size:
@@ -266,7 +266,7 @@ class Walker(MappedWindow):
             if flags == fmt.MEM_SIZE:
                 yield from self._block_list(word - flags)
                 continue
-            if self._is_mapped:
+            if self.is_mapped:
                 if flags != fmt.MULTIFD_FLUSH:
                     raise self._broken(f"a page outside its fixed place (flags {flags:#x})")
                 self.at += 8
@@ -277,6 +277,7 @@ class Walker(MappedWindow):
         what = "the list of RAMBlocks"
         if self._lengths:
             raise self._broken("the RAMBlocks are told a second time")
+        self.list_start = self.position
         # Who rewrites it needs all of it in one place.
         size = 8
         blocks: list[tuple[str, int, int | None]] = []
@@ -287,7 +288,7 @@ class Walker(MappedWindow):
             self._lengths[name] = length
             blocks.append((name, length, address))
             left -= length
-            if self._is_mapped:
+            if self.is_mapped:
                 self.at += size
                 size = 0
                 place = yield from self._mapped_place(name, length, may_stay=address is not None)
@@ -295,9 +296,8 @@ class Walker(MappedWindow):
         at = self.at
         self.at += size
         yield BlockList(at, self.at, blocks)
-        if self.page_size:
+        if self.is_mapped and self.page_size:
             self._know_page_size(self.page_size)
-        if self._is_mapped:
             yield from self._mapped_pages(places)
 
     def _entry(self, at: int, left: int, what: str) -> Entry:
