@@ -43,6 +43,7 @@ class CoreExtraction:
         if isinstance(part, BlockList):
             self._core = self._placed(part, walker)
             self.file = CoreFile(self._path, self._core)
+            self.file.create()
         elif isinstance(part, PageRun):
             assert self.file is not None, "pages of unknown blocks are refused"
             deliver(part, walker, self.file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from ..vm.errors import VMError
 from .stream_files import MOST_BUFFERS, behind
@@ -11,28 +12,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..vm.dump.saved import SavedCore
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What tells a program to end."""
+
 
 class SparseFile:
     """A new file with holes where nothing but zeros was written."""
 
     def __init__(self, path: str) -> None:
-        """Make it; raises `VMError`."""
         self.path = path
+        self._fd = -1
         self._top = 0
         """Behind the last byte that was written."""
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except (OSError, ValueError) as error:
-            raise _not_created(path, error) from None
 
-    def resize(self, length: int, *, allocate: bool = False) -> None:
-        """Give it a length, `allocate` without holes; raises `VMError`."""
+    def create(self, length: int, *, allocate: bool = False) -> None:
+        """Make it, `allocate` without holes; raises `VMError`."""
+        # Who is told to end between the file and its descriptor would leave it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except (OSError, ValueError) as error:
+            raise self._not_created(error) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             os.ftruncate(self._fd, length)
             if allocate and length:
                 os.posix_fallocate(self._fd, 0, length)
         except (OSError, OverflowError) as error:
-            raise _not_created(self.path, error) from None
+            raise self._not_created(error) from None
+
+    def _not_created(self, error: Exception) -> VMError:
+        return VMError(f"Could not create '{self.path}': {getattr(error, 'strerror', error)}")
 
     def write(self, at: int, pieces: list[memoryview]) -> None:
         """Write pieces one behind the other; raises `OSError`."""
@@ -71,14 +82,13 @@ class SparseFile:
         return os.pread(self._fd, length, at)
 
     def close(self, *, keep: bool) -> None:
-        """Close it, and remove it unless it is to be kept."""
+        """Close it, and remove it unless it is to be kept; nothing where it was not made."""
+        if self._fd < 0:
+            return
         os.close(self._fd)
+        self._fd = -1
         if not keep:
             os.unlink(self.path)
-
-
-def _not_created(path: str, error: Exception) -> VMError:
-    return VMError(f"Could not create '{path}': {getattr(error, 'strerror', error)}")
 
 
 class MemoryFiles:
@@ -95,7 +105,7 @@ class MemoryFiles:
         path = self._paths.get(name)
         if path is not None:
             file = self._files[name] = SparseFile(path)
-            file.resize(length, allocate=self._allocate)
+            file.create(length, allocate=self._allocate)
 
     def pages(self, block: str, offset: int, pieces: list[memoryview]) -> None:
         """Write pages that follow each other."""
@@ -122,17 +132,15 @@ class CoreFile:
     """A new ELF core file."""
 
     def __init__(self, path: str, core: SavedCore) -> None:
-        """Make it, all of its memory zeros; raises `VMError`, `OSError`."""
         self._core = core
         self._file = SparseFile(path)
-        layout = core.layout
-        try:
-            self._file.resize(layout.size)
-            self._file.write(layout.size - len(layout.tail), [memoryview(layout.tail)])
-            self._file.write(0, [memoryview(layout.head)])
-        except BaseException:
-            self._file.close(keep=False)
-            raise
+
+    def create(self) -> None:
+        """Make it, all of its memory zeros; raises `VMError`, `OSError`."""
+        layout = self._core.layout
+        self._file.create(layout.size)
+        self._file.write(layout.size - len(layout.tail), [memoryview(layout.tail)])
+        self._file.write(0, [memoryview(layout.head)])
 
     def pages(self, block: str, offset: int, pieces: list[memoryview]) -> None:
         """Write pages that follow each other to where the guest finds them."""

@@ -45,6 +45,7 @@ def remap_mapped(
     target = SparseFile(path)
     done = False
     try:
+        target.create(0)
         writing = _Writing(target, block_map)
         count = 1
         while count:

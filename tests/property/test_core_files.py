@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from shutil import which
 
 import pytest
@@ -15,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramslot import Config, VirtualMachine, VMError
+from ramslot.monitor.stream_memory import CoreFile
 from ramslot.vm.dump.elf import NAMES, CoreFormat, core_layout
 from ramslot.vm.dump.file import DumpFile
+from ramslot.vm.dump.saved import SavedCore
 from ramslot.vm.memory.access import read
 from ramslot.vm.steps import run_now
 
@@ -125,3 +128,37 @@ def test_a_dump_holds_what_addresses_show(
         for _kind, offset, address, size in loads:
             assert start <= address and address + size <= end
             assert core[offset : offset + size] == read(view, address, address + size)
+
+
+PLACED = {"pc": 8 * MIB, "none": MIB, "q35": 16 * MIB}
+
+
+@pytest.mark.parametrize("machine", PLACED)
+def test_what_a_stream_has_goes_to_where_the_guest_finds_it(machine: str, tmp_path: Path) -> None:
+    """As the core file of the machine itself, written from one block after the other."""
+    dice = Random(1)
+    config = Config()
+    config.machine_type, config.ram_size = machine, PLACED[machine]
+    with VirtualMachine(config) as vm:
+        contents = {}
+        for block in vm.topology.ram_blocks:
+            contents[block.name] = dice.randbytes(block.used_length // 4096) * 4096
+            block.host.write(0, contents[block.name])
+        run_now(vm.dump.start(DumpFile.create(str(tmp_path / "own"))))
+        core = SavedCore(vm, {name: len(content) for name, content in contents.items()})
+        short = SavedCore(vm, {name: len(content) - 1 for name, content in contents.items()})
+    file = CoreFile(str(tmp_path / "saved"), core)
+    file.create()
+    for name, content in contents.items():
+        for start in range(0, len(content), step := 3 * 4096):
+            end = min(start + step, len(content))
+            pieces = [memoryview(content)[at : at + 4096] for at in range(start, end, 4096)]
+            file.fill(name, start, end - start, 7)
+            file.fill(name, start, end - start, 0)
+            file.pages(name, start, pieces)
+            shown = sum(count for _at, _start, count in core.places(name, start, 4096))
+            assert not shown or file.current(name, start, 4096) == pieces[0]
+    file.close(keep=True)
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "own").read_bytes()
+    assert core.missing == []
+    assert set(short.missing) == {part.block for part in core.parts}

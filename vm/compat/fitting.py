@@ -1,8 +1,8 @@
 """Makes the maps of a remapped stream by itself: which RAMBlocks of a source become which of a destination.
 
 Nothing is guessed. A block becomes another one where no other has its length, or where all of the RAM follows on in the
-guest's addresses on both sides. A stream alone does not tell in which order its blocks are there, but for one block, and
-for the names that QEMU gives to parts (`s390.ram`, `s390.ram.1`).
+guest's addresses on both sides. A stream alone does not tell in which order its blocks are there, but for one block
+and for the names that QEMU gives to parts (`s390.ram`, `s390.ram.1`).
 """
 
 from __future__ import annotations
