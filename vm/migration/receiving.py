@@ -96,7 +96,10 @@ class Receiver:
             self._check_entry(event)
         elif isinstance(event, MappedPages):
             try:
-                self._load(event, cancellation)
+                if self._migration.ignores(self._blocks[event.block]):
+                    self._pass_over(event)
+                else:
+                    self._load(event, cancellation)
             except StreamError as error:
                 raise self._reader.of_section(error) from None
         elif isinstance(event, Configuration):
@@ -112,6 +115,19 @@ class Receiver:
         """Wait for other channels, if there are some."""
         if isinstance(event, Flush) and not self._migration.vm.release.covers("8.1"):
             raise self._reader.of_section(refusals.unknown_flags(fmt.MULTIFD_FLUSH))
+
+    def _pass_over(self, mapped: MappedPages) -> None:
+        """Leave a block alone whose memory stays away; from QEMU 11.1 it has no place in the file."""
+        if mapped.pages_offset:
+            self._go_behind(mapped)
+
+    def _go_behind(self, mapped: MappedPages) -> None:
+        """Go on behind the pages of a block; raises `StreamError` where that is before what was read."""
+        end = mapped.pages_offset + mapped.length
+        if not self._channel.position - self._reader.ahead <= end < LARGEST_FILE:
+            raise StreamError("Error reading dirty bitmap")
+        self._channel.position = end
+        self._reader.jump()
 
     def _load(self, mapped: MappedPages, cancellation: Cancellation) -> None:
         """Have the pages of a block in memory that are at a place of the file; raises `StreamError`."""
