@@ -7,7 +7,7 @@ places in its file, the bytes that are wanted next are not the next ones: `place
 
 from __future__ import annotations
 
-from struct import Struct
+from struct import Struct, pack
 
 from ..migration import format as fmt
 from ..migration.settings import IGNORE_SHARED, MAPPED_RAM
@@ -93,17 +93,15 @@ class Walker(MappedWindow):
                 yield from self._start()
             elif kind in (fmt.SECTION_PART, fmt.SECTION_END):
                 yield from self._part(kind)
+            elif kind == fmt.SECTION_FULL and not self._ram_ended:
+                yield from self._early()
             elif kind in (fmt.SECTION_FULL, fmt.END_OF_STREAM):
                 self.at -= 1
                 break
             else:
                 raise self._broken(f"no section begins with {kind:#04x}")
         if not self._ram_ended:
-            if kind == fmt.END_OF_STREAM:
-                raise self._broken("the stream ends before its memory does")
-            raise NotUnderstoodError(
-                f"at byte {self.position}: a device's state comes before the memory, as virtio-mem's does"
-            )
+            raise self._broken("the stream ends before its memory does")
         self.complete = True
         while True:
             if self.at < self._end:
@@ -208,6 +206,18 @@ class Walker(MappedWindow):
             raise self._broken("more devices are sent while the guest runs than any machine has")
         self._sections[section_id] = name
         yield from self._content(fmt.SECTION_START, section_id, name)
+
+    def _early(self) -> Walking:
+        """The state of a device that is told before the memory; it does not tell how long it is."""
+        section_id = yield from self._number(4, "the head of a section")
+        name = yield from self._name("the head of a section")
+        yield from self._skip(8, "the head of a section")
+        mark = pack(">BI", fmt.FOOTER, section_id)
+        known = name.encode("utf-8", "surrogateescape").endswith(fmt.EARLY_DEVICE)
+        if not known or not (yield from self._seek(mark, fmt.SECTION_KINDS, f"the section '{name}'")):
+            raise NotUnderstoodError(f"at byte {self.position}: the state of '{name}' comes before the memory")
+        self.at += len(mark)
+        yield Section(fmt.SECTION_FULL, section_id, name)
 
     def _part(self, kind: int) -> Walking:
         section_id = yield from self._number(4, "the head of a section")

@@ -94,3 +94,20 @@ class Window:
             step = min(count, self._end - self.at)
             self.at += step
             count -= step
+
+    def _seek(self, mark: bytes, following: bytes, what: str) -> Generator[None, None, bool]:
+        """Go on at a mark behind which one of some bytes is; says whether there is one within what the buffer holds."""
+        start = 0
+        while True:
+            found = self.buffer.find(mark, self.at + start, self._end)
+            if found >= 0 and found + len(mark) < self._end:
+                if self.buffer[found + len(mark)] in following:
+                    self.at = found
+                    return True
+                start = found + 1 - self.at
+                continue
+            have = self._end - self.at
+            if have == len(self.buffer):
+                return False
+            start = max(start, have - len(mark))
+            yield from self._need(have + 1, what)
