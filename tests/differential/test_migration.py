@@ -213,35 +213,6 @@ def test_memory_that_does_not_fit_is_refused_in_the_same_words(
     assert outcomes[1:] == outcomes[:1] * 3
 
 
-PAIRS = [(old, new) for old in RELEASES for new in RELEASES if float(old) != float(new)]
-MEETINGS = sorted(
-    {
-        (f"pc-{kind}-{version}", old, new)
-        for old, new in PAIRS
-        for kind, version in (("i440fx", min(old, new, key=float)), ("i440fx", RELEASES[0]), ("q35", RELEASES[0]))
-    }
-)
-"""The newest version of a machine that two QEMUs have, and the oldest that all have."""
-
-
-@pytest.mark.parametrize(("machine", "first", "second"), MEETINGS)
-def test_versions_meet_in_us(machine: str, first: str, second: str, tmp_path: Path) -> None:
-    """One QEMU's machine goes through ramslot, which is the other's release, to that other QEMU."""
-    paths = [filled(tmp_path / "0", SIZE, 2), tmp_path / "1", tmp_path / "2"]
-    sockets = [f"unix:{tmp_path}/socket{number}" for number in range(2)]
-    waiting = [[*memory(path, machine), "-incoming", where] for path, where in zip(paths[1:], sockets, strict=True)]
-    with (
-        real(first, memory(paths[0], machine), tmp_path) as source,
-        ours(second, waiting[0], tmp_path) as between,
-        real(second, waiting[1], tmp_path) as last,
-    ):
-        moved(source, between, sockets[0])
-        assert between.wait_for_state("prelaunch")
-        moved(between, last, sockets[1])
-        assert last.wait_for_state("prelaunch")
-        assert digest(paths[0]) == digest(paths[1]) == digest(paths[2])
-
-
 # Mistakes
 
 
