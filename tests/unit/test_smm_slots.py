@@ -27,7 +27,7 @@ class SMMTable(MemslotTable):
 @contextmanager
 def machine(monkeypatch: pytest.MonkeyPatch, name: str, table: type[MemslotTable], **options: Any) -> Iterator[Any]:
     accelerator = Accelerator("kvm", table(4096, 1 << 40, 32764), in_kernel=True)
-    monkeypatch.setattr("ramslot.vm.machine.choose_accelerator", lambda *_arguments, **_options: accelerator)
+    monkeypatch.setattr("ramslot.vm.starting.choose_accelerator", lambda *_arguments, **_options: accelerator)
     config = Config()
     config.machine_type, config.ram_size, config.accelerators = name, 128 * MIB, [("kvm", {})]
     config.machine_options = options
