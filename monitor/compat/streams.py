@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...vm.compat.contract import Block, Contract, Unchecked
 from ...vm.errors import VMError
 from ...vm.migration.errors import StreamError
-from ...vm.migration.events import NEED_DATA, Configuration, MappedPages, RAMBlockEntry, RAMEntries, RAMStart
+from ...vm.migration.events import Configuration, MappedPages, RAMBlockEntry, RAMEntries, RAMStart
 from ...vm.migration.format import MAGIC, RAM_SECTION_ID, SECTION_START
 from ...vm.migration.reading import StreamReader
 from ...vm.migration.versions import machine_version, sends_switchover_start
@@ -16,7 +16,7 @@ from ...vm.releases import find_release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    pass
 
 PORTION = 1 << 16
 LARGEST_FILE = 1 << 63
@@ -47,17 +47,10 @@ def read_stream(path: str, version: str | None = None) -> Contract:
             configured = file.read(AT_FIRST)[8:9] != bytes((SECTION_START,))
             file.seek(0)
             reader = StreamReader(None, configuration=configured, footers=configured)
-            while True:
-                event = reader.next_event()
-                if event is None or isinstance(event, RAMEntries):
+            for event in reader.events(lambda: file.read(PORTION)):
+                if isinstance(event, RAMEntries):
                     break
-                if event is NEED_DATA:
-                    data = file.read(PORTION)
-                    if data:
-                        reader.feed(data)
-                    else:
-                        reader.end()
-                elif isinstance(event, Configuration):
+                if isinstance(event, Configuration):
                     configuration = event
                 elif isinstance(event, RAMStart):
                     section = event.section_id
@@ -65,7 +58,8 @@ def read_stream(path: str, version: str | None = None) -> Contract:
                     blocks.append(Block(event.name, event.length, event.length))
                 elif isinstance(event, MappedPages):
                     page_size = event.page_size
-                    _go_behind(event, file, reader)
+                    file.seek(reader.place_behind(event, file.tell()))
+                    reader.jump()
     except StreamError as error:
         raise VMError(f"'{path}': {error.lines(find_release(version))[-1]}") from None
     except OSError as error:
@@ -74,17 +68,6 @@ def read_stream(path: str, version: str | None = None) -> Contract:
     if page_size is not None:
         found = replace(found, page_size=page_size)
     return replace(found, ram_section=section, sends_switchover_start=_tells_stop(found.machine_type, section))
-
-
-def _go_behind(mapped: MappedPages, file: BinaryIO, reader: StreamReader) -> None:
-    """Go on behind the pages that have fixed places in the file; raises `StreamError`."""
-    if not mapped.pages_offset:  # they stay where they are (x-ignore-shared)
-        return
-    end = mapped.pages_offset + mapped.length
-    if not file.tell() - reader.ahead <= end < LARGEST_FILE:
-        raise StreamError(f"RAMBlock '{mapped.block}' has its pages at {mapped.pages_offset:#x}")
-    file.seek(end)
-    reader.jump()
 
 
 def _tells_stop(machine_type: str | None, section: int) -> bool:

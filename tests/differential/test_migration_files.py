@@ -202,3 +202,14 @@ def test_a_file_is_not_written_past_the_cache(tmp_path: Path) -> None:
         refused = "Error: migration parameter 'direct-io' is not supported (QEMU has it)"
         assert source.ask("migrate", uri=f"file:{tmp_path}/file") == refused
         assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("release", WITH_FILES)
+def test_such_a_file_is_a_template_for_devices(release: str, tmp_path: Path) -> None:
+    with real(release, memory(filled(tmp_path / "old", SIZE, 4), "pc"), tmp_path) as source:
+        prepare(source, MAPPED)
+        saved(source, f"file:{tmp_path}/file")
+    with ours(release, memory(tmp_path / "new", "pc"), tmp_path) as machine:
+        assert machine.ask("migration-devices-load", filename=f"{tmp_path}/file") == {}
+        kept = machine.ask("query-migration-devices")
+        assert {"timer", "cpu", "globalstate"} <= {section["name"] for section in kept["sections"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..memory.region import RAM, ROM
+from ..memory.stream import populated_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,22 +44,9 @@ class Piece:
 
     def parts(self) -> Iterator[tuple[int, int, bool]]:
         """It as offsets into the host's memory, `(from, to, whether that may hold anything but zeros)`, ascending."""
-        host = self.block.host
-        page = host.page_size
         end = self.offset + self.length
         for span in range(self.offset, end, SPAN):
-            limit = min(span + SPAN, end)
-            low, high = span // page * page, min(-(-limit // page) * page, host.size)
-            position = span
-            for first, count in host.populated(low, high - low):
-                begin, stop = max(first, position), min(first + count, limit)
-                if begin > position:
-                    yield position, begin, False
-                if stop > begin:
-                    yield begin, stop, True
-                    position = stop
-            if position < limit:
-                yield position, limit, False
+            yield from populated_parts(self.block.host, span, min(span + SPAN, end))
 
 
 def pieces(view: FlatView, unused: Sequence[tuple[int, int]] = ()) -> list[Piece]:

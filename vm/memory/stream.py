@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..host import HostMemory
     from .ramblock import RAMBlock
 
 
@@ -37,6 +38,27 @@ def owned_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[RA
         first, last = max(start, offset + distance), min(limit, offset + length + distance)
         if first < last and holder is block and block.migratable:
             yield owner, first, first - distance, last - first
+
+
+def populated_parts(memory: HostMemory, start: int, end: int, unit: int = 1) -> Iterator[tuple[int, int, bool]]:
+    """An interval of a memory as `(from, to, whether that may hold anything but zeros)`, in ascending order.
+
+    What is `unit` bytes long, counted from `start`, is never divided.
+    """
+    page_size = memory.page_size
+    low = start // page_size * page_size
+    high = min(-(-end // page_size) * page_size, memory.size)
+    position = start
+    for first, count in memory.populated(low, high - low):
+        begin = max(start + (first - start) // unit * unit, position)
+        stop = min(start - (start - first - count) // unit * unit, end)
+        if begin > position:
+            yield position, begin, False
+        if stop > begin:
+            yield begin, stop, True
+            position = stop
+    if position < end:
+        yield position, end, False
 
 
 def stream_pages(pages: DirtyPages) -> DirtyPages:

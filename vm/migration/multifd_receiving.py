@@ -91,7 +91,7 @@ class MultifdReceiver(Receiver):
         for fd in self._links:
             self._poll.register(fd, select.POLLIN)
 
-    def _receive(self, cancellation: Cancellation) -> None:
+    def _receive(self, cancellation: Cancellation) -> bytes:
         self._poll.register(self._channel.fd, select.POLLIN)
         try:
             while not self._channel.has_data:
@@ -99,7 +99,7 @@ class MultifdReceiver(Receiver):
                     break
         finally:
             self._poll.unregister(self._channel.fd)
-        super()._receive(cancellation)
+        return super()._receive(cancellation)
 
     def _meet(self, event: Flush | SectionEnd, cancellation: Cancellation) -> None:
         if isinstance(event, SectionEnd) != self._migration.meets_at_sections:

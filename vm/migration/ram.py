@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..memory.stream import owned_pieces, stream_pages
+from ..memory.stream import owned_pieces, populated_parts, stream_pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,25 +86,7 @@ def portions(run: Run, page_size: int) -> Iterator[Portion]:
         last, distance = offset + piece, owner_offset - offset
         for span in range(offset, last, SPAN):
             limit = min(span + SPAN, last)
-            for begin, stop, hole in _parts(owner, span + distance, limit + distance, page_size):
-                for position in range(begin, stop, SPAN if hole else PORTION):
-                    size = min(SPAN if hole else PORTION, stop - position)
-                    yield Portion(owner, position, position - distance, size, hole)
-
-
-def _parts(owner: RAMBlock, start: int, end: int, page_size: int) -> Iterator[tuple[int, int, bool]]:
-    """An interval of a block's memory as what is there and what is a hole; a page of the stream is never divided."""
-    host_page = owner.page_size
-    low = start // host_page * host_page
-    high = min(-(-end // host_page) * host_page, owner.host.size)
-    position = start
-    for first, count in owner.host.populated(low, high - low):
-        begin = max(start + (first - start) // page_size * page_size, position)
-        stop = min(start - (start - first - count) // page_size * page_size, end)
-        if begin > position:
-            yield position, begin, True
-        if stop > begin:
-            yield begin, stop, False
-            position = stop
-    if position < end:
-        yield position, end, True
+            for begin, stop, there in populated_parts(owner.host, span + distance, limit + distance, page_size):
+                most = PORTION if there else SPAN
+                for position in range(begin, stop, most):
+                    yield Portion(owner, position, position - distance, min(most, stop - position), not there)

@@ -13,22 +13,23 @@ from . import format as fmt
 from . import refusals
 from .devices import HEADER, end_of_devices
 from .errors import StreamError, cut
-from .events import NEED_DATA, Command, Configuration, Devices, LivePart
+from .events import NEED_DATA, Command, Configuration, Devices, LivePart, NeedData
 from .feed import Feed
 from .ram_reading import RAMReader
 from .settings import IGNORE_SHARED, MAPPED_RAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator
 
-    from .events import Event, NeedData
+    from .events import Event, MappedPages
     from .feed import Parsing
 
 LONGEST_MACHINE_NAME = 1 << 10
 """Bytes; what claims to be longer is refused before it is waited for."""
 USUAL_PAGE = 4096
 MOST_CAPABILITIES = 1 << 8
+LARGEST_FILE = 1 << 63
 MOST_SECTIONS = 1 << 10
 """Of devices that are sent while the guest runs."""
 MOST_DEVICE_BYTES = 256 << 20
@@ -81,6 +82,31 @@ class StreamReader:
     def jump(self) -> None:
         """What is fed next is from another place."""
         self._feed.jump()
+
+    def place_behind(self, mapped: MappedPages, position: int) -> int:
+        """Where in the file the stream goes on behind pages at a fixed place; it was read up to `position`.
+
+        Raises `StreamError` where that would be before what was read already.
+        """
+        if not mapped.pages_offset:  # they have no place, and stay where they are (x-ignore-shared)
+            return position - self.ahead
+        end = mapped.pages_offset + mapped.length
+        if not position - self.ahead <= end < LARGEST_FILE:
+            raise StreamError("Error reading dirty bitmap")
+        return end
+
+    def events(self, receive: Callable[[], bytes]) -> Iterator[Event]:
+        """All events, of bytes that `receive` returns when it is asked for some, none at their end.
+
+        Raises `StreamError`, and what `receive` raises.
+        """
+        while (event := self.next_event()) is not None:
+            if not isinstance(event, NeedData):
+                yield event
+            elif data := receive():
+                self.feed(data)
+            else:
+                self.end()
 
     def next_event(self) -> Event | NeedData | None:
         """The next event, `NEED_DATA`, or None behind the last. Raises `StreamError`, each time from then on."""

@@ -10,7 +10,6 @@ from . import refusals
 from .arriving import Arrivals
 from .errors import StreamError
 from .events import (
-    NEED_DATA,
     Command,
     Configuration,
     Devices,
@@ -23,7 +22,7 @@ from .events import (
     ZeroPages,
 )
 from .ram import PORTION, region_address
-from .reading import StreamReader
+from .reading import LARGEST_FILE, StreamReader
 from .settings import TOLD
 from .writing import answer
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from .channel import Channel
     from .events import Event
     from .state import Migration
-
-LARGEST_FILE = 1 << 63
 
 
 class Receiver:
@@ -63,26 +60,15 @@ class Receiver:
 
     def run(self, cancellation: Cancellation) -> None:
         """Receive all of it. Raises `StreamError`, `OSError`, `MissingPage`, and `VMError` when cancelled."""
-        reader = self._reader
-        while True:
-            event = reader.next_event()
+        for event in self._reader.events(lambda: self._receive(cancellation)):
             cancellation.check()
-            if event is None:
-                break
-            if event is NEED_DATA:
-                self._receive(cancellation)
-            else:
-                self._take(event, cancellation)  # type: ignore[arg-type]  # what it is not was told above
+            self._take(event, cancellation)
         if self._answers:
             with suppress(OSError):  # the source may not wait for it
                 self._channel.send([answer(fmt.SHUT, 0)], cancellation)
 
-    def _receive(self, cancellation: Cancellation) -> None:
-        data = self._channel.receive(cancellation)
-        if data:
-            self._reader.feed(data)
-        else:
-            self._reader.end()
+    def _receive(self, cancellation: Cancellation) -> bytes:
+        return self._channel.receive(cancellation)
 
     def _take(self, event: Event, cancellation: Cancellation) -> None:
         if isinstance(event, Pages | ZeroPages):
@@ -96,10 +82,11 @@ class Receiver:
             self._check_entry(event)
         elif isinstance(event, MappedPages):
             try:
-                if self._migration.ignores(self._blocks[event.block]):
-                    self._pass_over(event)
-                else:
+                place = self._reader.place_behind(event, self._channel.position)
+                if not self._migration.ignores(self._blocks[event.block]):
                     self._load(event, cancellation)
+                self._channel.position = place
+                self._reader.jump()
             except StreamError as error:
                 raise self._reader.of_section(error) from None
         elif isinstance(event, Configuration):
@@ -116,19 +103,6 @@ class Receiver:
         if isinstance(event, Flush) and not self._migration.vm.release.covers("8.1"):
             raise self._reader.of_section(refusals.unknown_flags(fmt.MULTIFD_FLUSH))
 
-    def _pass_over(self, mapped: MappedPages) -> None:
-        """Leave a block alone whose memory stays away; from QEMU 11.1 it has no place in the file."""
-        if mapped.pages_offset:
-            self._go_behind(mapped)
-
-    def _go_behind(self, mapped: MappedPages) -> None:
-        """Go on behind the pages of a block; raises `StreamError` where that is before what was read."""
-        end = mapped.pages_offset + mapped.length
-        if not self._channel.position - self._reader.ahead <= end < LARGEST_FILE:
-            raise StreamError("Error reading dirty bitmap")
-        self._channel.position = end
-        self._reader.jump()
-
     def _load(self, mapped: MappedPages, cancellation: Cancellation) -> None:
         """Have the pages of a block in memory that are at a place of the file; raises `StreamError`."""
         from .mapped import bitmap_bytes, runs
@@ -136,8 +110,7 @@ class Receiver:
         channel, page_size = self._channel, self._page_size
         size = bitmap_bytes(mapped.length, page_size)
         bitmap = channel.receive_at(mapped.bitmap_offset, size) if mapped.bitmap_offset < LARGEST_FILE else b""
-        end = mapped.pages_offset + mapped.length
-        if len(bitmap) < size or not channel.position - self._reader.ahead <= end < LARGEST_FILE:
+        if len(bitmap) < size:
             raise StreamError("Error reading dirty bitmap")
         for first, last, there in runs(bitmap, mapped.length // page_size):
             if not there:
@@ -155,8 +128,6 @@ class Receiver:
                     raise StreamError(f"({mapped.block}) failed to read {place}: {reason}")
                 pages = Pages(mapped.block, offset, count // page_size, memoryview(data), page_size)
                 self._place(pages)
-        channel.position = end
-        self._reader.jump()
 
     def _place(self, event: Pages | ZeroPages) -> None:
         """Have pages in memory; raises `StreamError` for some that there are not."""

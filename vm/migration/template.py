@@ -6,7 +6,7 @@ from ..errors import VMError
 from .address import Address
 from .channel import open_source
 from .errors import StreamError
-from .events import NEED_DATA, Configuration, Devices, LivePart
+from .events import Configuration, Devices, LivePart, MappedPages
 from .reading import StreamReader
 
 TYPE_CHECKING = False
@@ -23,14 +23,11 @@ def read_devices(migration: Migration, path: str, cancellation: Cancellation) ->
     devices = b""
     live: list[LivePart] = []
     try:
-        while (event := reader.next_event()) is not None:
+        for event in reader.events(lambda: channel.receive(cancellation)):
             cancellation.check()
-            if event is NEED_DATA:
-                data = channel.receive(cancellation)
-                if data:
-                    reader.feed(data)
-                else:
-                    reader.end()
+            if isinstance(event, MappedPages):
+                channel.position = reader.place_behind(event, channel.position)
+                reader.jump()
             elif isinstance(event, Configuration) and event.machine_type != migration.machine_name:
                 raise VMError(
                     f"'{path}' is of machine type '{event.machine_type}' and this is '{migration.machine_name}'"
