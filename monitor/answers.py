@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..vm.qom import QOMObject
     from ..vm.releases import Release
-    from .settings import Question, Settings
+    from .command_line.settings import Question, Settings
 
 
 def answer(settings: Settings) -> int:
@@ -40,7 +40,7 @@ def _text(settings: Settings, question: Question) -> str:
         return device_text(question.subject, settings.config.target, release)
     if question.kind == "cpu":
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
-    from .cmdline import usage
+    from .command_line.options import usage
 
     return usage(settings.config.program)
 

@@ -9,19 +9,25 @@ from io import TextIOWrapper
 
 from ..commands.keyval import OptionError
 from ..vm.errors import VMError
-from .cmdline import parse
-from .settings import CommandLineError
+from .command_line.options import parse
+from .command_line.settings import CommandLineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..vm.releases import Release
+    from .command_line.settings import Settings
     from .program import Program
-    from .settings import Settings
 
-SUBCOMMANDS = ("compat", "host", "proxy", "stream", "versions")
-"""First words that make another program of this one: that of a function `run_NAME_command` in a file `NAME_command`."""
+SUBCOMMANDS = {
+    "compat": "compat.command",
+    "host": "host_command",
+    "proxy": "streams.proxy",
+    "stream": "streams.command",
+    "versions": "versions_command",
+}
+"""First words that make another program of this one, and the modules with their functions `run_NAME_command`."""
 
 
 def main() -> int:
@@ -87,7 +93,7 @@ def _run_subcommand(name: str, words: list[str]) -> int:
 
     # So that no half-written file and no socket stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status: int = getattr(import_module(f".{name}_command", __package__), f"run_{name}_command")(
+    status: int = getattr(import_module(f".{SUBCOMMANDS[name]}", __package__), f"run_{name}_command")(
         os.path.basename(sys.argv[0]), words
     )
     return status

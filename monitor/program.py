@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .chardev import Chardev
+    from .command_line.settings import Settings
     from .progress import ProgressReporter
     from .qtest_server import QtestServer
     from .sessions import HMPMonitor, QMPMonitor
-    from .settings import Settings
     from .throttle import EventThrottle
 
 

@@ -7,7 +7,7 @@ import sys
 
 from ..vm.errors import VMError
 from ..vm.releases import VERSIONS, Release, find_release
-from .settings import CommandLineError
+from .command_line.settings import CommandLineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _Sides:
 
     def _config(self, release: Release | None = None) -> Config:
         """What the options mean to a release; None is the one that they name, or the default."""
-        from .cmdline import parse
+        from .command_line.options import parse
 
         chosen = [] if release is None else ["-qemu", release.name]
         settings = parse([self._program, *self._options, *chosen], qemu=os.environ.get("RAMSLOT_QEMU"))

@@ -15,8 +15,8 @@ from ...vm.known import covers, family_of, parted, rows
 from ...vm.known.distributions import upstream_machine
 from ...vm.machine import VirtualMachine
 from ...vm.releases import Release, find_release
-from ..cmdline import parse
-from ..settings import CommandLineError
+from ..command_line.options import parse
+from ..command_line.settings import CommandLineError
 from .nearest import is_release, nearest_release, versioned_machine
 from .option_words import OptionWords
 from .pasted import CommandLine

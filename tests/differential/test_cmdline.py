@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from ramslot.monitor.cmdline import parse
-from ramslot.monitor.settings import CommandLineError
+from ramslot.monitor.command_line.options import parse
+from ramslot.monitor.command_line.settings import CommandLineError
 
 PROGRAM = "qemu-system-x86_64"
 

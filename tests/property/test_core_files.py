@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramslot import Config, VirtualMachine, VMError
-from ramslot.monitor.stream_memory import CoreFile
+from ramslot.monitor.streams.memory import CoreFile
 from ramslot.vm.dump.elf import NAMES, CoreFormat, core_layout
 from ramslot.vm.dump.file import DumpFile
 from ramslot.vm.dump.saved import SavedCore

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramslot.monitor import stream_remap_mapped
-from ramslot.monitor.stream_command import run_stream_command
+from ramslot.monitor.streams import remap_mapped
+from ramslot.monitor.streams.command import run_stream_command
 from ramslot.vm.errors import VMError
 from ramslot.vm.migration import format as fmt
 from ramslot.vm.streams import mapped
@@ -200,7 +200,7 @@ def test_a_rewritten_file_has_every_page_where_the_map_has_it(seed: int) -> None
     blocks = {"m": content, "other": b"o" * 8192, "tail": bytes(4096) + b"t" * 4096}
     origin = dice.choice((0, 4096))
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_remap_mapped, "BITMAP_PAGES", 16)
+        patch.setattr(remap_mapped, "BITMAP_PAGES", 16)
         saved, new = os.path.join(folder, "saved"), os.path.join(folder, "new")
         with open(saved, "wb") as file:
             file.write(mapped_file(blocks, DEVICES, origin))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramslot.commands.keyval import OptionError, parse_keyval, parse_opts
-from ramslot.monitor.cmdline import OPTIONS, parse, usage
-from ramslot.monitor.settings import CommandLineError, Settings
+from ramslot.monitor.command_line.options import OPTIONS, parse, usage
+from ramslot.monitor.command_line.settings import CommandLineError, Settings
 
 GIB = 1 << 30
 
@@ -457,12 +457,12 @@ def test_help_text_shows_every_option_in_columns() -> None:
 
 def test_reading_a_command_line_loads_nothing_heavy() -> None:
     code = (
-        "import sys; before = set(sys.modules); from ramslot.monitor.cmdline import parse;"
+        "import sys; before = set(sys.modules); from ramslot.monitor.command_line.options import parse;"
         "parse(['x', '-M', 'pc', '-m', '1G', '-qmp', 'stdio']); print(*(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "ramslot.monitor.cmdline" in loaded
+    assert "ramslot.monitor.command_line.options" in loaded
     assert {name for name in loaded if not name.startswith(("ramslot.commands", "ramslot.monitor", "ramslot.vm"))} <= {
         "ramslot",
         "__future__",

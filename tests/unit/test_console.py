@@ -27,7 +27,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from pygments.token import Error, Keyword, Name, Number, String
 
 from ramslot.commands import hmp_commands
-from ramslot.monitor.cmdline import parse
+from ramslot.monitor.command_line.options import parse
 from ramslot.monitor.console import run_console, welcome
 from ramslot.monitor.console.completer import ConsoleCompleter
 from ramslot.monitor.console.execution import did_you_mean

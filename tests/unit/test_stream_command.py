@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import ramslot
-from ramslot.monitor import stream_words
-from ramslot.monitor.proxy_command import run_proxy_command
-from ramslot.monitor.stream_command import run_stream_command
+from ramslot.monitor.streams import words as stream_words
+from ramslot.monitor.streams.command import run_stream_command
+from ramslot.monitor.streams.proxy import run_proxy_command
 from ramslot.vm.migration import format as fmt
 from ramslot.vm.migration import mapped, writing
 from ramslot.vm.migration.devices import own_devices
@@ -159,7 +159,7 @@ PEAK = "print(next(line for line in open('/proc/self/status') if line.startswith
 @pytest.mark.parametrize("words", [["info"], ["ls", "-hash"], ["remap", "-map", "a=b+1G,c"], ["extract", "-o", "out"]])
 def test_memory_does_not_grow_with_the_stream(words: list[str], tmp_path: Path) -> None:
     """64 GiB of memory, of which 0.5 GiB is sent, from a pipe."""
-    program = f"import sys; from ramslot.monitor.stream_command import run_stream_command as run; s = run('ramslot', sys.argv[1:]); {PEAK}; sys.exit(s)"
+    program = f"import sys; from ramslot.monitor.streams.command import run_stream_command as run; s = run('ramslot', sys.argv[1:]); {PEAK}; sys.exit(s)"
     with subprocess.Popen([sys.executable, "-c", GENERATOR], stdout=subprocess.PIPE, env=ENVIRONMENT) as source:
         command = [sys.executable, "-c", program, words[0], "-", *words[1:]]
         done = subprocess.run(
@@ -193,7 +193,7 @@ def test_twelve_tebibytes_with_two_pages_cost_nothing(words: list[str], tmp_path
                 file.write(data)
     except OSError as error:
         pytest.skip(f"no file of 12 TiB: {error.strerror}")
-    program = f"import sys; from ramslot.monitor.stream_command import run_stream_command as run; s = run('ramslot', sys.argv[1:]); {PEAK}; sys.exit(s)"
+    program = f"import sys; from ramslot.monitor.streams.command import run_stream_command as run; s = run('ramslot', sys.argv[1:]); {PEAK}; sys.exit(s)"
     command = [sys.executable, "-c", program, words[0], "saved", *words[1:]]
     done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, cwd=tmp_path, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-from ..vm.errors import VMError
+from ...vm.errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .stream_files import StreamFile
+    from .files import StreamFile
 
 PROGRESS_SECONDS = 0.25
 BROKEN, NOT_UNDERSTOOD = 1, 2
@@ -56,7 +56,7 @@ class Words:
 
 
 def _size(option: str, text: str) -> int:
-    from ..vm.sizes import parse_size
+    from ...vm.sizes import parse_size
 
     try:
         return parse_size(text)
@@ -66,8 +66,8 @@ def _size(option: str, text: str) -> int:
 
 def _page_size(text: str | None) -> int | None:
     """What `-page-size` says; raises `VMError`."""
-    from ..vm.sizes import parse_size
-    from ..vm.streams.page_sizes import PAGE_SIZES
+    from ...vm.sizes import parse_size
+    from ...vm.streams.page_sizes import PAGE_SIZES
 
     if text is None:
         return None
@@ -94,7 +94,7 @@ class Progress:
         if now - self._told < PROGRESS_SECONDS or not size:
             return
         self._told = now
-        from .progress import bar_text, show_on_stderr
+        from ..progress import bar_text, show_on_stderr
 
         done = min(self._file.position(), size)
         rate = int(done / (now - self._began))
@@ -106,7 +106,7 @@ class Progress:
     def end(self) -> None:
         """Wipe the bar out."""
         if self._told != self._began:
-            from .progress import show_on_stderr
+            from ..progress import show_on_stderr
 
             show_on_stderr("")
 

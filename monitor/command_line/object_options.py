@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from ..commands.keyval import OptionError
-from ..vm.errors import VMError
-from ..vm.sizes import parse_size
-from . import options
+from ...commands.keyval import OptionError
+from ...vm.errors import VMError
+from ...vm.sizes import parse_size
+from . import groups
 from .settings import Answered, Question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..vm.releases import Release
+    from ...vm.releases import Release
 
 
 class ObjectOptions:
     """Reads these options; what they mean goes to the configuration in the order in which they come."""
 
-    def __init__(self, context: options.Context) -> None:
+    def __init__(self, context: groups.Context) -> None:
         self._context = context
         self._config = context.settings.config
 
     def take_object(self, value: str) -> None:
         """Take `-object`, as pairs or as JSON."""
-        from ..commands.object_pairs import from_options, takes_pairs
-        from ..schema import ArgumentError, contract
+        from ...commands.object_pairs import from_options, takes_pairs
+        from ...schema import ArgumentError, contract
 
         def read_size(text: str) -> int:
             return parse_size(text, warn=self._context.warn)
@@ -49,16 +49,16 @@ class ObjectOptions:
             self._config.object_origins[arguments["id"]] = self._context.where
 
     def _pairs(self, value: str) -> dict[str, list[str]]:
-        pairs = self._context.read(options.OBJECT, value)
-        if any(options.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
+        pairs = self._context.read(groups.OBJECT, value)
+        if any(groups.is_help(word) for word in (*pairs, *pairs.get("qom-type", ()))):
             raise Answered(Question("object", self._help_subject(pairs.get("qom-type", [""])[-1])))
         return pairs
 
     def _help_subject(self, type_name: str) -> str:
         """The type that `-object TYPE,help` asks about, empty for `-object help`."""
-        from ..vm.types import all_types
+        from ...vm.types import all_types
 
-        if options.is_help(type_name):
+        if groups.is_help(type_name):
             return ""
         if type_name and type_name not in all_types(self._context.release):
             raise OptionError(f"Parameter 'qom-type' does not accept value '{type_name}'")
@@ -66,14 +66,14 @@ class ObjectOptions:
 
     def take_device(self, value: str) -> None:
         """Take `-device`, as pairs or as JSON."""
-        from ..schema.visiting import qdict_order
-        from ..vm.devices.values import OptionText
+        from ...schema.visiting import qdict_order
+        from ...vm.devices.values import OptionText
 
         if value.startswith("{") and self._context.release.covers("6.2"):
             given = _json_object(value, self._context.release)
         else:
-            pairs = self._context.read(options.DEVICE, value)
-            if any(options.is_help(word) for word in (*pairs, *pairs.get("driver", ()))):
+            pairs = self._context.read(groups.DEVICE, value)
+            if any(groups.is_help(word) for word in (*pairs, *pairs.get("driver", ()))):
                 raise Answered(Question("device", pairs.get("driver", [""])[-1]))
             given = {key: OptionText(values[-1]) for key, values in pairs.items()}
         arguments = {name: given[name] for name in qdict_order(given)}
@@ -81,10 +81,10 @@ class ObjectOptions:
 
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""
-        from ..commands.numa import read_options
-        from ..schema import ArgumentError
+        from ...commands.numa import read_options
+        from ...schema import ArgumentError
 
-        pairs = self._context.read(options.NUMA, value)
+        pairs = self._context.read(groups.NUMA, value)
         try:
             arguments: dict[str, Any] | VMError = read_options(pairs, self._context.release, self._context.warn)
         except ArgumentError as error:
@@ -94,7 +94,7 @@ class ObjectOptions:
 
 def _json_object(text: str, release: Release) -> dict[str, Any]:
     """Return the one JSON object that an option's value is."""
-    from ..commands.json_stream import parse_json
+    from ...commands.json_stream import parse_json
 
     try:
         value = parse_json(text, release)

@@ -7,14 +7,14 @@ import socket
 import sys
 import threading
 
-from ..vm.errors import VMError
-from ..vm.streams.errors import BrokenStreamError, NotUnderstoodError
+from ...vm.errors import VMError
+from ...vm.streams.errors import BrokenStreamError, NotUnderstoodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..vm.migration.address import Address
-    from ..vm.streams.remap import Remapper
-    from .stream_words import Words
+    from ...vm.migration.address import Address
+    from ...vm.streams.remap import Remapper
+    from .words import Words
 
 USAGE = """\
 usage: {program} proxy FROM TO -map SOURCE=NAME[@START][+LENGTH][,...] ... [-json]
@@ -48,7 +48,7 @@ SOCKET_BYTES = 1 << 22
 
 def run_proxy_command(program: str, words: list[str]) -> int:
     """Carry out `proxy WORDS...` and return the exit status."""
-    from .stream_words import Words, print_json
+    from .words import Words, print_json
 
     if not words or any(word in ("-help", "--help", "-h") for word in words):
         print(USAGE.format(program=program), file=sys.stdout if words else sys.stderr)
@@ -71,8 +71,8 @@ def run_proxy_command(program: str, words: list[str]) -> int:
 
 def _serve(said: Words) -> dict[str, object]:
     """Wait for one migration and see it through; returns what is told of it."""
-    from ..vm.streams.remap import Remapper
-    from .stream_map import read_map
+    from ...vm.streams.remap import Remapper
+    from .map import read_map
 
     block_map = read_map(said)
     here, there = (_address(text) for text in said.files)
@@ -90,8 +90,8 @@ def _serve(said: Words) -> dict[str, object]:
 
 
 def _address(text: str) -> Address:
-    from ..vm.migration.address import parse_address
-    from ..vm.releases import DEFAULT, find_release
+    from ...vm.migration.address import parse_address
+    from ...vm.releases import DEFAULT, find_release
 
     address = parse_address(text, find_release(DEFAULT))
     if address.kind not in ("unix", "tcp"):
@@ -150,7 +150,7 @@ class _Migration:
 
     def run(self) -> dict[str, object]:
         """See it through; raises `VMError`."""
-        from .stream_files import write_all
+        from .files import write_all
 
         received = 0
         try:

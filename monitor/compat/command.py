@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ..vm.errors import VMError
+from ...vm.errors import VMError
 
 USAGE = """\
 usage: {program} compat A B [-both] [-from-qemu VERSION] [-to-qemu VERSION] [-json] [-strict]
@@ -77,8 +77,8 @@ def _divide(words: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _pair(sides: list[str], options: dict[str, str]) -> int:
-    from .compat.asking import ask
-    from .compat.report import to_json, to_text
+    from .asking import ask
+    from .report import to_json, to_text
 
     both = "both" in options
     found = ask(*sides, from_qemu=options.get("from-qemu"), to_qemu=options.get("to-qemu"), both=both)
@@ -96,9 +96,9 @@ def _pair(sides: list[str], options: dict[str, str]) -> int:
 def _matrix(sides: list[str], options: dict[str, str]) -> int:
     from os.path import dirname
 
-    from ..vm.compat.fleet import outcomes, shard_of
-    from .compat import fleet_report
-    from .compat.fleet_file import read_contracts, read_fleet
+    from ...vm.compat.fleet import outcomes, shard_of
+    from . import fleet_report
+    from .fleet_file import read_contracts, read_fleet
 
     if sides:
         raise VMError(f"-matrix takes its sides from the file, not '{sides[0]}'")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from ..vm.compat.comparing import compare
-from ..vm.compat.contract import Block, Contract
-from ..vm.compat.reasons import why
-from ..vm.dump.saved import SavedCore
-from ..vm.errors import VMError
-from ..vm.streams.contents import deliver
-from ..vm.streams.parts import BlockList, PageRun
-from .compat.command_lines import read_command_line
-from .compat.pasted import find_command_line
-from .stream_memory import CoreFile
+from ...vm.compat.comparing import compare
+from ...vm.compat.contract import Block, Contract
+from ...vm.compat.reasons import why
+from ...vm.dump.saved import SavedCore
+from ...vm.errors import VMError
+from ...vm.streams.contents import deliver
+from ...vm.streams.parts import BlockList, PageRun
+from ..compat.command_lines import read_command_line
+from ..compat.pasted import find_command_line
+from .memory import CoreFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..vm.machine import VirtualMachine
-    from ..vm.streams.parts import Part
-    from ..vm.streams.walk import Walker
+    from ...vm.machine import VirtualMachine
+    from ...vm.streams.parts import Part
+    from ...vm.streams.walk import Walker
 
 DECISIVE = ("machine type", "configuration", "page size", "block")
 """What makes another machine of it; capabilities are not the machine's, and devices are not in a core file."""

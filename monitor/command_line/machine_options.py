@@ -5,10 +5,10 @@ Which machine types exist and what a machine makes of its properties is not know
 
 from __future__ import annotations
 
-from ..commands.keyval import OptionError, parse_keyval
-from ..vm.errors import VMError
-from ..vm.sizes import RAM_ALIGNMENT, check_ram_limits, parse_integer, parse_size, round_ram_size
-from . import options
+from ...commands.keyval import OptionError, parse_keyval
+from ...vm.errors import VMError
+from ...vm.sizes import RAM_ALIGNMENT, check_ram_limits, parse_integer, parse_size, round_ram_size
+from . import groups
 from .settings import Answered, Question
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ class MachineOptions:
 
     __slots__ = ("accelerators", "config", "context", "memory", "memory_where", "properties", "where")
 
-    def __init__(self, context: options.Context) -> None:
+    def __init__(self, context: groups.Context) -> None:
         self.context = context
         self.config = context.settings.config
         self.properties: dict[str, Any] = {}
@@ -43,10 +43,10 @@ class MachineOptions:
         """Take `-machine`."""
         self.where = self.where or self.context.where
         if self.context.release.settings("options").get("flat properties", False):
-            pairs = self.context.read(options.OLD_MACHINE, value)
-            if options.is_help(pairs.get("type", [""])[-1]):
+            pairs = self.context.read(groups.OLD_MACHINE, value)
+            if groups.is_help(pairs.get("type", [""])[-1]):
                 raise Answered(Question("machine"))
-            if any(options.is_help(word) for word in pairs):
+            if any(groups.is_help(word) for word in pairs):
                 raise Answered(Question("machine", pairs.get("type", [self.properties.get("type", "")])[-1]))
             self.properties.update((key, values[-1]) for key, values in pairs.items())
             return
@@ -74,14 +74,14 @@ class MachineOptions:
 
     def take_memory(self, value: str) -> None:
         """Take `-m`; the last value of each key counts."""
-        for key, values in self.context.read(options.MEMORY, value).items():
+        for key, values in self.context.read(groups.MEMORY, value).items():
             self.memory[{"maxmem": "max-size"}.get(key, key)] = values[-1]
         self.memory_where = self.context.where
 
     def take_smp(self, value: str) -> None:
         """Take `-smp`."""
         if self.context.release.settings("smp").get("old", False):
-            pairs = self.context.read(options.OLD_SMP, value)
+            pairs = self.context.read(groups.OLD_SMP, value)
             self._structure("smp").update({key: values[-1] for key, values in pairs.items() if key != "id"})
             return
         group, wants_help = parse_keyval(value, "cpus")
@@ -93,7 +93,7 @@ class MachineOptions:
 
     def _smp_keys(self) -> list[str]:
         unknown = self.context.release.settings("smp").get("unknown", ())
-        return [key for key in options.SMP_KEYS if key not in unknown]
+        return [key for key in groups.SMP_KEYS if key not in unknown]
 
     def finish_properties(self) -> None:
         """Read those of the machine's properties that have a field of their own in the `Config`."""
@@ -162,10 +162,10 @@ class MachineOptions:
 
     def take_accelerator(self, value: str) -> None:
         """Take `-accel`; beyond QEMU also with several names to be tried in turn, as `-machine accel=` has them."""
-        pairs = self.context.read(options.ACCELERATOR, value)
+        pairs = self.context.read(groups.ACCELERATOR, value)
         name = pairs.get("accel", ["help"])[-1]
-        if options.is_help(name):
-            text = "\n".join(["Accelerators supported in QEMU binary:", *options.ACCELERATORS])
+        if groups.is_help(name):
+            text = "\n".join(["Accelerators supported in QEMU binary:", *groups.ACCELERATORS])
             raise Answered(Question("text", text=text))
         for one in name.split(":") if ":" in name else [name]:
             self.accelerators.append((self.context.where, {**pairs, "accel": [one]}))
@@ -179,7 +179,7 @@ class MachineOptions:
             self.context.where = where
             name = pairs["accel"][-1]
             settled = bool(chosen) and chosen[-1][0] != "kvm"
-            if name not in options.ACCELERATORS:
+            if name not in groups.ACCELERATORS:
                 # -machine looks at all its names before it tries one, -accel at each when its turn has come.
                 if not chosen or not where:
                     self.context.warn(f"invalid accelerator {name}")
@@ -194,7 +194,7 @@ class MachineOptions:
 
     def _accelerator_properties(self, name: str, pairs: dict[str, list[str]]) -> dict[str, str]:
         return {
-            key: options.accelerator_property(name, key, values[-1], self.context.release)
+            key: groups.accelerator_property(name, key, values[-1], self.context.release)
             for key, values in pairs.items()
             if key not in ("accel", "id")
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..vm.sizes import size_to_str
+from ...vm.sizes import size_to_str
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

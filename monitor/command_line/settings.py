@@ -5,7 +5,7 @@ Nothing is parsed, opened or decided here; `cmdline` makes these.
 
 from __future__ import annotations
 
-from ..vm.config import Config
+from ...vm.config import Config
 
 
 class CommandLineError(Exception):

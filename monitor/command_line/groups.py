@@ -5,16 +5,16 @@ How option texts are cut into pairs is in `keyval`; what the options mean togeth
 
 from __future__ import annotations
 
-from ..commands.keyval import BAD_IDENTIFIER, HELP_WORDS, OptionError, parse_opts
-from ..vm.objects import is_identifier
-from ..vm.sizes import BadSizeError, SizeRangeError, parse_integer, parse_size
+from ...commands.keyval import BAD_IDENTIFIER, HELP_WORDS, OptionError, parse_opts
+from ...vm.objects import is_identifier
+from ...vm.sizes import BadSizeError, SizeRangeError, parse_integer, parse_size
 from .settings import Answered, Question, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..vm.releases import Release
+    from ...vm.releases import Release
 
     Warn = Callable[[str], None]
 

@@ -6,9 +6,9 @@ import os
 import stat
 import sys
 
-from ..vm.errors import VMError
-from ..vm.streams.errors import BrokenStreamError, NotUnderstoodError
-from ..vm.streams.libvirt import HEAD_BYTES, MAGIC, PARTIAL, SaveHeader
+from ...vm.errors import VMError
+from ...vm.streams.errors import BrokenStreamError, NotUnderstoodError
+from ...vm.streams.libvirt import HEAD_BYTES, MAGIC, PARTIAL, SaveHeader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 
-from ..vm.errors import VMError
-from .stream_files import MOST_BUFFERS, behind
+from ...vm.errors import VMError
+from .files import MOST_BUFFERS, behind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..vm.dump.saved import SavedCore
+    from ...vm.dump.saved import SavedCore
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What tells a program to end."""

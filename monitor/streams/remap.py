@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from ..vm.errors import VMError
-from ..vm.streams.remap import Remapper
-from .stream_files import StreamFile, write_all
-from .stream_map import read_map
-from .stream_remap_mapped import has_fixed_places, remap_mapped
-from .stream_words import Progress, Words, print_json
+from ...vm.errors import VMError
+from ...vm.streams.remap import Remapper
+from .files import StreamFile, write_all
+from .map import read_map
+from .remap_mapped import has_fixed_places, remap_mapped
+from .words import Progress, Words, print_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..vm.streams.block_map import Layout
-    from ..vm.streams.remap import Map
+    from ...vm.streams.block_map import Layout
+    from ...vm.streams.remap import Map
 
 
 def run_remap(said: Words) -> int:

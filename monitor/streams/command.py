@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 import sys
 
-from ..vm.errors import VMError
-from ..vm.streams.contents import Digests, deliver
-from ..vm.streams.diff import Side, differences
-from ..vm.streams.errors import BrokenStreamError
-from ..vm.streams.page_sizes import PAGE_SIZES
-from ..vm.streams.parts import BlockList, PageRun
-from ..vm.streams.summary import Summary
-from ..vm.streams.walk import Walker
-from .stream_files import StreamFile
-from .stream_memory import DigestFile, MemoryFiles
-from .stream_remap import run_remap
-from .stream_text import diff_text, info_text, list_text, verdict_text
-from .stream_words import BROKEN, NOT_UNDERSTOOD, Progress, Words, print_json
+from ...vm.errors import VMError
+from ...vm.streams.contents import Digests, deliver
+from ...vm.streams.diff import Side, differences
+from ...vm.streams.errors import BrokenStreamError
+from ...vm.streams.page_sizes import PAGE_SIZES
+from ...vm.streams.parts import BlockList, PageRun
+from ...vm.streams.summary import Summary
+from ...vm.streams.walk import Walker
+from .files import StreamFile
+from .memory import DigestFile, MemoryFiles
+from .remap import run_remap
+from .text import diff_text, info_text, list_text, verdict_text
+from .words import BROKEN, NOT_UNDERSTOOD, Progress, Words, print_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from ..vm.streams.parts import Part
+    from ...vm.streams.parts import Part
 
     class Sink(Protocol):
         """Who wants more of a stream than what is counted of it."""
@@ -309,7 +309,7 @@ def _extract(said: Words) -> int:
 
 
 def _extract_core(said: Words) -> int:
-    from .stream_core import CoreExtraction
+    from .core import CoreExtraction
 
     if "-block" in said or "-machine" not in said:
         raise VMError("-format elf is of all memory, and -machine has to say of which machine")

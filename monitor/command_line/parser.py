@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from ..commands.keyval import OptionError, parse_keyval
-from ..vm.errors import VMError
-from ..vm.releases import find_release
-from ..vm.sizes import parse_integer
-from . import options
+from ...commands.keyval import OptionError, parse_keyval
+from ...vm.errors import VMError
+from ...vm.releases import find_release
+from ...vm.sizes import parse_integer
+from . import groups
 from .device_options import DeviceOptions
 from .machine_options import MachineOptions
 from .object_options import ObjectOptions
@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..vm.releases import Release
-    from .cmdline import Option
+    from ...vm.releases import Release
+    from .options import Option
 
     CheckMachine = Callable[[str, str | None, Release], None]
     Find = Callable[[str], Option | None]
@@ -31,7 +31,7 @@ class Parser:
     """The state of reading one command line."""
 
     def __init__(self, program: str) -> None:
-        self.context = options.Context()
+        self.context = groups.Context()
         self.settings = self.context.settings
         self.config = self.settings.config
         self.config.program = program.rpartition("/")[2]
@@ -101,7 +101,7 @@ class Parser:
         self.machine.finish_accelerators()
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
-        if self.config.cpu_model is not None and options.is_help(self.config.cpu_model):
+        if self.config.cpu_model is not None and groups.is_help(self.config.cpu_model):
             raise Answered(Question("cpu"))
         self.devices.finish_qtest()
         self.devices.finish_monitors()
@@ -110,7 +110,7 @@ class Parser:
 
     def take_name(self, value: str) -> None:
         """Take `-name`."""
-        for name in self.context.read(options.NAME, value).get("guest", ()):
+        for name in self.context.read(groups.NAME, value).get("guest", ()):
             self.config.name = name
 
     def take_uuid(self, value: str) -> None:
@@ -131,7 +131,7 @@ class Parser:
 
     def take_add_fd(self, value: str) -> None:
         """Take `-add-fd`: a descriptor that the program was started with."""
-        given = self.context.read(options.ADD_FD, value)
+        given = self.context.read(groups.ADD_FD, value)
         fd, number = (parse_integer(given.get(key, ["-1"])[-1]) for key in ("fd", "set"))
         if fd < 0:
             raise OptionError("fd option is required and must be non-negative")
@@ -145,7 +145,7 @@ class Parser:
 
     def take_display(self, value: str) -> None:
         """Take `-display`, of which there is only none."""
-        if options.is_help(value):
+        if groups.is_help(value):
             raise Answered(Question("text", text="Available display backend types:\nnone"))
         display, wants_help = parse_keyval(value, "type")
         if wants_help:
@@ -153,7 +153,7 @@ class Parser:
         kind = display.pop("type", None)
         if kind is None:
             raise OptionError("Parameter 'type' is missing")
-        if kind in options.DISPLAYS:
+        if kind in groups.DISPLAYS:
             self.context.where = ""
             raise OptionError(f"Display '{kind}' is not available.")
         if kind != "none":
@@ -178,7 +178,7 @@ class Parser:
 
     def take_overcommit(self, value: str) -> None:
         """Take `-overcommit`; the last value of each hint counts, over all uses."""
-        for key, values in self.context.read(options.OVERCOMMIT, value).items():
+        for key, values in self.context.read(groups.OVERCOMMIT, value).items():
             if key == "mem-lock":
                 self.config.lock_memory = values[-1] == "on"
             elif values[-1] == "on":
@@ -187,7 +187,7 @@ class Parser:
 
 def _no_option(word: str, release: Release) -> str:
     """What is said of an option that is not ours: QEMU may have it."""
-    from ..vm.known import option
+    from ...vm.known import option
 
     known = option(word.removeprefix("-").removeprefix("-"), release)
     return "invalid option" if known is None else "this option is not modelled (QEMU has it)"

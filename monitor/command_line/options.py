@@ -7,15 +7,15 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 
 from __future__ import annotations
 
-from ..commands.keyval import OptionError
-from .option_parser import Parser, refuse_all_but
+from ...commands.keyval import OptionError
+from .parser import Parser, refuse_all_but
 from .settings import Answered, CommandLineError, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .option_parser import CheckMachine
+    from .parser import CheckMachine
 
 
 class Option:

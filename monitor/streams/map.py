@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from ..vm.errors import VMError
+from ...vm.errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..vm.streams.remap import Map
-    from .stream_words import Words
+    from ...vm.streams.remap import Map
+    from .words import Words
 
 
 def read_map(said: Words) -> Map:
     """What a command line says of it; raises `VMError`."""
     destination, source = said.value("-fit"), said.value("-from")
     if destination is None:
-        from ..vm.streams.block_map import BlockMap
+        from ...vm.streams.block_map import BlockMap
 
         if "-map" not in said:
             raise VMError("-map has to say what becomes of which RAMBlock, or -fit what they are to fit")
@@ -25,8 +25,8 @@ def read_map(said: Words) -> Map:
         return BlockMap(said.options["-map"])
     if "-map" in said:
         raise VMError("-map says what -fit is to find out")
-    from ..vm.compat.fitting import Fit
-    from .compat.sides import read_side
+    from ...vm.compat.fitting import Fit
+    from ..compat.sides import read_side
 
     return Fit(read_side(destination), None if source is None else read_side(source), _tell)
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from ..vm.errors import VMError
-from ..vm.migration import format as fmt
-from ..vm.migration.mapped import mark
-from ..vm.streams.errors import NotUnderstoodError
-from ..vm.streams.mapped_remap import MappedRemap
-from ..vm.streams.parts import BlockList, PageRun
-from ..vm.streams.walk import Walker
-from .stream_memory import SparseFile
+from ...vm.errors import VMError
+from ...vm.migration import format as fmt
+from ...vm.migration.mapped import mark
+from ...vm.streams.errors import NotUnderstoodError
+from ...vm.streams.mapped_remap import MappedRemap
+from ...vm.streams.parts import BlockList, PageRun
+from ...vm.streams.walk import Walker
+from .memory import SparseFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..vm.streams.block_map import Layout
-    from ..vm.streams.remap import Map
-    from .stream_files import StreamFile
+    from ...vm.streams.block_map import Layout
+    from ...vm.streams.remap import Map
+    from .files import StreamFile
 
 PORTION = 1 << 20
 BITMAP_PAGES = 1 << 19

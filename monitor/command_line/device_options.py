@@ -5,9 +5,9 @@ No device is opened here, and what the options of a socket mean together is its 
 
 from __future__ import annotations
 
-from ..commands.keyval import BAD_IDENTIFIER, OptionError
-from ..vm.objects import is_identifier
-from . import options
+from ...commands.keyval import BAD_IDENTIFIER, OptionError
+from ...vm.objects import is_identifier
+from . import groups
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 
 QTEST = "qtest"
@@ -19,7 +19,7 @@ class DeviceOptions:
 
     __slots__ = ("compat_monitors", "context", "devices", "monitors", "qtest")
 
-    def __init__(self, context: options.Context) -> None:
+    def __init__(self, context: groups.Context) -> None:
         self.context = context
         self.devices: list[DeviceSettings] = []
         self.monitors: list[tuple[str, dict[str, str]]] = []
@@ -28,12 +28,12 @@ class DeviceOptions:
 
     def take_chardev(self, value: str) -> None:
         """Take `-chardev`."""
-        pairs = self.context.read(options.CHARACTER_DEVICE, value)
+        pairs = self.context.read(groups.CHARACTER_DEVICE, value)
         self.devices.append(DeviceSettings(self.context.where, {key: values[-1] for key, values in pairs.items()}))
 
     def take_mon(self, value: str) -> None:
         """Take `-mon`."""
-        pairs = self.context.read(options.MONITOR, value)
+        pairs = self.context.read(groups.MONITOR, value)
         self.monitors.append((self.context.where, {key: values[-1] for key, values in pairs.items()}))
         self.context.settings.default_monitor = False
 
@@ -66,7 +66,7 @@ class DeviceOptions:
                 raise OptionError(BAD_IDENTIFIER.partition("\n")[0])
         else:
             try:
-                device = options.read_device(text)
+                device = groups.read_device(text)
                 self.context.claim("chardev", label)
             except OptionError as error:
                 if str(error):
@@ -90,7 +90,7 @@ class DeviceOptions:
                 if stdio_taken:
                     raise OptionError("cannot use stdio by multiple character devices")
                 stdio_taken = True
-            device.options = options.served_options(device.options)
+            device.options = groups.served_options(device.options)
             settings.chardevs[label] = device
         self.context.where = ""
         if settings.nographic and settings.daemonize and settings.default_monitor and not settings.nodefaults:
@@ -110,7 +110,7 @@ class DeviceOptions:
         settings.qtest = QTEST
         try:
             self.context.claim("chardev", QTEST)
-            device = options.served_options(options.read_device(text) | {"id": QTEST})
+            device = groups.served_options(groups.read_device(text) | {"id": QTEST})
         except OptionError as error:
             if str(error):
                 self.context.warn(str(error))
@@ -122,15 +122,15 @@ class DeviceOptions:
     def _identity(self, device: dict[str, str]) -> tuple[str, str]:
         """Return a device's id and kind."""
         backend = device.get("backend")
-        if backend is not None and options.is_help(backend):
-            lines = ["Available chardev backend types: ", *(f"  {name}" for name in options.CHARACTER_DEVICES)]
+        if backend is not None and groups.is_help(backend):
+            lines = ["Available chardev backend types: ", *(f"  {name}" for name in groups.CHARACTER_DEVICES)]
             raise Answered(Question("text", text="\n".join(lines)))
         label = device.get("id")
         if label is None:
             raise OptionError("chardev: no id specified")
         if backend is None:
             raise OptionError(f'chardev: "{label}" missing backend')
-        if backend not in options.CHARACTER_DEVICES:
+        if backend not in groups.CHARACTER_DEVICES:
             raise OptionError(f"'{backend}' is not a valid char driver name")
         return label, backend
 
