@@ -16,7 +16,6 @@ _DEEPEST = 1024
 _SHORT_ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\r", b"\\r"), (b"\n", b"\\n"))
 _CONTROLS = bytes(code for code in range(0x20) if code not in b"\r\n") + b"\x7f"
 """ASCII that is not spelled as itself, beside those."""
-_ESCAPED = _CONTROLS + b'\\"\r\n'
 
 _encode_line = writer()
 
@@ -84,8 +83,6 @@ def _spelled(value: str | int) -> tuple[bytes, ...]:
     """A string or a number, in pieces; of a long text in a fraction of the engine's time."""
     if type(value) is str and value.isascii():
         line = value.encode()
-        if len(line.translate(None, _ESCAPED)) == len(line):
-            return b'"', line, b'"'
         if len(line.translate(None, _CONTROLS)) == len(line):
             for character, spelled in _SHORT_ESCAPES:
                 line = line.replace(character, spelled)

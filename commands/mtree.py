@@ -52,8 +52,8 @@ class _ShownTree(Shown):
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__(description)
-        self.texts: dict[bool, str] = {}
-        """The lines of all these, with what is disabled and without, once they were made."""
+        self.texts: dict[int, str] = {}
+        """The lines of all these, by how they are written (see `_tree_text`), once they were made."""
         self.targets: dict[MemoryRegion, None] = {}
         """What the aliases among all these point to, as an ordered set."""
 
@@ -236,50 +236,46 @@ class _TypeTexts:
 def _render_mtree(result: Any, words: dict[str, Any]) -> str:
     if words.get("flat"):
         return _flatviews_text(result)
-    disabled = words.get("disabled", False)
+    style = int(words.get("disabled", False))
     pieces: list[str] = []
     for space in result["address-spaces"]:
         heads = [f"address-space: {name}" for name in space["names"]]
-        pieces += "\n".join(heads), _tree_text(space["root"], 0, disabled), "\n\n"
+        pieces += "\n".join(heads), _tree_text(space["root"], 0, style), "\n\n"
     for region in result["regions"]:
-        pieces += f"memory-region: {region['name']}", _tree_text(region, 0, disabled), "\n\n"
+        pieces += f"memory-region: {region['name']}", _tree_text(region, 0, style), "\n\n"
     if result.get("incomplete"):
         pieces.append("(only memory: this board's registers are not modelled)\n")
     return "".join(pieces)
 
 
 OVERFLOW = "[DETECTED OVERFLOW!] "
+DEEPER = 2
 
 
-def _tree_text(tree: _ShownTree, base: int, disabled: bool) -> str:
+def _tree_text(tree: _ShownTree, base: int, style: int) -> str:
     """The lines of a region and of all below it, each behind a line end; `base` is where its container begins.
 
-    What is disabled is left out, but not what is below it, unless `disabled`.
+    `style` counts `DEEPER` for each region that this one is in. What is disabled is left out, but not what is below it,
+    unless `style` is odd.
     """
-    known = tree.texts.get(disabled)
+    known = tree.texts.get(style)
     if known is not None:
         return known
-    start = tree["start"]
-    below = [child.texts.get(disabled) or _tree_text(child, start, disabled) for child in tree["subregions"]]
-    line = _region_text(tree, base) if tree["enabled"] or disabled else ""
-    text = tree.texts[disabled] = line + _deeper("".join(below))
+    start, below_style = tree["start"], style + DEEPER
+    below = [child.texts.get(below_style) or _tree_text(child, start, below_style) for child in tree["subregions"]]
+    line = _region_text(tree, base, style // DEEPER) if tree["enabled"] or style % DEEPER else ""
+    text = tree.texts[style] = line + "".join(below)
     return text
 
 
-def _deeper(lines: str) -> str:
-    """The lines with two blanks more; those of an overflow stand behind its mark."""
-    lines = lines.replace("\n", "\n  ")
-    return lines.replace(f"\n  {OVERFLOW}", f"\n{OVERFLOW}  ") if OVERFLOW in lines else lines
-
-
-def _region_text(region: _ShownTree, base: int) -> str:
+def _region_text(region: _ShownTree, base: int, depth: int) -> str:
     start, end, name = region["start"], region["end"], region["name"]
     if "alias" in region:
         first = region["alias"]["offset"]
         name = f"alias {name} @{region['alias']['name']} {first:016x}-{first + end - start & ADDRESS_MASK:016x}"
     return (
         f"\n{OVERFLOW if start < base or end < start else ''}"
-        f"  {start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): {name}"
+        f"{'  ' * (depth + 1)}{start:016x}-{end:016x} (prio {region['priority']}, {region['type']}): {name}"
         f"{'' if region['enabled'] else ' [disabled]'}{_owner_text(region)}"
     )
 
