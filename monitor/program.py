@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..vm.hostmem.prealloc import Preallocation
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
-    from .chardev import Chardev
+    from .chardevs.device import Chardev
     from .command_line.settings import Settings
     from .progress import ProgressReporter
     from .qtest_server import QtestServer
@@ -70,7 +70,8 @@ class Program:
     def open_monitors(self) -> None:
         """Open all character devices and put the monitors on them; raises `ChardevError`."""
         if self.settings.chardevs:
-            from .chardev import ChardevError, open_chardev
+            from .chardevs.device import ChardevError
+            from .chardevs.opening import open_chardev
 
             for name, device in self.settings.chardevs.items():
                 try:

@@ -9,7 +9,7 @@ from ..vm.errors import VMError
 from ..vm.host import MissingPage
 from ..vm.memory import access
 from ..vm.qom import Property, QOMObject
-from .chardev import FrontEnd
+from .chardevs.device import FrontEnd
 from .qtest import MASK, QtestError, QtestSession
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..vm.machine import VirtualMachine
     from ..vm.memory.flatview import FlatView
-    from .chardev import Chardev
+    from .chardevs.device import Chardev
     from .program import Program
 
 

@@ -5,7 +5,7 @@ The protocols themselves are in `qmp` and `readline`, what commands do in `dispa
 
 from __future__ import annotations
 
-from .chardev import FrontEnd
+from .chardevs.device import FrontEnd
 from .dispatch import HMPLineError, LateFailure, execute, is_task, run_hmp_line
 from .qmp import Answer, QMPSession, Request
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..commands import Context
     from ..vm.steps import Cancellation
-    from .chardev import Chardev
+    from .chardevs.device import Chardev
     from .program import Program
 
 

@@ -18,17 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from ramslot.monitor import chardev as chardev_module
-from ramslot.monitor import sockets as sockets_module
-from ramslot.monitor.chardev import (
-    CONGESTED_SIZE,
-    UNSENT_LIMIT,
-    Chardev,
-    ChardevError,
-    ChardevOptions,
-    FrontEnd,
-    open_chardev,
-)
+from ramslot.monitor.chardevs import addresses as addresses_module
+from ramslot.monitor.chardevs import device as device_module
+from ramslot.monitor.chardevs import sockets as sockets_module
+from ramslot.monitor.chardevs.device import CONGESTED_SIZE, UNSENT_LIMIT, Chardev, ChardevError, FrontEnd
+from ramslot.monitor.chardevs.opening import open_chardev
+from ramslot.monitor.chardevs.options import ChardevOptions
 from ramslot.monitor.loop import Loop
 
 SECONDS = 20
@@ -316,7 +311,7 @@ def test_close_sends_what_is_left_to_a_client_that_reads(loop: Loop, tmp_path: P
 def test_close_does_not_wait_for_a_client_that_does_not_read(
     loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chardev_module, "_LAST_WORDS_SECONDS", 0.01)
+    monkeypatch.setattr(device_module, "_LAST_WORDS_SECONDS", 0.01)
     device = server(loop, tmp_path / "s")
     front_end = Recorder(device)
     with client(tmp_path / "s"):
@@ -391,7 +386,7 @@ def test_the_socket_file_is_for_its_owner_alone(loop: Loop, tmp_path: Path, umas
 def test_the_socket_file_is_made_with_its_final_mode(loop: Loop, tmp_path: Path) -> None:
     """There is no moment at which another user could connect: bind itself makes the file with mode 0600."""
     seen: list[int] = []
-    real_listen = sockets_module._listen
+    real_listen = addresses_module._listen
 
     def looks(listener: socket.socket, address: str) -> None:
         class Spy:
@@ -407,7 +402,7 @@ def test_the_socket_file_is_made_with_its_final_mode(loop: Loop, tmp_path: Path)
     before = os.umask(0)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sockets_module, "_listen", looks)
+            patch.setattr(addresses_module, "_listen", looks)
             device = server(loop, tmp_path / "s")
     finally:
         os.umask(before)
@@ -670,7 +665,8 @@ def test_null(loop: Loop) -> None:
 
 ECHOING = """
 import os, sys
-from ramslot.monitor.chardev import ChardevError, FrontEnd, open_chardev
+from ramslot.monitor.chardevs.device import ChardevError, FrontEnd
+from ramslot.monitor.chardevs.opening import open_chardev
 from ramslot.monitor.loop import Loop
 
 class Echo(FrontEnd):

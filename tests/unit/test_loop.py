@@ -286,7 +286,7 @@ def test_closing_twice_is_harmless() -> None:
     loop.close()
 
 
-@pytest.mark.parametrize("module", ["loop", "worker", "chardev", "readline"])
+@pytest.mark.parametrize("module", ["loop", "worker", "chardevs.opening", "readline"])
 def test_nothing_heavy_is_imported(module: str) -> None:
     heavy = ["asyncio", "collections", "enum", "json", "re", "selectors", "signal", "socket", "threading", "typing"]
     code = f"import sys; before = set(sys.modules); import ramslot.monitor.{module}\n"

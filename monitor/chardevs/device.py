@@ -1,9 +1,6 @@
-"""Character devices: what `-chardev`, `-qmp` and `-monitor` open. Bytes in, bytes out, clients coming and going.
+"""What every character device is: one client at a time, its bytes read and written without waiting, and a front end.
 
-Nothing here knows what the bytes mean: that is the front end's, the one user of a device. `open_chardev` takes options
-by QEMU's names and refuses in QEMU's words.
-
-Devices on sockets are in `sockets`, which is imported when one is asked for.
+Which kinds there are is in `opening`.
 """
 
 from __future__ import annotations
@@ -12,10 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from .loop import Loop
+    from ..loop import Loop
 
 READ_SIZE = 0x10000
 
@@ -29,9 +23,6 @@ not ask for, and it would hold them in our memory without bound. One answer may 
 
 _LAST_WORDS_SECONDS = 1.0
 """How long `close` waits for a client that reads nothing of what is still unsent."""
-
-_SWITCHES = ("server", "wait", "signal")
-_STRINGS = ("backend", "id", "path", "host", "port", "fd")
 
 
 class ChardevError(Exception):
@@ -57,72 +48,6 @@ class FrontEnd:
 
     def on_close(self) -> None:
         """Forget the client; what is written from here on is discarded."""
-
-
-class ChardevOptions:
-    """The checked options of a character device.
-
-    :raise ChardevError: wrong ones, in the order in which QEMU looks.
-    """
-
-    __slots__ = ("backend", "fd", "host", "id", "path", "port", "server", "signal", "wait")
-
-    def __init__(self, options: dict[str, str]) -> None:
-        _check_values(options)
-        self.id = options.get("id", "")
-        self.backend = options.get("backend", "")
-        self.path = options.get("path")
-        self.host = options.get("host")
-        self.port = options.get("port", "")
-        self.fd = options.get("fd")
-        self.server = options.get("server") == "on"
-        self.wait = options.get("wait") != "off"
-        """Whether opening a server waits for the first client."""
-        self.signal = options.get("signal") != "off"
-        """Whether the keys of a terminal, such as Ctrl-C, send signals."""
-        if not self.backend:
-            raise ChardevError(f'chardev: "{self.id}" missing backend')
-        if self.backend not in ("socket", "stdio", "null"):
-            raise ChardevError(f"'{self.backend}' is not a valid char driver name")
-        if not self.id:
-            raise ChardevError("chardev: no id specified")
-        if self.backend == "socket":
-            self._check_socket(options)
-
-    def _check_socket(self, options: dict[str, str]) -> None:
-        if sum(address is not None for address in (self.path, self.host, self.fd)) > 1:
-            raise ChardevError("None or one of 'path', 'fd' or 'host' option required.")
-        if self.host is not None and "port" not in options:
-            raise ChardevError("chardev: socket: no port given")
-        if int(options.get("reconnect", "0")) > 0:
-            if self.path is None and self.host is None:
-                raise ChardevError("'reconnect' option is incompatible with 'fd' address type")
-            if self.server:
-                raise ChardevError("'reconnect' option is incompatible with socket in server listen mode")
-            raise ChardevError("'reconnect' option is not supported")
-        if not self.server and "wait" in options:
-            raise ChardevError("'wait' option is incompatible with socket in client connect mode")
-        if self.path is not None and len(os.fsencode(self.path)) >= 108:
-            raise ChardevError(f"UNIX socket path '{self.path}' is too long\nPath must be less than 108 bytes")
-        if self.path is None and self.host is None and not is_number(self.fd or ""):
-            raise ChardevError(f"Unable to parse FD number {self.fd or ''}")
-
-
-def _check_values(options: dict[str, str]) -> None:
-    for name, value in options.items():
-        if name in _SWITCHES:
-            if value not in ("on", "off"):
-                raise ChardevError(f"Parameter '{name}' expects 'on' or 'off'")
-        elif name == "reconnect":
-            if not is_number(value):
-                raise ChardevError("Parameter 'reconnect' expects a number")
-        elif name not in _STRINGS:
-            raise ChardevError(f"Invalid parameter '{name}'")
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a decimal number, negative ones included."""
-    return text.removeprefix("-").isdecimal() and text.isascii()
 
 
 class Chardev:
@@ -331,100 +256,3 @@ class Chardev:
             with memoryview(self._unsent) as unsent:
                 sent = self._send(unsent)
             del self._unsent[:sent]
-
-
-class StdioChardev(Chardev):
-    """`stdio`: standard input and output. After the end of the input it still takes output, as in QEMU."""
-
-    __slots__ = ("_blocking", "_signal", "_terminal")
-
-    _in_use = False
-
-    def __init__(self, loop: Loop, options: ChardevOptions) -> None:
-        super().__init__(loop, options.id)
-        if StdioChardev._in_use:
-            raise ChardevError("cannot use stdio by multiple character devices")
-        self._signal = options.signal
-        self._terminal: list[Any] | None = None
-        try:
-            # Both are read before either is set: they may be one open file.
-            self._blocking = [(fd, os.get_blocking(fd)) for fd in (0, 1)]
-        except OSError as error:
-            raise ChardevError(f"stdio: {error.strerror}") from None
-        if os.isatty(0):
-            import termios
-
-            self._terminal = termios.tcgetattr(0)
-            if not self._signal:
-                self.set_echo(True)
-        for fd, _ in self._blocking:
-            os.set_blocking(fd, False)
-        StdioChardev._in_use = True
-        self._connect(0, 1)
-
-    @property
-    def filename(self) -> str:
-        """What the device is connected to, as QEMU writes it."""
-        return "stdio"
-
-    def set_echo(self, echo: bool) -> None:
-        """Say whether a terminal shows what is typed and hands it over by lines (as it does until told otherwise)."""
-        if self._terminal is None:
-            return
-        import termios
-
-        settings = [*self._terminal[:6], [*self._terminal[6]]]
-        if not echo:
-            settings[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.ISTRIP | termios.IXON)
-            settings[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN)
-            settings[6][termios.VMIN], settings[6][termios.VTIME] = 1, 0
-        if not self._signal:
-            settings[3] &= ~termios.ISIG
-        termios.tcsetattr(0, termios.TCSANOW, settings)
-
-    def _end_of_input(self) -> None:
-        self._ended = True
-        self._update()
-
-    def _release(self) -> None:
-        for fd, blocking in self._blocking:
-            os.set_blocking(fd, blocking)
-        if self._terminal is not None:
-            import termios
-
-            try:
-                # Setting, even to what is, would stop a process in the background.
-                if termios.tcgetattr(0) != self._terminal:
-                    termios.tcsetattr(0, termios.TCSANOW, self._terminal)
-            except termios.error:
-                pass  # the terminal has hung up
-        StdioChardev._in_use = False
-
-
-def open_chardev(loop: Loop, options: dict[str, str], notify: Callable[[str], object] | None = None) -> Chardev:
-    """Open the character device that QEMU's options describe; the values are as spelled on the command line.
-
-    A server with `wait` on (as it is by default) returns when the first client has come, or with none when the loop is
-    stopped; `notify` is then first given a line for stderr.
-
-    :raise ChardevError: the options are wrong or the device cannot be opened.
-    """
-    checked = ChardevOptions(options)
-    if checked.backend == "null":
-        return Chardev(loop, checked.id)
-    if checked.backend == "stdio":
-        return StdioChardev(loop, checked)
-    from .sockets import ServerChardev, SocketChardev
-
-    if not checked.server:
-        return SocketChardev(loop, checked)
-    server = ServerChardev(loop, checked)
-    if checked.wait:
-        try:
-            if notify is not None:
-                notify(f"info: QEMU waiting for connection on: {server.filename}")
-            server.wait_for_client()
-        except BaseException:
-            server.close()
-            raise
-    return server
