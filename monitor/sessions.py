@@ -108,19 +108,14 @@ class QMPMonitor(FrontEnd):
             self._chardev.resume_reading()
 
     def _run(self, session: QMPSession, request: Request) -> None:
+        context = self._own_context()
         if request.oob:
-            if request.command in self._program.command_names():
-                self._chardev.write(session.fail_not_oob(request))
-            else:
-                self._chardev.write(session.fail_not_found(request))
+            self._run_out_of_band(session, context, request)
             return
-        if self._context is None:
-            self._context = self._program.new_context()
-            self._context.take_descriptor = self._chardev.take_descriptor
         if self._late_events:
             self._held = []
         try:
-            result = execute(self._context, request.command, request.arguments)
+            result = execute(context, request.command, request.arguments)
         except Exception as error:
             self._answer(session, request, None, error)
             self._let_events_go()
@@ -133,6 +128,27 @@ class QMPMonitor(FrontEnd):
         else:
             self._chardev.write(session.reply(request, result))
         self._let_events_go()
+
+    def _own_context(self) -> Context:
+        if self._context is None:
+            self._context = self._program.new_context()
+            self._context.take_descriptor = self._chardev.take_descriptor
+        return self._context
+
+    def _run_out_of_band(self, session: QMPSession, context: Context, request: Request) -> None:
+        """Run a command at once, whatever runs and waits in-band; the few that may be run so are no tasks."""
+        command = context.contract.find(request.command)
+        if command is None:
+            self._chardev.write(session.fail_not_found(request))
+        elif not command.allow_oob:
+            self._chardev.write(session.fail_not_oob(request))
+        else:
+            try:
+                result = execute(context, request.command, request.arguments)
+            except Exception as error:
+                self._answer(session, request, None, error)
+            else:
+                self._chardev.write(session.reply(request, result))
 
     def _let_events_go(self) -> None:
         held, self._held = self._held, None

@@ -311,6 +311,35 @@ def test_what_a_client_asked_before_it_died_is_done_all_the_same(launch: Launch)
     wait_for(lambda: [memdev["id"] for memdev in other.call("query-memdev")] == ["n"], "second object")
 
 
+def test_out_of_band_overtakes_what_runs_and_what_waits(launch: Launch) -> None:
+    program = launch()
+    client = Client(program.connect(), negotiate=False)
+    request = {"qom-type": "memory-backend-memfd", "id": "m", "size": 64 << 20, "prealloc": True}
+    for question in (
+        {"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}, "id": 0},
+        {"execute": "object-add", "arguments": request, "id": 1},
+        {"execute": "query-memdev", "id": 2},
+        {"exec-oob": "migrate-pause", "id": 3},
+        {"exec-oob": "object-del", "arguments": {"id": "m"}, "id": 4},
+        {"exec-oob": "no-such", "id": 5},
+    ):
+        client.send(json.dumps(question).encode())
+    answered = {reply["id"]: reply for reply in [client.reply() for _ in range(6)]}
+    # In order among themselves; whether what runs has ended before the others came is a matter of time.
+    assert [number for number in answered if number in (3, 4, 5)] == [3, 4, 5]
+    assert [number for number in answered if number in (0, 1, 2)] == [0, 1, 2]
+    assert "migrate-pause is currently only supported" in answered[3]["error"]["desc"]
+    assert answered[4]["error"]["desc"] == "The command object-del does not support OOB"
+    assert [memdev["id"] for memdev in answered[2]["return"]] == ["m"]
+
+    questions = (
+        {"execute": "object-add", "arguments": request | {"id": "n"}, "id": 6},
+        {"exec-oob": "migrate-recover", "arguments": {"uri": "tcp:1:2"}, "id": 7},
+    )
+    client.send(b"".join(json.dumps(question).encode() for question in questions))
+    assert [client.reply()["id"] for _ in range(2)] == [7, 6]  # read in one go: the slow one had no time to end
+
+
 def test_progress_is_told_and_a_preallocation_can_be_cancelled(launch: Launch) -> None:
     program = launch("-qmp", "unix:b.sock,server=on,wait=off")
     slow, other = program.client(), program.client("b.sock")
