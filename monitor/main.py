@@ -127,6 +127,8 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
     try:
         for warning in settings.warnings:
             program.warn(warning)
+        for line in settings.left_out:
+            program.warn(line)
         program.watch_signals()
         program.open_monitors()
         program.start_machine()

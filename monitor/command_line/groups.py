@@ -58,6 +58,14 @@ class Context:
         """Keep a message about the option at hand that does not end the reading."""
         self.settings.warnings.append(self.located(text))
 
+    def set_aside(self, what: str) -> None:
+        """Note that something is taken and not modelled, and that memory does not depend on it."""
+        self.settings.aside[what] = None
+
+    def leave_out(self, what: str, blocks: str) -> None:
+        """Note that something is not modelled and memory depends on it; `blocks` are its RAMBlocks, if known."""
+        self.settings.unmodelled[what] = blocks
+
     def read(self, group: OptionGroup, text: str) -> dict[str, list[str]]:
         """Return the values of each key of an option's text, checked; the id, if the group has ids, is the first alone.
 

@@ -50,12 +50,19 @@ def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str 
     try:
         parser.read(argv[1:], qemu, _find)
         parser.finish(check_machine)
+        refuse_unmodelled(parser.settings)
     except Answered as answered:
         parser.settings.question = answered.question
     except OptionError as error:
         messages = [*parser.settings.warnings, parser.context.located(str(error))]
         raise CommandLineError(messages, error.hint, parser.config) from None
     return parser.settings
+
+
+def refuse_unmodelled(settings: Settings) -> None:
+    """With `-strict`, raise `CommandLineError` if anything is not modelled."""
+    if settings.strict and settings.left_out:
+        raise CommandLineError([*settings.warnings, *settings.left_out, "-strict: what is not modelled is refused"])
 
 
 def usage(program: str) -> str:
@@ -294,6 +301,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("audio", "none", "accepted: there is no sound", Parser.take_audio),
         Option("nographic", "", "show nothing but the monitor", _switch("nographic", False)),
         Option("nodefaults", "", "open no monitor that was not asked for", _switch("nodefaults", False)),
+        Option("strict", "", "refuse what is not modelled, instead of telling it", _switch("strict", False)),
         Option("no-user-config", "", "accepted: there is no configuration file", lambda parser, value: None),
         Option("pidfile", "file", "write the process id to a file", _store("pidfile", False)),
         Option("daemonize", "", "go to the background when all is ready", _switch("daemonize", False)),

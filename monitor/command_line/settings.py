@@ -71,6 +71,7 @@ class Settings:
     """The meaning of a command line."""
 
     __slots__ = (
+        "aside",
         "chardevs",
         "commands",
         "config",
@@ -87,6 +88,8 @@ class Settings:
         "qtest_log",
         "question",
         "script",
+        "strict",
+        "unmodelled",
         "warnings",
     )
 
@@ -117,6 +120,23 @@ class Settings:
         """Where it is given, options after it were not looked at and nothing is to be started."""
         self.warnings: list[str] = []
         """Texts for standard error, each with the program's name and `: ` before it."""
+        self.aside: dict[str, None] = {}
+        """What is not modelled and memory does not depend on, as people write it, in order."""
+        self.unmodelled: dict[str, str] = {}
+        """What is not modelled and memory depends on, with its RAMBlocks, or empty where they are not known."""
+        self.strict = False
+        """Whether what is not modelled is refused."""
+
+    @property
+    def left_out(self) -> list[str]:
+        """What people are told of what is not modelled: at most two lines."""
+        lines = []
+        if self.aside:
+            lines.append(f"not modelled, memory does not depend on it: {', '.join(self.aside)}")
+        if self.unmodelled:
+            named = [f"{what} ({blocks})" if blocks else what for what, blocks in self.unmodelled.items()]
+            lines.append(f"not modelled, and memory depends on it: {', '.join(named)}")
+        return lines
 
     @property
     def wants_console(self) -> bool:

@@ -28,7 +28,7 @@ USED = frozenset(
 """What makes a contract; the rest of what is modelled (monitors, scripts, -S, -accel) makes none."""
 OF_OURS = frozenset({"c", "script", "qemu", "target", "host", "id"})
 """Options with a value that QEMU has not; `-id` is Proxmox VE's."""
-WITHOUT_VALUE = frozenset({"keep-going"})
+WITHOUT_VALUE = frozenset({"keep-going", "strict"})
 QUESTIONS = ("h", "help", "version", "audio-help")
 SILENT = frozenset(
     {
@@ -55,6 +55,7 @@ SILENT = frozenset(
             "c",
             "script",
             "keep-going",
+            "strict",
             "id",
         ),
     }

@@ -122,7 +122,7 @@ def finish(process: subprocess.Popen[bytes], questions: Sequence[str], program: 
 
 def without_hints(errors: str) -> str:
     """What ramslot says on stderr without what QEMU has not."""
-    return re.sub(r"^hint: .*\n", "", errors, flags=re.MULTILINE)
+    return re.sub(r"^(hint: |ramslot: not modelled, ).*\n", "", errors, flags=re.MULTILINE)
 
 
 AT_ANY_TIME = ("DEVICE_DELETED",)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramslot.commands.keyval import OptionError, parse_keyval, parse_opts
-from ramslot.monitor.command_line.options import OPTIONS, parse, usage
+from ramslot.monitor.command_line.options import OPTIONS, parse, refuse_unmodelled, usage
 from ramslot.monitor.command_line.settings import CommandLineError, Settings
 
 GIB = 1 << 30
@@ -467,3 +467,23 @@ def test_reading_a_command_line_loads_nothing_heavy() -> None:
         "ramslot",
         "__future__",
     }
+
+
+# What is not modelled
+
+
+def test_what_is_not_modelled_is_told_and_refused_with_strict() -> None:
+    settings = Settings()
+    assert settings.left_out == []
+    settings.aside |= {"-rtc": None, "-boot": None}
+    settings.unmodelled |= {"-device a": "a.rom, a.ram", "-device b": ""}
+    told = [
+        "not modelled, memory does not depend on it: -rtc, -boot",
+        "not modelled, and memory depends on it: -device a (a.rom, a.ram), -device b",
+    ]
+    assert settings.left_out == told
+    refuse_unmodelled(settings)
+    settings.strict = True
+    with pytest.raises(CommandLineError) as caught:
+        refuse_unmodelled(settings)
+    assert caught.value.messages[:-1] == told
