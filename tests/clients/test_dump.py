@@ -9,7 +9,9 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
@@ -106,18 +108,51 @@ def test_to_a_descriptor_that_came_along(launch: Launch, tmp_path: Path) -> None
     assert client.event("DUMP_COMPLETED")["data"]["result"]["completed"] == 16 * MIB
 
 
+DRGN = """
+import sys, drgn
+program = drgn.Program()
+program.set_core_dump(sys.argv[1])
+print(program.read(5 << 20, 8, physical=True).hex())
+"""
+VOLATILITY = """
+import sys, pathlib
+from volatility3.framework import contexts
+from volatility3.framework.layers import elf, physical
+context = contexts.Context()
+context.config["base.location"] = pathlib.Path(sys.argv[1]).absolute().as_uri()
+context.add_layer(physical.FileLayer(context, "base", "base"))
+print(elf.Elf64Stacker.stack(context, "base").read(5 << 20, 8).hex())
+"""
+
+
+def dumped(launch: Launch, board: str, tmp_path: Path) -> Path:
+    """A core of 16 MiB with a known word at 5 MiB."""
+    client = launch("-m", "16M", machine=board).client()
+    client.call("guest-run", start=5 * MIB, length=4096, mode="write", value=0x1122334455667788, passes=1)
+    client.call("cont")
+    wait_for(lambda: client.call("query-guest")["status"] == "completed", "end of the guest")
+    assert client.hmp("dump-guest-memory core") == ""
+    return tmp_path / "core"
+
+
+@pytest.mark.parametrize(("reader", "script"), [("drgn", DRGN), ("volatility3", VOLATILITY)])
+def test_readers_of_cores_find_the_memory(launch: Launch, reader: str, script: str, tmp_path: Path) -> None:
+    """Of q35; that of `none` is one of 32 bits, as QEMU's, of which both know no physical addresses."""
+    if find_spec(reader) is None:
+        pytest.skip(f"there is no {reader}")
+    command = [sys.executable, "-c", script, str(dumped(launch, "q35", tmp_path))]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.stdout == "8877665544332211\n", told.stderr
+
+
 @pytest.mark.parametrize("board", ["none", "q35"])
 def test_a_debugger_reads_it(launch: Launch, board: str, tmp_path: Path) -> None:
     """Memory is where the guest has it; registers are missing, and that is what it says."""
     gdb = which("gdb")
     if gdb is None:
         pytest.skip("there is no gdb")
-    client = launch("-m", "16M", machine=board).client()
-    client.call("guest-run", start=5 * MIB, length=4096, mode="write", value=0x1122334455667788, passes=1)
-    client.call("cont")
-    wait_for(lambda: client.call("query-guest")["status"] == "completed", "end of the guest")
-    assert client.hmp("dump-guest-memory core") == ""
-    command = [gdb, "-nx", "-batch", "-ex", "x/2xw 0x500000", "-ex", "info registers", "-c", str(tmp_path / "core")]
+    core = str(dumped(launch, board, tmp_path))
+    command = [gdb, "-nx", "-batch", "-ex", "x/2xw 0x500000", "-ex", "info registers", "-c", core]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert re.search(r"0x500000:\s+0x55667788\s+0x11223344", told.stdout)
     assert "Couldn't find general-purpose registers in core file" in told.stdout + told.stderr
