@@ -143,10 +143,20 @@ ACCELERATORS: dict[str, dict[str, tuple[str, str | None]]] = {
     "sim": {**_SLOT_LIMITS},
     "qtest": {},
 }
-"""The accelerators and their properties, each with its type and the first QEMU that has it."""
+"""The accelerators and their properties that mean something here, each with its type and the first QEMU that has it."""
 
 CHARACTER_DEVICES = ("stdio", "null", "socket")
 """The kinds of character devices there are."""
+OTHER_CHARACTER_DEVICES = (
+    "ringbuf", "mux", "pipe", "qemu-vdagent", "msmouse", "vc", "parallel", "parport", "udp", "memory", "file", "serial",
+    "tty", "wctablet", "pty", "testdev", "braille", "spicevmc", "spiceport", "dbus", "hub",
+)  # fmt: skip
+"""The kinds that QEMU has besides; none is opened."""
+PORT_SPELLINGS = (
+    "null", "pty", "msmouse", "wctablet", "braille", "testdev", "vc", "file", "pipe", "tcp", "telnet", "tn3270",
+    "websocket", "unix", "udp", "chardev",
+)  # fmt: skip
+"""How the short spelling of a character device may begin, besides a device's path and stdio."""
 
 DISPLAYS = ("gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "default", "vnc")
 """The displays that QEMU has and this program has not."""

@@ -26,13 +26,15 @@ _MEMORY_TYPES = {
 class MachineOptions:
     """What has been said about the machine so far."""
 
-    __slots__ = ("accelerators", "config", "context", "memory", "memory_where", "properties", "where")
+    __slots__ = ("accelerators", "config", "context", "memory", "memory_where", "properties", "spelled", "where")
 
     def __init__(self, context: groups.Context) -> None:
         self.context = context
         self.config = context.settings.config
         self.properties: dict[str, Any] = {}
         """The tree of -machine, where -smp and -enable-kvm write too."""
+        self.spelled: dict[str, str] = {}
+        """The options that are other names for properties, by these."""
         self.where = ""
         """The first -machine as it was spelled."""
         self.memory: dict[str, str] = {}
@@ -64,9 +66,10 @@ class MachineOptions:
             elif size[-1] in "0123456789":
                 self.memory["size"] = f"{size}M"
         if self.memory:
-            self._structure("memory").update(self.memory)
+            self.structure("memory").update(self.memory)
 
-    def _structure(self, name: str) -> dict[str, Any]:
+    def structure(self, name: str) -> dict[str, Any]:
+        """Return a property that has parts, to add to them."""
         group = self.properties.setdefault(name, {})
         if not isinstance(group, dict):
             raise OptionError(f"Parameter '{name}' used inconsistently")
@@ -82,18 +85,24 @@ class MachineOptions:
         """Take `-smp`."""
         if self.context.release.settings("smp").get("old", False):
             pairs = self.context.read(groups.OLD_SMP, value)
-            self._structure("smp").update({key: values[-1] for key, values in pairs.items() if key != "id"})
+            self.structure("smp").update({key: values[-1] for key, values in pairs.items() if key != "id"})
             return
         group, wants_help = parse_keyval(value, "cpus")
         if wants_help:
             lines = ["smp-opts options:", *(f"  {key}=<num>" for key in sorted(self._smp_keys()))]
             raise Answered(Question("text", text="\n".join(lines)))
         if group:
-            self._structure("smp").update(group)
+            self.structure("smp").update(group)
 
     def _smp_keys(self) -> list[str]:
         unknown = self.context.release.settings("smp").get("unknown", ())
         return [key for key in groups.SMP_KEYS if key not in unknown]
+
+    def check_kernel(self) -> None:
+        """Refuse what only a kernel has a use for."""
+        for key in ("append", "initrd"):
+            if self.properties.get(key) and not self.properties.get("kernel"):
+                raise OptionError(f"-{key} only allowed with -kernel option")
 
     def finish_properties(self) -> None:
         """Read those of the machine's properties that have a field of their own in the `Config`."""
@@ -193,8 +202,12 @@ class MachineOptions:
             self.context.warn(f"falling back to {chosen[0][0]}")
 
     def _accelerator_properties(self, name: str, pairs: dict[str, list[str]]) -> dict[str, str]:
+        properties = {key: values[-1] for key, values in pairs.items() if key not in ("accel", "id")}
+        if not properties.keys() <= groups.ACCELERATORS[name].keys():
+            from .unmodelled import take_accelerator_properties
+
+            take_accelerator_properties(self.context, name, properties)
         return {
-            key: groups.accelerator_property(name, key, values[-1], self.context.release)
-            for key, values in pairs.items()
-            if key not in ("accel", "id")
+            key: groups.accelerator_property(name, key, value, self.context.release)
+            for key, value in properties.items()
         }

@@ -36,7 +36,7 @@ class ObjectOptions:
             if takes_pairs(release):
                 arguments = from_options(self._pairs(value), release, read_size)
             elif value.startswith("{"):
-                arguments = _json_object(value, release)
+                arguments = json_object(value, release)
                 known.check("object-add", arguments)
             else:
                 pairs = self._pairs(value)
@@ -70,7 +70,7 @@ class ObjectOptions:
         from ...vm.devices.values import OptionText
 
         if value.startswith("{") and self._context.release.covers("6.2"):
-            given = _json_object(value, self._context.release)
+            given = json_object(value, self._context.release)
         else:
             pairs = self._context.read(groups.DEVICE, value)
             if any(groups.is_help(word) for word in (*pairs, *pairs.get("driver", ()))):
@@ -92,7 +92,7 @@ class ObjectOptions:
         self._config.numa.append((self._context.where, arguments))
 
 
-def _json_object(text: str, release: Release) -> dict[str, Any]:
+def json_object(text: str, release: Release) -> dict[str, Any]:
     """Return the one JSON object that an option's value is."""
     from ...commands.json_stream import parse_json
 

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...vm.releases import Release
     from .parser import CheckMachine
 
 
@@ -48,7 +49,7 @@ def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str 
     """
     parser = Parser(argv[0])
     try:
-        parser.read(argv[1:], qemu, _find)
+        parser.read(argv[1:], qemu, find_option)
         parser.finish(check_machine)
         refuse_unmodelled(parser.settings)
     except Answered as answered:
@@ -67,7 +68,10 @@ def refuse_unmodelled(settings: Settings) -> None:
 
 def usage(program: str) -> str:
     """Return the help text."""
-    lines = [f"usage: {program} [options]"]
+    lines = [
+        f"usage: {program} [options]",
+        "Options that QEMU has and that are not listed here are set aside, and that is told.",
+    ]
     for heading, rows in OPTIONS.items():
         lines += ["", f"{heading}:"]
         for row in rows:
@@ -184,7 +188,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("mem-path", "FILE", "back the guest's RAM by a file, or by files in a directory", _store("mem_path")),
         Option(
             "overcommit",
-            "[mem-lock=on|off][,cpu-pm=off]",
+            "[mem-lock=on|off]",
             "mem-lock: keep all memory in RAM, now and later (default: off)",
             Parser.take_overcommit,
         ),
@@ -292,13 +296,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
     ),
     "Surroundings": (
-        Option("display", "none", "show nothing", Parser.take_display),
+        Option("display", "none", "show nothing, not even the console", Parser.take_display),
         Option("vga", "none", "accepted: there is no display", _nothing("none")),
-        Option("serial", "none|null", "accepted: there is no serial port", _nothing("none", "null")),
-        Option("parallel", "none|null", "accepted: there is no parallel port", _nothing("none", "null")),
         Option("net", "none", "accepted: there is no network", _nothing("none")),
         Option("nic", "none", "accepted: there is no network", _nothing("none")),
-        Option("audio", "none", "accepted: there is no sound", Parser.take_audio),
         Option("nographic", "", "show nothing but the monitor", _switch("nographic", False)),
         Option("nodefaults", "", "open no monitor that was not asked for", _switch("nodefaults", False)),
         Option("strict", "", "refuse what is not modelled, instead of telling it", _switch("strict", False)),
@@ -312,6 +313,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
 _BY_NAME = {name: row for rows in OPTIONS.values() for row in rows for name in (row.name, row.alias) if name}
 
 
-def _find(word: str) -> Option | None:
-    """Return the option that a word with one or two dashes names."""
-    return _BY_NAME.get(word[2:] if word.startswith("--") else word[1:])
+def find_option(word: str, release: Release) -> Option | None:
+    """Return the option that a word with one or two dashes names; None if there is none in that QEMU."""
+    name = word[2:] if word.startswith("--") else word[1:]
+    found = _BY_NAME.get(name)
+    if found is None:
+        from .unmodelled import find_unmodelled
+
+        found = find_unmodelled(name, release)
+    return found

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from .options import Option
 
     CheckMachine = Callable[[str, str | None, Release], None]
-    Find = Callable[[str], Option | None]
+    Find = Callable[[str, Release], Option | None]
+
+EARLY, BLOCK_DEVICES, LATE = range(3), range(3, 5), range(5, 9)
+"""The stages of QEMU's start at which it looks at what options mean."""
+MODELLED = {"type", "accel", "memory", "smp", "memory-backend"}
+"""Properties of machines that need not be looked for: all have them."""
 
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
@@ -42,6 +47,7 @@ class Parser:
         self.devices = DeviceOptions(self.context)
         self.objects = ObjectOptions(self.context)
         self.disk_image: str | None = None
+        self._checks: list[tuple[int, str, Callable[[], None]]] = []
 
     def read(self, words: list[str], qemu: str | None, find: Find) -> None:
         """Take every option: first all names are looked up, by `find`, then each value is read."""
@@ -55,9 +61,9 @@ class Parser:
                 self.disk_image = word
                 continue
             self.context.where = word
-            option = find(word)
+            option = find(word, self.context.release)
             if option is None:
-                raise OptionError(_no_option(word, self.context.release))
+                raise OptionError("invalid option")
             value = ""
             if option.takes_value:
                 if position == len(words):
@@ -71,6 +77,17 @@ class Parser:
             self.context.where = f"{word} {value}" if option.takes_value else word
             option.handler(self, value)
 
+    def check_later(self, stage: int, check: Callable[[], None]) -> None:
+        """Let something about the option at hand be checked when QEMU's start comes to that stage."""
+        self._checks.append((stage, self.context.where, check))
+
+    def _check(self, stages: range) -> None:
+        for stage, where, check in sorted(self._checks, key=lambda each: each[0]):
+            if stage in stages:
+                self.context.where = where
+                check()
+        self.context.where = ""
+
     def choose_release(self, origin: str, name: str | None) -> None:
         """Be that version of QEMU, which decides on what all other options mean."""
         self.context.where = origin
@@ -82,6 +99,9 @@ class Parser:
 
     def finish(self, check_machine: CheckMachine | None) -> None:
         """Find out what the options mean together, in the order in which QEMU comes upon mistakes."""
+        self.context.where = ""
+        self.machine.check_kernel()
+        self._check(EARLY)
         self.machine.merge_memory()
         self.context.where = ""
         machine_type = self.machine.properties.pop("type", None)
@@ -96,22 +116,44 @@ class Parser:
                 self.context.where = ""
         self.devices.finish_devices()
         if self.disk_image is not None:
-            raise OptionError(f"{self.disk_image}: there are no disks here, only the memory of a machine")
-        self.machine.finish_properties()
+            if not os.path.exists(self.disk_image):
+                raise OptionError(f"{self.disk_image}: Could not open '{self.disk_image}': No such file or directory")
+            self.context.set_aside("a disk image")
+        self._check(BLOCK_DEVICES)
+        self._finish_machine()
         self.machine.finish_accelerators()
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
         if self.config.cpu_model is not None and groups.is_help(self.config.cpu_model):
             raise Answered(Question("cpu"))
         self.devices.finish_qtest()
+        self._check(LATE)
         self.devices.finish_monitors()
+        self.devices.finish_ports()
+
+    def _finish_machine(self) -> None:
+        """Divide the machine's properties into those that are modelled and the rest, and read them."""
+        if not self.machine.properties.keys() <= MODELLED:
+            from ...vm.boards import find_machine_type
+            from .unmodelled import take_machine_properties
+
+            try:
+                machine_type = find_machine_type(self.config.machine_type, self.config.target, self.context.release)[0]
+            except VMError:
+                pass  # it is told when the machine is made
+            else:
+                take_machine_properties(self, machine_type)
+        self.machine.finish_properties()
 
     # Options whose values need reading
 
     def take_name(self, value: str) -> None:
         """Take `-name`."""
-        for name in self.context.read(groups.NAME, value).get("guest", ()):
-            self.config.name = name
+        for key, values in self.context.read(groups.NAME, value).items():
+            if key == "guest":
+                self.config.name = values[-1]
+            elif key != "id":
+                self.context.set_aside(f"-name {key}=")
 
     def take_uuid(self, value: str) -> None:
         """Take `-uuid`."""
@@ -119,15 +161,6 @@ class Parser:
         if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEXADECIMAL.issuperset("".join(groups)):
             raise OptionError("failed to parse UUID string: wrong format")
         self.config.uuid = value.lower()
-
-    def take_audio(self, value: str) -> None:
-        """Take `-audio`, which came late; of its drivers there is only none."""
-        if not self.context.release.covers("7.2"):
-            self.context.where = "-audio"
-            raise OptionError("invalid option")
-        if value == "none" and not self.context.release.covers("10.0"):
-            raise OptionError("Parameter 'model' is missing")
-        refuse_all_but(("none",), value)
 
     def take_add_fd(self, value: str) -> None:
         """Take `-add-fd`: a descriptor that the program was started with."""
@@ -144,7 +177,7 @@ class Parser:
         self.config.descriptors.append((fd, number, given.get("opaque", [None])[-1]))
 
     def take_display(self, value: str) -> None:
-        """Take `-display`, of which there is only none."""
+        """Take `-display`, of which there is only none; others show a screen that there is not."""
         if groups.is_help(value):
             raise Answered(Question("text", text="Available display backend types:\nnone"))
         display, wants_help = parse_keyval(value, "type")
@@ -154,8 +187,8 @@ class Parser:
         if kind is None:
             raise OptionError("Parameter 'type' is missing")
         if kind in groups.DISPLAYS:
-            self.context.where = ""
-            raise OptionError(f"Display '{kind}' is not available.")
+            self.context.set_aside("-display")
+            return
         if kind != "none":
             raise OptionError(f"Parameter 'type' does not accept value '{kind}'")
         for key in sorted(display):
@@ -182,15 +215,7 @@ class Parser:
             if key == "mem-lock":
                 self.config.lock_memory = values[-1] == "on"
             elif values[-1] == "on":
-                raise OptionError("there is no CPU whose power could be managed: 'cpu-pm' can only be off")
-
-
-def _no_option(word: str, release: Release) -> str:
-    """What is said of an option that is not ours: QEMU may have it."""
-    from ...vm.known import option
-
-    known = option(word.removeprefix("-").removeprefix("-"), release)
-    return "invalid option" if known is None else "this option is not modelled (QEMU has it)"
+                self.context.set_aside(f"-overcommit {key}=")
 
 
 def refuse_all_but(values: tuple[str, ...], value: str) -> None:

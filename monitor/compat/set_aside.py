@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from ...commands.keyval import parse_opts
 from ...vm.compat.contract import Unchecked
-from ...vm.known import covers, option, parted, rows
+from ...vm.known import covers, parted, rows
+from ..command_line.options import find_option
+from ..command_line.unmodelled import BRINGS_BLOCKS, MACHINE_BLOCKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +28,6 @@ USED = frozenset(
     }
 )
 """What makes a contract; the rest of what is modelled (monitors, scripts, -S, -accel) makes none."""
-OF_OURS = frozenset({"c", "script", "qemu", "target", "host", "id"})
-"""Options with a value that QEMU has not; `-id` is Proxmox VE's."""
-WITHOUT_VALUE = frozenset({"keep-going", "strict"})
 QUESTIONS = ("h", "help", "version", "audio-help")
 SILENT = frozenset(
     {
@@ -61,23 +60,6 @@ SILENT = frozenset(
     }
 )
 """Modelled here, and of no use to a contract: nobody needs to be told."""
-BRINGS_BLOCKS = {
-    "pflash": "system.flash0, system.flash1, isa-bios",
-    "readconfig": "",
-    "set": "",
-    "xen-attach": "",
-    "xen-domid": "",
-}
-"""Options that may bring RAMBlocks, or change what others bring."""
-MACHINE_BLOCKS = {
-    "pflash0": "system.flash0, isa-bios",
-    "pflash1": "system.flash1",
-    "firmware": "",
-    "igvm-cfg": "",
-    "confidential-guest-support": "",
-    "memory-encryption": "",
-}
-"""Properties of machines likewise."""
 MEMORY_OBJECTS = ("memory-backend-", "thread-context")
 MEMORY_DEVICES = ("pc-dimm", "nvdimm", "virtio-mem", "virtio-pmem", "ivshmem-plain")
 WITHOUT_PLACE = ("bus", "multifunction", "devno", "iommu_platform", "disable-legacy", "disable-modern", "failover")
@@ -125,11 +107,11 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
         name = word.lstrip("-") if word.startswith("--") else word[1:]
         if name in QUESTIONS:
             raise ValueError(f"{word}: asks for help, and describes no machine")
-        takes_value = _takes_value(name, release)
-        if takes_value is None:
+        option = find_option(word, release)
+        if option is None:
             raise ValueError(f"{word}: invalid option")
         value = None
-        if takes_value:
+        if option.takes_value:
             if position == len(words):
                 raise ValueError(f"{word}: requires an argument")
             value = words[position]
@@ -137,14 +119,6 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
         _take(found, name, value, release, properties)
     _add_defaults(found)
     return found
-
-
-def _takes_value(name: str, release: Release) -> bool | None:
-    if name in OF_OURS or name in WITHOUT_VALUE:
-        return name in OF_OURS
-    if name in ("M", "machine"):
-        return True
-    return option(name, release)
 
 
 def _take(found: Divided, name: str, value: str | None, release: Release, properties: Callable[[str], bool]) -> None:

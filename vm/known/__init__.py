@@ -1,6 +1,7 @@
-"""What QEMU has by name, also where ramslot models nothing of it: options, properties of machines, CPU models.
+"""What QEMU has by name, also where ramslot models nothing of it: options and their keys, properties of
+machines, CPU models.
 
-The texts beside this file are recorded from real QEMUs (`tests/recorders/names.py`); each name has the releases
+The texts beside this file are recorded from real QEMUs (`tests/recorders`); each name has the releases
 with it. They are read when something is refused, or a CPU model is named: a machine without either never needs them.
 """
 
@@ -25,6 +26,49 @@ def option(name: str, release: Release) -> bool | None:
             if known == name and covers(marks, release):
                 return takes_argument
     return None
+
+
+def option_group(name: str, release: Release) -> dict[str, str] | None:
+    """The keys of a group of options, each with the type of its value as QEMU names it; None if there is none.
+
+    `accel/NAME` is an accelerator's properties. What decides on `-machine` is `machine_property`.
+    """
+    for known, *keys in rows("option_groups"):
+        group, _, marks = known.partition(":")
+        if group == name and covers(marks, release):
+            return {key: kind for key, kind, _ in _keys(keys, release)}
+    return None
+
+
+def option_groups(target: str, release: Release) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """All groups of options of a target: name, and of each key its name, its type, and its default or nothing."""
+    for known, *keys in rows("option_groups"):
+        group, _, marks = known.partition(":")
+        kind, _, whose = group.partition("/")
+        if kind != "accel" and (not whose or target in whose.split(",")) and covers(marks, release):
+            yield "" if kind == "-" else kind, list(_keys(keys, release))
+
+
+def machine_kinds() -> dict[str, str]:
+    """The types of the properties of machines as `-machine` takes them, which the newest QEMU tells of all."""
+    from ..releases import NEWEST, find_release
+
+    newest = find_release(NEWEST)
+    return {
+        key: kind
+        for known, *words in rows("option_groups")
+        if known.startswith("machine/") and covers(known.partition(":")[2], newest)
+        for key, kind, _ in _keys(words, newest)
+    }
+
+
+def _keys(words: list[str], release: Release) -> Iterator[tuple[str, str, str]]:
+    for word in words:
+        text, _, marks = word.partition(":")
+        if covers(marks, release):
+            key, _, kind = text.partition("=")
+            kind, _, default = kind.partition("=")
+            yield key, kind, default
 
 
 def object_type(name: str, release: Release) -> bool:

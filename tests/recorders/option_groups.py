@@ -1,0 +1,73 @@
+"""Writes `vm/known/option_groups.txt` anew: the keys of real QEMUs' options, with the types of their values.
+
+Run as `python -m ramslot.tests.recorders.option_groups`, with a QEMU of every release beside it (see
+`tests/differential/oracle.py`). What `query-command-line-options` answers, without its sentences.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ramslot.tests.differential.oracle import RELEASES
+from ramslot.tests.recorders.names import ask, marked, programs
+from ramslot.vm import known
+
+FILE = Path(str(known.__file__)).parent / "option_groups.txt"
+HEAD = (
+    "# GROUP[:SINCE-UNTIL], then KEY=TYPE[=DEFAULT][:SINCE-UNTIL] of each key; a key that is listed twice comes twice.\n"
+    "# machine/TARGET,...: the keys of -machine; accel/NAME: the properties of an accelerator.\n"
+)
+ACCELERATORS = ("kvm", "tcg")
+
+
+def groups(program: str, target: str) -> dict[str, list[str]]:
+    """The keys of each group, as words of a row."""
+    accelerators: list[tuple[str, dict[str, object]]] = [
+        ("qom-list-properties", {"typename": f"{name}-accel"}) for name in ACCELERATORS
+    ]
+    options, *listed = ask(program, ("query-command-line-options", {}), *accelerators)
+    found: dict[str, list[str]] = defaultdict(list)
+    for each in options:
+        group = f"machine/{target}" if each["option"] == "machine" else each["option"] or "-"
+        found[group] = [
+            f"{key['name']}={key['type']}" + (f"={key['default']}" if "default" in key else "")
+            for key in each["parameters"]
+        ]
+    for name, properties in zip(ACCELERATORS, listed, strict=True):
+        if properties is not None:
+            found[f"accel/{name}"] = [f"{each['name']}={each['type']}" for each in properties if each["name"] != "type"]
+    return found
+
+
+def rows() -> Iterable[str]:
+    """Targets whose keys of -machine are the same share a row."""
+    releases: dict[str, set[str]] = defaultdict(set)
+    keys: dict[str, dict[tuple[str, int], set[str]]] = defaultdict(lambda: defaultdict(set))
+    for release, target, program in programs():
+        for group, words in groups(program, target).items():
+            releases[group].add(release)
+            for position, word in enumerate(words):
+                keys[group][word, words[:position].count(word)].add(release)
+        print(release, target, file=sys.stderr)
+    lines: dict[str, list[str]] = defaultdict(list)
+    for group, its_releases in sorted(releases.items()):
+        there = [release for release in RELEASES if release in its_releases]
+        words = [mark for (word, _), found in sorted(keys[group].items()) for mark in marked(word, found, there)]
+        for name in marked(group, its_releases, RELEASES):
+            lines[" ".join((name.partition("/")[2].partition(":")[2], *words))].append(name)
+    for line, names in lines.items():
+        for name in names if not names[0].startswith("machine/") else [shared(names)]:
+            yield " ".join((name, *line.split(" ")[1:])).rstrip()
+
+
+def shared(names: list[str]) -> str:
+    """One name for the machines of several targets."""
+    targets = ",".join(name.removeprefix("machine/").partition(":")[0] for name in names)
+    return f"machine/{targets}" + "".join(names[0].partition(":")[1:])
+
+
+if __name__ == "__main__":
+    FILE.write_text(HEAD + "".join(f"{row}\n" for row in rows()))
