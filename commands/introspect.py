@@ -28,6 +28,18 @@ def query_qmp_schema(context: Context, _arguments: Arguments) -> list[dict[str, 
     return context.contract.introspect()
 
 
+def query_command_line_options(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """The options that take keys, or one of them."""
+    described = context.program.described_options()
+    name = arguments.get("option")
+    if name is None:
+        return described
+    chosen = [option for option in described if option["option"] == name]
+    if not chosen:
+        raise VMError(f"invalid option name: {name}")
+    return chosen
+
+
 def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:
     """Run an HMP line; the text has CRLF line ends, as QEMU's."""
     if not 0 <= arguments.get("cpu-index", 0) < len(context.vm.machine.cpus) and "cpu-index" in arguments:

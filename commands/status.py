@@ -74,6 +74,12 @@ def system_reset(context: Context, _arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
+def system_powerdown(context: Context, _arguments: Arguments) -> dict[str, Any]:
+    """Press the power button. The guest that is played has no system that would shut down."""
+    context.vm.emit("POWERDOWN")
+    return {}
+
+
 def x_exit_preconfig(context: Context, _arguments: Arguments) -> Task[dict[str, Any]]:
     """Make the board; what keeps it from being made ends the program, as with QEMU."""
     return _or_end(context, context.vm.exit_preconfig())
@@ -126,6 +132,7 @@ HMP = (
     HMPCommand("stop", fixed("stop"), help="stop emulation", aliases=("s",), since="6.0"),
     HMPCommand("stop", fixed("stop"), help="stop emulation", until="5.2"),
     HMPCommand("system_reset", fixed("system_reset"), help="reset the system"),
+    HMPCommand("system_powerdown", fixed("system_powerdown"), help="send system power down event"),
     HMPCommand("exit_preconfig", fixed("x-exit-preconfig"), help="exit the preconfig state", preconfig=True),
     HMPCommand("quit", fixed("quit"), help="quit the emulator", aliases=("q",), preconfig=True, since="6.0"),
     HMPCommand("q", fixed("quit"), help="quit the emulator", aliases=("quit",), preconfig=True, until="5.2"),

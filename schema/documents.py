@@ -39,6 +39,7 @@ SUBJECTS = (
     "numa",
     "host",
     "machines",
+    "surroundings",
     "introspect",
 )
 """The documents in the order in which their commands are listed."""

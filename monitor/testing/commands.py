@@ -71,6 +71,10 @@ class Commands:
         """Reset the virtual machine; since QEMU 0.14."""
         self._call("system_reset", {})
 
+    def system_powerdown(self) -> None:
+        """Press the power button; POWERDOWN tells that it was pressed, and what the guest does is its own affair; since QEMU 0.14."""
+        self._call("system_powerdown", {})
+
     def x_exit_preconfig(self) -> None:
         """Make the board of a machine that was started with -preconfig; the program ends if that cannot be; since QEMU 3.0."""
         self._call("x-exit-preconfig", {})
@@ -426,6 +430,36 @@ class Commands:
         answer: list[answers.HotpluggableCPU] = self._call("query-hotpluggable-cpus", {})
         return answer
 
+    def query_iothreads(self) -> list[answers.IOThreadInfo]:
+        """List the threads that do I/O for devices: none; since QEMU 2.0."""
+        answer: list[answers.IOThreadInfo] = self._call("query-iothreads", {})
+        return answer
+
+    def query_block(self, *, flat: bool | None = None) -> list[answers.NoBlockDevice]:
+        """List the disks: none; since QEMU 0.14."""
+        answer: list[answers.NoBlockDevice] = self._call("query-block", {"flat": flat})
+        return answer
+
+    def query_blockstats(self, *, query_nodes: bool | None = None) -> list[answers.NoBlockDevice]:
+        """Tell what the disks have done: there is none; since QEMU 0.14."""
+        answer: list[answers.NoBlockDevice] = self._call("query-blockstats", {"query-nodes": query_nodes})
+        return answer
+
+    def query_named_block_nodes(self, *, flat: bool | None = None) -> list[answers.NoBlockDevice]:
+        """List the nodes that disks are made of: none; since QEMU 2.0."""
+        answer: list[answers.NoBlockDevice] = self._call("query-named-block-nodes", {"flat": flat})
+        return answer
+
+    def query_tpm_models(self) -> list[Literal['tpm-tis', 'tpm-crb', 'tpm-spapr']]:
+        """List the kinds of TPM that can be had: none; since QEMU 1.5."""
+        answer: list[Literal['tpm-tis', 'tpm-crb', 'tpm-spapr']] = self._call("query-tpm-models", {})
+        return answer
+
+    def query_tpm_types(self) -> list[Literal['passthrough', 'emulator']]:
+        """List where a TPM's answers may come from: nowhere; since QEMU 1.5."""
+        answer: list[Literal['passthrough', 'emulator']] = self._call("query-tpm-types", {})
+        return answer
+
     def query_commands(self) -> list[answers.CommandInfo]:
         """List the commands; since QEMU 0.14."""
         answer: list[answers.CommandInfo] = self._call("query-commands", {})
@@ -434,6 +468,11 @@ class Commands:
     def query_qmp_schema(self) -> list[answers.SchemaInfo]:
         """Describe every command, event and type of this interface; since QEMU 2.5."""
         answer: list[answers.SchemaInfo] = self._call("query-qmp-schema", {})
+        return answer
+
+    def query_command_line_options(self, *, option: str | None = None) -> list[answers.CommandLineOptionInfo]:
+        """List the options of the command line that take keys, with their keys; no option that is only set aside is among them; since QEMU 1.5."""
+        answer: list[answers.CommandLineOptionInfo] = self._call("query-command-line-options", {"option": option})
         return answer
 
     def query_hmp_commands(self, *, name: str | None = None) -> list[answers.HMPCommandInfo]:

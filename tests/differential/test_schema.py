@@ -377,6 +377,7 @@ QUESTIONS: list[Request] = [
     ("qom-list-types", {"abstract": True}), ("qom-list-properties", {"typename": "memory-backend-file"}),
     ("qom-get", {"path": "/machine", "property": "type"}), ("human-monitor-command", {"command-line": "info mtree"}),
     ("object-add", RAM), ("query-memdev", {}), ("object-del", {"id": "m"}), ("stop", {}),
+    ("query-command-line-options", {}), ("query-tpm-models", {}), ("query-tpm-types", {}), ("system_powerdown", {}),
 ]  # fmt: skip
 
 
@@ -409,6 +410,8 @@ NOT_TOLD = {
     *("dirty-limit-throttle-time-per-round", "dirty-limit-ring-full-time", "block-bitmap-mapping"),
 }
 """Members that QEMU has and we have not: what disks, devices and ways to migrate tell that are not modelled."""
+ALWAYS_EMPTY = {"query-block", "query-blockstats", "query-named-block-nodes"}
+"""Commands that list disks: what is told of one is not described, for there is none."""
 OTHER_TYPES = {"tls-creds", "tls-hostname", "tls-authz", "addr", "socket-address"}
 """Members of types that our documents have in another form: alternates, and unions within unions."""
 
@@ -491,6 +494,9 @@ def test_introspection_equals_that_of_qemu(release: str, name: str) -> None:
         assert ours[name].get(fact) == theirs[name].get(fact)
     seen: set[tuple[str, str]] = set()
     for key in {"arg-type", "ret-type"} & set(theirs[name]):
+        if name in ALWAYS_EMPTY and key == "ret-type":
+            assert ours[ours[name][key]]["meta-type"] == theirs[theirs[name][key]]["meta-type"] == "array"
+            continue
         compare(ours, ours[name][key], theirs, theirs[name][key], seen)
 
 

@@ -105,7 +105,7 @@ def test_every_command_and_event_has_types_and_a_description() -> None:
         assert isinstance(CONTRACT.types.arguments(CONTRACT.commands()[name]), Object)
         assert isinstance(CONTRACT.types.returns(CONTRACT.commands()[name]), Builtin | Enum | Array | Object)
     assert set(CONTRACT.events()) == {
-        *("SHUTDOWN", "RESET", "STOP", "RESUME", "PREALLOC_PROGRESS", "GUEST_ENDED"),
+        *("SHUTDOWN", "POWERDOWN", "RESET", "STOP", "RESUME", "PREALLOC_PROGRESS", "GUEST_ENDED"),
         *("DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR", "ACPI_DEVICE_OST"),
         *("MEMORY_DEVICE_SIZE_CHANGE", "BALLOON_CHANGE", "MIGRATION", "MIGRATION_PASS", "DUMP_COMPLETED"),
     }
