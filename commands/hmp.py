@@ -94,6 +94,7 @@ class HMPCommand:
 
     __slots__ = (
         "aliases",
+        "example",
         "help",
         "name",
         "parameters",
@@ -122,6 +123,7 @@ class HMPCommand:
         wait: Wait | None = None,
         since: str | None = None,
         until: str | None = None,
+        example: str = "",
     ) -> None:
         self.name = name
         self.request = request
@@ -140,11 +142,18 @@ class HMPCommand:
         self.since = since
         self.until = until
         """The first and the last version of QEMU with this command; where one has another, that is a row of its own."""
+        self.example = example or name
+        """A line that shows how it is used; its name where that is all."""
 
     @property
     def help_line(self) -> str:
         """The line of this command in `help`."""
         return f"{'|'.join((self.name, *self.aliases))} {self.syntax} -- {self.help}\n"
+
+    @property
+    def prints(self) -> bool:
+        """Whether it has anything to tell where it succeeds."""
+        return self.render is not _nothing
 
     def parse(self, rest: str, typed_name: str) -> Words:
         """The words of a line behind the command's name; raises `HMPError` with QEMU's text.

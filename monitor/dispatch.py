@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..commands import Context
+    from ..commands.hmp import HMPCommand
     from ..vm.steps import Task
 
 QMP_TWIN = " --qmp"
@@ -69,7 +70,6 @@ def run_hmp_line(context: Context, line: str, *, waits: bool = True) -> Task[str
 
     `waits` says whether whoever asks can wait for what a command such as `migrate` begins.
     """
-    from ..commands import hmp_commands
     from ..commands.hmp import HMPError
 
     line = line.strip()
@@ -78,13 +78,7 @@ def run_hmp_line(context: Context, line: str, *, waits: bool = True) -> Task[str
         line = line.removesuffix(QMP_TWIN)
     if not line:
         return ""
-    name, rest = _split_name(line)
-    command = hmp_commands(context.vm.release).get(name)
-    if command is None:
-        raise HMPLineError(f"unknown command: '{name}'\n")
-    if not context.vm.initialized and not command.preconfig:
-        text = context.vm.release.text("too early for people", TOO_EARLY_FOR_PEOPLE).format(name)
-        raise HMPLineError(text, LEAVE_PRECONFIG)
+    name, rest, command = find_command(context, line)
     try:
         words = command.parse(rest, name)
         request, arguments = command.request(context.vm, words)
@@ -111,6 +105,34 @@ def run_hmp_line(context: Context, line: str, *, waits: bool = True) -> Task[str
     except VMError as error:
         prefix = "" if error.qmp_class == "CommandNotFound" else "Error: "
         raise HMPLineError(f"{prefix}{error.full_text}\n", error.hint) from None
+
+
+def ask_as_json(context: Context, line: str) -> Task[Any]:
+    """Run the QMP command that an HMP line stands for and return its value; raises `HMPLineError`."""
+    from ..commands.hmp import HMPError
+
+    name, rest, command = find_command(context, line.strip())
+    try:
+        result = execute(context, *command.request(context.vm, command.parse(rest, name)))
+        return (yield from result) if is_task(result) else result
+    except HMPError as error:
+        raise HMPLineError(str(error)) from None
+    except VMError as error:
+        raise HMPLineError(f"Error: {error.full_text}\n", error.hint) from None
+
+
+def find_command(context: Context, line: str) -> tuple[str, str, HMPCommand]:
+    """The name of a line's command as it is typed, what stands behind it, and the command; raises `HMPLineError`."""
+    from ..commands import hmp_commands
+
+    name, rest = _split_name(line)
+    command = hmp_commands(context.vm.release).get(name)
+    if command is None:
+        raise HMPLineError(f"unknown command: '{name}'\n")
+    if not context.vm.initialized and not command.preconfig:
+        text = context.vm.release.text("too early for people", TOO_EARLY_FOR_PEOPLE).format(name)
+        raise HMPLineError(text, LEAVE_PRECONFIG)
+    return name, rest, command
 
 
 def _see_through(task: Task[str]) -> Task[str]:

@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "compat": "compat.command",
     "host": "host_command",
     "proxy": "streams.proxy",
+    "replay": "scripts.replay_command",
     "stream": "streams.command",
     "versions": "versions_command",
 }
@@ -175,6 +176,8 @@ def _serve(program: Program) -> int:
         from .console import run_console
 
         run_console(program)
+    elif settings.record is not None or settings.transcript is not None:
+        raise VMError("-record and -transcript want a script, or a console at a terminal")
     else:
         program.loop.run()
     return 0
@@ -185,17 +188,21 @@ def _at_terminal() -> bool:
 
 
 def _run_scripts(program: Program) -> int:
-    from .script import ScriptRunner, script_lines
+    from .scripts.recording import open_recorder
+    from .scripts.runner import ScriptRunner
 
     settings = program.settings
-    runner = ScriptRunner(program, settings.keep_going)
+    recorder = open_recorder(program)
+    runner = ScriptRunner(program, settings.keep_going, recorder)
     if settings.commands:
         runner.run((f"-c '{line}'", line) for line in settings.commands)
     path = settings.script
     if path is None and not settings.commands:
         path = "-"
     if path is not None and (settings.keep_going or not runner.failed):
-        runner.run(script_lines(program.loop, path))
+        runner.run_file(path)
+    if recorder is not None:
+        recorder.close()
     return 1 if runner.failed else 0
 
 

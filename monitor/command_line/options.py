@@ -249,6 +249,18 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "run the lines of a file ('-': standard input) and exit",
             lambda parser, value: parser.take_script(value),
         ),
+        Option(
+            "record", "file", "write the lines that are typed, or run, to a file, as a script", _store("record", False)
+        ),
+        Option(
+            "transcript",
+            "file",
+            "write them with their answers ('replay' compares)",
+            _store("transcript", False),
+        ),
+        Option(
+            "vi", "", "have vi's keys at the console, as the inputrc's 'set editing-mode vi' does", _switch("vi", False)
+        ),
         Option("keep-going", "", "go on after a failed line of -c or -script", _switch("keep_going", False)),
         Option(
             "monitor",

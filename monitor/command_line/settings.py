@@ -87,9 +87,12 @@ class Settings:
         "qtest",
         "qtest_log",
         "question",
+        "record",
         "script",
         "strict",
         "unmodelled",
+        "transcript",
+        "vi",
         "warnings",
     )
 
@@ -102,6 +105,12 @@ class Settings:
         self.script: str | None = None
         """`--script FILE`; "-" is standard input."""
         self.keep_going = False
+        self.record: str | None = None
+        """A file for the lines that are typed, as a script."""
+        self.transcript: str | None = None
+        """A file for the lines with their answers."""
+        self.vi = False
+        """Whether the console's keys are vi's whatever the inputrc says."""
         self.pidfile: str | None = None
         self.qtest: str | None = None
         """The id of the character device that speaks the qtest protocol."""

@@ -1,0 +1,108 @@
+"""From a typed line to what it prints: aliases, variables, commands of the prompt, HMP, and where the text goes."""
+
+from __future__ import annotations
+
+from ..dispatch import HMPLineError, ask_as_json, find_command, is_task, run_hmp_line
+from .commands import COMMANDS
+from .redirection import split_redirection
+from .tree_view import split_view
+from .variables import expanded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...commands import Context
+    from ...vm.steps import Task
+    from .redirection import Redirection
+
+AS_JSON = ("-j", "--json")
+"""Before a line: the answer of the QMP command that it stands for."""
+
+
+class Printed:
+    """What a line printed, and the line it is the plain answer to; empty where something was made of that answer."""
+
+    __slots__ = ("line", "text")
+
+    def __init__(self, text: str, line: str) -> None:
+        self.text = text
+        self.line = line
+
+
+class LineSession:
+    """What one prompt, or one script, knows from line to line.
+
+    `lend` is called with True before a shell's command has the terminal for itself, and with False after it; without it
+    what such a command prints is text of ours.
+    """
+
+    def __init__(self, context: Context, lend: Callable[[bool], object] | None = None) -> None:
+        self.context = context
+        self.variables: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}
+        self.marks: dict[str, dict[str, str]] = {}
+        """By name, the text of each table at that time."""
+        self._lend = lend
+        self.front: dict[str, Callable[[str], Task[str]]] = {}
+        """Those of `COMMANDS` that the prompt or the script carries out itself."""
+
+    def run(self, typed: str) -> Task[Printed]:
+        """Run a line and return what it prints; raises `HMPLineError`."""
+        name = typed.split(maxsplit=1)[0] if typed.strip() else ""
+        # An alias keeps the variables in its line for when it is used.
+        line = typed.strip() if name == "alias" else expanded(typed, self.aliases, self.variables)
+        redirection = None
+        if name not in COMMANDS or not COMMANDS[name].takes_line:
+            line, redirection = split_redirection(line)
+        if redirection is None:
+            return Printed((yield from self.answer(line)), line)
+        self._refuse_silent(line)
+        text = yield from self.answer(line)
+        return Printed((yield from self.deliver(text, redirection)), "")
+
+    def deliver(self, text: str, redirection: Redirection) -> Task[str]:
+        """Bring a text where it is to go and return what is to be printed after all; raises `HMPLineError`."""
+        from .delivery import deliver
+
+        lend = self._lend if redirection.operator == "|" else None
+        if lend is not None:
+            lend(True)
+        try:
+            return (
+                yield from deliver(text, redirection, captured=lend is None, ending=lambda: self.context.program.ending)
+            )
+        finally:
+            if lend is not None:
+                lend(False)
+
+    def answer(self, line: str) -> Task[str]:
+        """What a line without aliases, variables and redirection prints; raises `HMPLineError`."""
+        name, *rest = line.split(maxsplit=1) or [""]
+        if name in COMMANDS:
+            return (yield from self._own(name, rest[0] if rest else ""))
+        if name in AS_JSON and rest:
+            from ...commands.json_output import pretty
+
+            return pretty((yield from ask_as_json(self.context, rest[0]))) + "\n"
+        line, view = split_view(line)
+        text = yield from run_hmp_line(self.context, line)
+        return text if view.is_plain else view.of(text)
+
+    def _own(self, name: str, rest: str) -> Task[str]:
+        command = COMMANDS[name]
+        if command.is_front:
+            if name not in self.front:
+                raise HMPLineError(f"'{name}' is for the console\n")
+            return (yield from self.front[name](rest))
+        result = command.load()(self, rest)
+        text: str = (yield from result) if is_task(result) else result
+        return text
+
+    def _refuse_silent(self, line: str) -> None:
+        """A command that prints nothing is not meant to be redirected: its own parameter was to have the sign."""
+        if line.split(maxsplit=1)[0] in (*COMMANDS, *AS_JSON) or line.endswith("--qmp"):
+            return
+        name, _rest, command = find_command(self.context, line)
+        if not command.prints:
+            raise HMPLineError(f"'{name}' prints nothing; a parameter with blanks stands in double quotes\n")
