@@ -6,18 +6,19 @@ What is printed comes out as an `Answer`; how it looks is decided here, where it
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
-from ...commands import hmp_commands
 from ...commands.json_stream import tells_places
 from ...commands.status import PACKAGE
-from ...schema import contract
 from ...vm.errors import VMError
-from ..dispatch import HMPLineError, execute, is_task, run_hmp_line
+from ..dispatch import HMPLineError, execute, is_task
+from ..lines.variables import substituted
 from ..qmp import Answer as SessionAnswer
 from ..qmp import QMPSession, Request
 from .lexers import JSONLexer, output_lexer
-from .typed import is_json, to_bytes
+from .suggestions import did_you_mean, did_you_mean_within
+from .typed import is_json, numbered_commands, to_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 
     from pygments.lexer import Lexer
 
-    from ...vm.releases import Release
     from ...vm.steps import Cancellation, Task
+    from ..lines.session import LineSession
     from ..program import Program
 
 PATIENCE = 0.5
 """Seconds after which the user is told that a command is still running."""
+SOURCE = ("source", "include")
+"""The commands that run a file."""
+DEEPEST = 16
+"""Files that may name one another."""
 
 
 class Answer:
@@ -52,10 +57,13 @@ class Executor:
     `on_wait` is called when a command takes long.
     """
 
-    def __init__(self, program: Program, on_wait: Callable[[], object]) -> None:
+    def __init__(self, program: Program, on_wait: Callable[[], object], session: LineSession) -> None:
         self._program = program
         self._on_wait = on_wait
+        self._session = session
         self._cancellation: Cancellation | None = None
+        self._depth = 0
+        """Files that are being run, each named by a line of the one before."""
 
     def interrupt(self) -> bool:
         """Cancel the command that runs, which ends with an error then. Returns whether there is one."""
@@ -65,12 +73,53 @@ class Executor:
         return True
 
     async def run(self, command: str) -> AsyncIterator[Answer]:
-        """Run an HMP line, or all requests of a JSON text, and give their answers."""
+        """Run a line, or all requests of a JSON text, and give their answers."""
+        name, _, rest = command.partition(" ")
         if is_json(command):
             async for answer in self._run_qmp(command):
                 yield answer
+        elif name in SOURCE:
+            async for answer in self._run_source(rest):
+                yield answer
         else:
-            yield await self._run_hmp(command)
+            yield await self._run_line(command)
+
+    async def run_file(self, path: str, *, keep_going: bool = False) -> AsyncIterator[Answer]:
+        """Run the lines of a file, up to the first that fails or all the same; that one's answer names its place."""
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except (OSError, ValueError) as error:
+            yield Answer(f"Error: cannot read '{path}': {getattr(error, 'strerror', error)}\n", failed=True)
+            return
+        if self._depth >= DEEPEST:
+            yield Answer(f"source: more than {DEEPEST} files in one another\n", failed=True)
+            return
+        self._depth += 1
+        try:
+            for number, command in numbered_commands(text.removeprefix("\ufeff")):
+                failed = False
+                async for answer in self.run(command):
+                    if answer.failed:
+                        failed = True
+                        answer.text = f"{path}:{number}: {answer.text}"
+                    yield answer
+                if (failed and not keep_going) or self._program.ending:
+                    return
+        finally:
+            self._depth -= 1
+
+    async def _run_source(self, rest: str) -> AsyncIterator[Answer]:
+        try:
+            path = os.path.expanduser(substituted(rest.strip(), self._session.variables).strip('"'))
+        except HMPLineError as failure:
+            yield Answer(str(failure), failed=True, hint=failure.hint)
+            return
+        if not path:
+            yield Answer("source: the name of a file expected\n", failed=True)
+            return
+        async for answer in self.run_file(path):
+            yield answer
 
     def _hint(self, error: Exception, hint: str | None) -> str | None:
         from ...commands.remedies import remedy
@@ -78,15 +127,22 @@ class Executor:
         self._program.context.failure = error
         return remedy(str(error), hint, self._program.settings.config)
 
-    async def _run_hmp(self, line: str) -> Answer:
+    async def _run_line(self, line: str) -> Answer:
         try:
-            text = await self._wait(run_hmp_line(self._program.context, line))
+            printed = await self.wait(self._session.run(line))
         except HMPLineError as failure:
-            hint = self._hint(failure, failure.hint)
-            return Answer(str(failure), failed=True, hint=hint or did_you_mean(self._program.release, line))
+            known = self._hint(failure, failure.hint)
+            return Answer(str(failure), failed=True, hint=self._likely(line, failure) or known)
         except Exception as error:
             return Answer(f"Error: {self._program.describe_error(error)[1]}\n", failed=True)
-        return Answer(text, output_lexer(line))
+        return Answer(printed.text, output_lexer(printed.line))
+
+    def _likely(self, line: str, failure: HMPLineError) -> str | None:
+        """What was probably meant by a line that was refused."""
+        vm = self._program.vm
+        assert vm is not None
+        line = line.split(" | ")[0]
+        return did_you_mean(vm.release, line, self._session.aliases) or did_you_mean_within(vm, line, str(failure))
 
     async def _run_qmp(self, text: str) -> AsyncIterator[Answer]:
         release = self._program.release
@@ -110,13 +166,13 @@ class Executor:
         try:
             result = execute(self._program.context, request.command, request.arguments)
             if is_task(result):
-                result = await self._wait(result)
+                result = await self.wait(result)
         except Exception as error:
             hint = self._hint(error, error.hint if isinstance(error, VMError) else None)
             return _json_answer(session.fail(request, *self._program.describe_error(error)), failed=True, hint=hint)
         return _json_answer(session.reply(request, result))
 
-    async def _wait(self, task: Task[Any]) -> Any:
+    async def wait(self, task: Task[Any]) -> Any:
         """Run a task to its end; raises what it raises."""
         done: asyncio.Future[tuple[Any, Exception | None]] = asyncio.get_running_loop().create_future()
 
@@ -140,22 +196,3 @@ class Executor:
 def _json_answer(data: bytes, *, failed: bool = False, hint: str | None = None) -> Answer:
     text = re.sub(r"([{\[])\n *([}\]])", r"\1\2", data.decode().replace("\r\n", "\n"))  # "{}" in one line
     return Answer(text, None if failed else JSONLexer(), failed=failed, hint=hint)
-
-
-def did_you_mean(release: Release, line: str) -> str | None:
-    """The remedy for a mistyped command's name: the name that is most like it."""
-    commands = hmp_commands(release)
-    words = line.split()
-    name = " ".join(words[:2]) if words[:1] == ["info"] else "".join(words[:1])
-    if not name or name in commands:
-        return None
-    if f"info {name}" in commands:
-        return f"did you mean 'info {name}'?"
-    from difflib import get_close_matches
-
-    similar = get_close_matches(name, commands, 1)
-    if similar:
-        return f"did you mean '{similar[0]}'?"
-    if name in contract(release.number).commands():
-        return f'a QMP command: {{"execute": "{name}"}}'
-    return "'quit' ends the program" if name in ("exit", "logout", "bye") else None

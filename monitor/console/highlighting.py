@@ -5,6 +5,7 @@ from __future__ import annotations
 from prompt_toolkit.formatted_text.utils import split_lines
 from prompt_toolkit.lexers import Lexer as InputLexer
 
+from ..lines.commands import COMMANDS
 from .lexers import HMPLexer, JSONLexer
 from .style import token_class
 from .typed import is_json
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from pygments.lexer import Lexer
 
+    from ..lines.session import LineSession
+
 
 def highlight(text: str, lexer: Lexer | None) -> StyleAndTextTuples:
     """`text` in the lexer's colours, or as it is."""
@@ -28,8 +31,8 @@ def highlight(text: str, lexer: Lexer | None) -> StyleAndTextTuples:
 class ConsoleLexer(InputLexer):
     """Colours what is typed: QMP from its first brace on, HMP otherwise."""
 
-    def __init__(self, commands: Iterable[str]) -> None:
-        self._hmp = HMPLexer(commands=commands)
+    def __init__(self, commands: Iterable[str], session: LineSession | None = None) -> None:
+        self._hmp = HMPLexer(commands=commands, own=COMMANDS, aliases=session.aliases if session is not None else ())
         self._json = JSONLexer()
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:

@@ -1,4 +1,5 @@
-"""The lines that were typed, kept from one session to the next in a file that only its owner can read."""
+"""The user's files, by the XDG base directory specification: the lines that were typed, kept from one session to the
+next for their owner alone, and the lines that are run at the start."""
 
 from __future__ import annotations
 
@@ -8,11 +9,20 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 
 def history_path() -> str:
-    """Where the history is, by the XDG base directory specification."""
-    base = os.environ.get("XDG_STATE_HOME", "")
+    """Where the history is."""
+    return _path("XDG_STATE_HOME", "~/.local/state", "history")
+
+
+def startup_path() -> str:
+    """Where the lines are that the console runs at its start."""
+    return _path("XDG_CONFIG_HOME", "~/.config", "startup")
+
+
+def _path(variable: str, default: str, name: str) -> str:
+    base = os.environ.get(variable, "")
     if not os.path.isabs(base):
-        base = os.path.expanduser("~/.local/state")
-    return os.path.join(base, "ramslot", "history")
+        base = os.path.expanduser(default)
+    return os.path.join(base, "ramslot", name)
 
 
 def open_history(path: str) -> History:

@@ -37,8 +37,13 @@ _NUMBER = r"-?(?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?[bkmgtpeBKMGTPE]?)"
 _NUMBER_END = r"(?![^\s,:-])"
 
 
+PREFIXES = re.compile(r"\s*(?:-j|--json|watch(?:\s+[0-9.]+)?|assert(?:\s+not)?)\s+(?=\S)")
+"""What stands before a whole line."""
+
+
 class HMPLexer(Lexer):
     """A line of HMP as it is typed. The option `commands` are the names there are, `info` ones with both words.
+    Before those of `own` and `aliases`, and behind `PREFIXES`, there may be a whole line.
 
     A command is an error once no name can begin so; what stands behind an unknown command is plain text.
     """
@@ -47,7 +52,8 @@ class HMPLexer(Lexer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._commands: frozenset[str] = frozenset(options.get("commands", ()))
+        self._commands: frozenset[str] = frozenset([*options.get("commands", ()), *options.get("own", ())])
+        self._aliases: Any = options.get("aliases", ())
         self._parameters = HMPParameterLexer()
 
     def get_tokens_unprocessed(self, text: str) -> Tokens:
@@ -59,6 +65,12 @@ class HMPLexer(Lexer):
             position += len(line)
 
     def _line(self, line: str) -> Tokens:
+        prefix = PREFIXES.match(line)
+        if prefix is not None:
+            yield 0, Keyword, prefix[0]
+            for start, token, value in self._line(line[prefix.end() :]):
+                yield prefix.end() + start, token, value
+            return
         match = re.match(r"(\s*)(#.*|info\s+\S+|\S*)", line)
         assert match is not None
         if match[1]:
@@ -74,7 +86,7 @@ class HMPLexer(Lexer):
             yield match.end() + start, token, value
 
     def _command_token(self, name: str, rest: str) -> _TokenType:
-        if name in self._commands:
+        if name in self._commands or name in self._aliases:
             return Keyword
         unfinished = not rest and any(command.startswith(name) for command in self._commands)
         return Text if unfinished else Error
@@ -328,6 +340,12 @@ def output_lexer(line: str) -> Lexer | None:
     words = line.split()
     if not words:
         return None
+    if words[0] in ("-j", "--json"):
+        return JSONLexer()
+    if words[0] == "diff":
+        from pygments.lexers.diff import DiffLexer
+
+        return DiffLexer()
     if words[-1] == "--qmp":
         return JSONLexer()
     name = " ".join(words[:2]) if words[0] == "info" else words[0]

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.utils import is_dumb_terminal
 
 from ...commands import hmp_commands
+from ..lines.redirection import Redirection
+from ..lines.session import LineSession
+from ..scripts.recording import open_recorder
 from .completer import ConsoleCompleter
 from .execution import Answer, Executor
 from .highlighting import ConsoleLexer, highlight
-from .history import history_path, open_history
+from .history import history_path, open_history, startup_path
 from .hosting import LoopHost
+from .key_bindings import wants_vi
 from .screen import Screen
 from .status_bar import status_bar
 from .style import make_style
 from .typed import commands_in, is_unfinished
+from .watching import watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +61,11 @@ class ConsoleSession:
         self._program = program
         style = make_style()
         self._screen = Screen(style)
-        self._executor = Executor(program, self._on_wait)
+        self._recorder = open_recorder(program)
+        # What a transcript is to have must not go by us.
+        self._lines = LineSession(program.context, self._screen.lend if program.settings.transcript is None else None)
+        self._lines.front["watch"] = lambda rest: watch(self._lines, self._screen, rest)
+        self._executor = Executor(program, self._on_wait, self._lines)
         self._stopped = asyncio.Event()
         self._farewell: str | None = None
         self._bar: StyleAndTextTuples = []
@@ -63,8 +75,10 @@ class ConsoleSession:
             prompt_continuation=[("class:continuation", "... ".rjust(len(PROMPT)))],
             style=style,
             include_default_pygments_style=False,
-            lexer=ConsoleLexer(hmp_commands(program.release)),
-            completer=ConsoleCompleter(program),
+            lexer=ConsoleLexer(hmp_commands(program.release), self._lines),
+            completer=ConsoleCompleter(program, self._lines),
+            editing_mode=EditingMode.VI if program.settings.vi or wants_vi(os.environ) else EditingMode.EMACS,
+            cursor=ModalCursorShapeConfig(),
             complete_while_typing=False,
             enable_history_search=True,
             history=open_history(history_path()),
@@ -84,6 +98,7 @@ class ConsoleSession:
             if not stderr.isatty():
                 sys.stderr = stderr
             self._screen.write_line(TIPS, "dim")
+            await self._start_up()
             while not program.ending:
                 text = await self._read()
                 if text is None:
@@ -94,6 +109,8 @@ class ConsoleSession:
             self._screen.write_line(self._farewell, "dim")
         program.vm.observers.remove(self._on_event)
         program.show_progress = None
+        if self._recorder is not None:
+            self._recorder.close()
 
     async def _read(self) -> str | None:
         """What the user types; None if nothing will come any more."""
@@ -110,16 +127,33 @@ class ConsoleSession:
             self._program.shut_down("host-signal")
         return None
 
+    async def _start_up(self) -> None:
+        """Run the user's own lines, if there are any."""
+        path = startup_path()
+        if os.path.exists(path):
+            async for answer in self._executor.run_file(path, keep_going=True):
+                await self._show(answer)
+
     async def _run(self, text: str) -> None:
         for command in commands_in(text):
+            answers = []
             async for answer in self._executor.run(command):
-                self._show(answer)
+                answers.append(answer)
+                await self._show(answer)
+            if self._recorder is not None:
+                failed = any(answer.failed for answer in answers)
+                self._recorder.note(command, "".join(answer.text for answer in answers), failed)
             if self._program.ending:
                 return
 
-    def _show(self, answer: Answer) -> None:
+    async def _show(self, answer: Answer) -> None:
         text = answer.text
-        self._screen.write([("class:error", text)] if answer.failed else highlight(text, answer.lexer))
+        fragments: StyleAndTextTuples = [("class:error", text)] if answer.failed else highlight(text, answer.lexer)
+        paged = None if answer.failed else self._screen.page(fragments)
+        if paged is None:
+            self._screen.write(fragments)
+        else:
+            await self._executor.wait(self._lines.deliver(paged[0], Redirection("|", paged[1])))
         if answer.hint:
             self._screen.write_line(f"hint: {answer.hint}", "hint")
 
@@ -127,6 +161,8 @@ class ConsoleSession:
 
     def _interrupt(self) -> None:
         """SIGINT, which Ctrl-C is while a command runs: that command is cancelled, or the line."""
+        if self._screen.lent and not self._screen.is_whole:
+            return  # the program that has the terminal was sent it, too
         if self._executor.interrupt():
             self._screen.write([("", "\n")])  # behind the terminal's own "^C"
         else:
@@ -152,7 +188,7 @@ class ConsoleSession:
         return self._bar
 
     def _on_wait(self) -> None:
-        if not self._screen.progress:
+        if not self._screen.progress and not self._screen.lent:
             self._screen.write_line(WAITING, "dim")
 
     def _show_progress(self, text: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prompt_toolkit.styles import Style
 from prompt_toolkit.styles.pygments import pygments_token_to_classname
-from pygments.token import Error, Keyword, Name, Number, Operator, Punctuation, String
+from pygments.token import Error, Generic, Keyword, Name, Number, Operator, Punctuation, String
 
 from .lexers import Address, Dim, Heading, Label, Memory
 
@@ -27,6 +27,10 @@ TEAL = "#00875f"
 
 TOKENS: dict[_TokenType, str] = {
     Error: RED,
+    Generic.Deleted: RED,
+    Generic.Heading: "bold",
+    Generic.Inserted: GREEN,
+    Generic.Subheading: BLUE,
     Keyword: f"{BLUE} bold",
     Keyword.Constant: f"nobold {PURPLE}",
     Name.Alias: GREY,
@@ -54,6 +58,7 @@ PLACES = {
     "dim": GREY,
     "error": RED,
     "hint": BROWN,
+    "changed": "reverse",
     "title": "bold",
     # Written the wrong way round: without colours, "reverse" alone remains.
     "bottom-toolbar": "reverse fg:#303030 bg:#d0d0d0",

@@ -1,4 +1,4 @@
-"""The fixture `launch`: programs that do not outlive their test."""
+"""The fixtures `launch` and `terminal`: programs that do not outlive their test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from .program import Program, opened
+from .terminal import Terminal
 
 
 @pytest.fixture
@@ -25,3 +26,21 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         program.kill()
     while opened:
         opened.pop().close()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start programs on terminals, at the prompt; they are gone at the end."""
+    terminals: list[Terminal] = []
+
+    def start(*arguments: str, prompt: bool = True, **environment: str) -> Terminal:
+        own = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        started = Terminal(*(arguments or ("-M", "none")), **own, **environment)
+        terminals.append(started)
+        if prompt:
+            started.until_prompt()
+        return started
+
+    yield start
+    for started in terminals:
+        started.child.close(force=True)

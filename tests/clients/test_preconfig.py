@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .program import ENVIRONMENT, Program, QMPError
-from .test_console_terminal import Terminal
+from .terminal import Terminal
 
 Launch = Callable[..., Program]
 OTHER = ("-qmp", "unix:other.sock,server=on,wait=off")

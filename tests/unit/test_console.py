@@ -30,7 +30,6 @@ from ramslot.commands import hmp_commands
 from ramslot.monitor.command_line.options import parse
 from ramslot.monitor.console import run_console, welcome
 from ramslot.monitor.console.completer import ConsoleCompleter
-from ramslot.monitor.console.execution import did_you_mean
 from ramslot.monitor.console.highlighting import ConsoleLexer
 from ramslot.monitor.console.history import history_path, open_history
 from ramslot.monitor.console.lexers import (
@@ -55,6 +54,7 @@ from ramslot.monitor.console.qmp_completion import qmp_candidates
 from ramslot.monitor.console.session import ConsoleSession
 from ramslot.monitor.console.status_bar import status_bar
 from ramslot.monitor.console.style import PLACES, TOKENS
+from ramslot.monitor.console.suggestions import did_you_mean
 from ramslot.monitor.console.typed import commands_in, is_unfinished
 from ramslot.monitor.program import Program
 from ramslot.schema import contract
@@ -76,6 +76,8 @@ CTRL_C, CTRL_D, TAB, UP, ESCAPE = "\x03", "\x04", "\t", "\x1b[A", "\x1b"
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Program]]:
     """Make programs that are closed at the end."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("INPUTRC", str(tmp_path / "inputrc"))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     programs: list[Program] = []
