@@ -45,7 +45,7 @@ def _roots(context: Context) -> Iterable[tuple[list[str], MemoryRegion]]:
     return [(names, root) for root, names in roots.items()]
 
 
-class _ShownTree(Shown):
+class ShownTree(Shown):
     """A region with all below it."""
 
     __slots__ = ("targets", "texts")
@@ -67,7 +67,7 @@ class _TreeWalk:
     def __init__(self, owner: bool, release: Release) -> None:
         self._release = release
         self._types = _TypeTexts(release)
-        self._owned: dict[tuple[MemoryRegion, int], _ShownTree] | None = {} if owner else None
+        self._owned: dict[tuple[MemoryRegion, int], ShownTree] | None = {} if owner else None
         """What was described of regions with their owners, which change with no region that tells of it."""
         self._targets: dict[MemoryRegion, None] = {}
 
@@ -78,17 +78,17 @@ class _TreeWalk:
             yield list(self._targets)[described]
             described += 1
 
-    def region(self, region: MemoryRegion, base: int) -> _ShownTree:
+    def region(self, region: MemoryRegion, base: int) -> ShownTree:
         """`region` with its subregions; `base` is the address of its container."""
         found = self._tree(region, base + region.address)
         self._targets |= found.targets
         return found
 
-    def _tree(self, region: MemoryRegion, start: int) -> _ShownTree:
+    def _tree(self, region: MemoryRegion, start: int) -> ShownTree:
         kept = region.shown.get(start) if self._owned is None else self._owned.get((region, start))
         return kept or self._described(region, start)
 
-    def _below(self, region: MemoryRegion, start: int) -> list[_ShownTree]:
+    def _below(self, region: MemoryRegion, start: int) -> list[ShownTree]:
         """What is within `region`; of hundreds few have changed, so asking for what was kept is all there is to it."""
         children = region.subregions_by_address
         if self._owned is not None:
@@ -96,7 +96,7 @@ class _TreeWalk:
         described = self._described
         return [child.shown.get(start + address) or described(child, start + address) for address, _, child in children]
 
-    def _described(self, region: MemoryRegion, start: int) -> _ShownTree:
+    def _described(self, region: MemoryRegion, start: int) -> ShownTree:
         text = self._types.of(region)
         described: dict[str, Any] = {
             "name": region.name,
@@ -117,7 +117,7 @@ class _TreeWalk:
             if tree.targets:
                 targets |= tree.targets
         described["subregions"] = below
-        shown = _ShownTree(described)
+        shown = ShownTree(described)
         shown.targets = targets
         if self._owned is None:
             region.keep_shown(start, shown)
@@ -252,7 +252,7 @@ OVERFLOW = "[DETECTED OVERFLOW!] "
 DEEPER = 2
 
 
-def _tree_text(tree: _ShownTree, base: int, style: int) -> str:
+def _tree_text(tree: ShownTree, base: int, style: int) -> str:
     """The lines of a region and of all below it, each behind a line end; `base` is where its container begins.
 
     `style` counts `DEEPER` for each region that this one is in. What is disabled is left out, but not what is below it,
@@ -268,7 +268,7 @@ def _tree_text(tree: _ShownTree, base: int, style: int) -> str:
     return text
 
 
-def _region_text(region: _ShownTree, base: int, depth: int) -> str:
+def _region_text(region: ShownTree, base: int, depth: int) -> str:
     start, end, name = region["start"], region["end"], region["name"]
     if "alias" in region:
         first = region["alias"]["offset"]

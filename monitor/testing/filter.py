@@ -14,9 +14,9 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from ...commands.json_output import encode
+from ..framing import MessageCutter, parse
 from ..qmp import NO_ID
 from .faults import GREETING, Fault
-from .framing import MessageCutter, parse
 
 Side: TypeAlias = Literal["client", "server"]
 

@@ -13,8 +13,8 @@ from time import time_ns
 from typing import Any
 
 from ...commands.json_output import encode
+from ..framing import MessageCutter, parse
 from .filter import command_name
-from .framing import MessageCutter, parse
 from .recording import Step
 
 NEGOTIATION = "qmp_capabilities"

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ramslot.monitor.framing import MessageCutter, parse
 from ramslot.monitor.testing.faults import Fault
 from ramslot.monitor.testing.filter import Close, FaultFilter, Send
-from ramslot.monitor.testing.framing import MessageCutter, parse
 
 texts = st.text(st.sampled_from("a\"\\'{}[] é"), max_size=6)
 values = st.recursive(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from ramslot.monitor.framing import MessageCutter, parse
 from ramslot.monitor.testing.faults import Fault
 from ramslot.monitor.testing.filter import Action, Close, Drain, FaultFilter, Send, Wait
-from ramslot.monitor.testing.framing import MessageCutter, parse
 
 GREETING = b'{"QMP": {}}\r\n'
 FIRST, SECOND = b'{"return": 1, "id": 1}\r\n', b'{"return": 2, "id": 2}\r\n'

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...commands.json_stream import NEED_MORE, JSONError, JSONStream
+from ..commands.json_stream import NEED_MORE, JSONError, JSONStream
 
 _STRUCTURE = re.compile(rb"[{}\[\]\"'\\\n\xff]")
 _OPENING, _QUOTES, _RESETS = b"{[", b"\"'", b"\n\xff"

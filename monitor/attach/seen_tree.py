@@ -1,0 +1,192 @@
+"""The region trees of a QEMU, built anew from `info mtree -D`, so that a way through them can be followed.
+
+QEMU's text does not say which i/o region only holds others (before 11.1), nor which alias lets no write through. What
+the tree would show is compared with QEMU's own flat view, and what differs tells.
+"""
+
+from __future__ import annotations
+
+from ...vm.errors import VMError
+from ...vm.memory.address_space import MemoryTopology
+from ...vm.memory.explain import explain
+from ...vm.memory.region import CONTAINER, IO, RAM, ROM, ROM_DEVICE, MemoryRegion
+from .errors import AnswerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
+
+    from ...vm.memory.flatview import FlatRange
+    from ...vm.memory.ramblock import RAMBlock
+
+    FindBlock: TypeAlias = Callable[[str, int], RAMBlock | None]
+
+ADDRESS_MASK = (1 << 64) - 1
+ROUNDS = 8
+"""How often a tree is built before what still differs is left so."""
+_KINDS = {"ram": RAM, "rom": ROM, "romd": ROM_DEVICE, "ramd": RAM, "container": CONTAINER}
+
+
+class SeenTrees:
+    """Builds the trees of address spaces. `find_block(name, size)` gives the RAMBlock of a region."""
+
+    def __init__(self, mtree: dict[str, Any], find_block: FindBlock) -> None:
+        self._mtree = mtree
+        self._find_block = find_block
+        self._known: dict[str, MemoryRegion] = {}
+        self.differs: dict[str, int] = {}
+        """For each space that was built, how many ranges of its view the tree does not explain."""
+
+    def root_of(self, space: str, view: list[FlatRange]) -> MemoryRegion:
+        """The root of an address space, as `view` says that it looks; raises `VMError`."""
+        if space not in self._known:
+            tree = self._tree_of(space)
+            if tree is None:
+                raise VMError(f"QEMU tells of no tree of address space '{space}'")
+            self._known[space] = self._fitted(space, tree, view)
+        return self._known[space]
+
+    def find(self, space: str, name: str) -> MemoryRegion | None:
+        """The place of the region of this name in a space's tree, alone, with its address in that space."""
+        tree = self._tree_of(space)
+        found = next((each for each in _walk(tree) if each["name"] == name), None) if tree is not None else None
+        if found is None:
+            return None
+        topology = MemoryTopology()
+        region = topology.container(name, _size(found))
+        topology.container("system").add_subregion(found["start"], region)
+        return region
+
+    def distance(self, space: str, view_root: str | None) -> int:
+        """What QEMU adds to the addresses of a view: where its root is, if that is in another region."""
+        tree = self._tree_of(space)
+        return int(tree["start"]) if tree is not None and tree["name"] == view_root else 0
+
+    def _tree_of(self, space: str) -> dict[str, Any] | None:
+        return next((each["root"] for each in self._mtree["address-spaces"] if space in each["names"]), None)
+
+    def _fitted(self, space: str, tree: dict[str, Any], view: list[FlatRange]) -> MemoryRegion:
+        guesses = _Guesses({each.region.name for each in view if each.region.kind == IO})
+        while True:
+            builder = _Builder(self._mtree, self._find_block, guesses)
+            root = builder.build(tree, 0)
+            shown = builder.topology.add_space(space, root).view.ranges
+            differing = [each for each in shown if not _is_in(each, view)]
+            guesses.rounds += 1
+            if not differing or guesses.rounds > ROUNDS or not guesses.learn(builder, root, differing, view):
+                self.differs[space] = len(differing)
+                return root
+
+
+def _is_in(shown: FlatRange, view: list[FlatRange]) -> bool:
+    return any(
+        each.start == shown.start
+        and each.end == shown.end
+        and each.region.name == shown.region.name
+        and each.offset == shown.offset
+        and each.readonly == shown.readonly
+        for each in view
+    )
+
+
+class _Guesses:
+    """What the text does not tell of regions, by their places in it."""
+
+    def __init__(self, registers: set[str]) -> None:
+        self.rounds = 0
+        self.containers: set[int] = set()
+        self.readonly: set[int] = set()
+        self._registers = registers
+
+    def is_container(self, tree: dict[str, Any]) -> bool:
+        """Whether an i/o region answers nothing itself."""
+        return id(tree) in self.containers or (bool(tree["subregions"]) and tree["name"] not in self._registers)
+
+    def learn(self, builder: _Builder, root: MemoryRegion, shown: list[FlatRange], view: list[FlatRange]) -> bool:
+        """Take what differs from the view as a hint; whether there was any."""
+        before = len(self.containers) + len(self.readonly)
+        for each in shown:
+            told = next((other for other in view if other.start <= each.start < other.end), None)
+            if each.region.kind == IO and (told is None or told.region.name != each.region.name):
+                self.containers.add(id(builder.places[each.region]))
+            elif told is not None and told.readonly and not each.readonly and told.region.name == each.region.name:
+                way, _others = explain(root, each.start)
+                aliases = [step.region for step in way.steps if step.region.alias is not None] if way else []
+                self.readonly |= {id(builder.places[alias]) for alias in aliases[:1]}
+        return len(self.containers) + len(self.readonly) > before
+
+
+class _Builder:
+    """One topology, made of descriptions; a region that aliases point to is made once."""
+
+    def __init__(self, mtree: dict[str, Any], find_block: FindBlock, guesses: _Guesses) -> None:
+        self.topology = MemoryTopology()
+        self.places: dict[MemoryRegion, dict[str, Any]] = {}
+        """The description of each region."""
+        self._targets: dict[str, list[dict[str, Any]]] = {}
+        for tree in mtree["regions"]:
+            self._targets.setdefault(tree["name"], []).append(tree)
+        self._find_block = find_block
+        self._guesses = guesses
+        self._built: dict[int, MemoryRegion | None] = {}
+
+    def build(self, tree: dict[str, Any], base: int) -> MemoryRegion:
+        """A region with all below it; `base` is where its container begins."""
+        size = _size(tree)
+        if "alias" in tree:
+            target = self._target(tree)
+            region = self.topology.alias(tree["name"], target, tree["alias"]["offset"], size)
+        else:
+            region = self._plain(tree, size)
+        self.places[region] = tree
+        region.nonvolatile = tree["type"].startswith("nv-")
+        if not tree["enabled"]:
+            region.set_enabled(False)
+        if id(tree) in self._guesses.readonly:
+            region.set_readonly(True)
+        # What QEMU lists first at an address is seen first, which here is what was added last.
+        for child in reversed(tree["subregions"]):
+            below = self.build(child, tree["start"])
+            region.add_subregion((child["start"] - tree["start"]) & ADDRESS_MASK, below, child["priority"])
+        return region
+
+    def _plain(self, tree: dict[str, Any], size: int) -> MemoryRegion:
+        kind = _KINDS.get(tree["type"].removeprefix("nv-"), IO)
+        if kind == IO and self._guesses.is_container(tree):
+            kind = CONTAINER
+        block = self._find_block(tree["name"], size) if kind not in (IO, CONTAINER) else None
+        return region_of(self.topology, kind, tree["name"], size, block)
+
+    def _target(self, tree: dict[str, Any]) -> MemoryRegion:
+        """What an alias points to, which QEMU tells by its name alone."""
+        name, end = tree["alias"]["name"], tree["alias"]["offset"] + _size(tree)
+        candidates = self._targets.get(name, [])
+        found = next((each for each in candidates if each["type"] == tree["type"] and _size(each) >= end), None)
+        found = found or (candidates[0] if candidates else None)
+        if found is None:
+            raise AnswerError(f"info mtree does not tell of '{name}', which '{tree['name']}' is an alias of")
+        if id(found) not in self._built:
+            self._built[id(found)] = None
+            self._built[id(found)] = self.build(found, 0)
+        built = self._built[id(found)]
+        if built is None:
+            raise AnswerError(f"'{name}' is an alias of itself in info mtree")
+        return built
+
+
+def region_of(topology: MemoryTopology, kind: str, name: str, size: int, block: RAMBlock | None) -> MemoryRegion:
+    """A region of any kind; `block` may be missing where QEMU's table has none."""
+    region = MemoryRegion(topology, kind, name, size)
+    region.ram_block = block
+    return region
+
+
+def _size(tree: dict[str, Any]) -> int:
+    return int((tree["end"] - tree["start"]) & ADDRESS_MASK) + 1
+
+
+def _walk(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield tree
+    for child in tree["subregions"]:
+        yield from _walk(child)
