@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from .steps import Task
 
 OBJECT_TYPES = {
-    "memory-backend-file": ("file", "FileBackend", None),
-    "memory-backend-memfd": ("memfd", "MemfdBackend", None),
-    "memory-backend-ram": ("ram", "RAMBackend", None),
-    "memory-backend-shm": ("shm", "ShmBackend", "9.1"),
-    "thread-context": ("thread_context", "ThreadContext", "7.2"),
+    "memory-backend-file": ("hostmem.file", "FileBackend", None),
+    "memory-backend-memfd": ("hostmem.memfd", "MemfdBackend", None),
+    "memory-backend-ram": ("hostmem.ram", "RAMBackend", None),
+    "memory-backend-shm": ("hostmem.shm", "ShmBackend", "9.1"),
+    "secret": ("secret", "Secret", None),
+    "thread-context": ("hostmem.thread_context", "ThreadContext", "7.2"),
 }
-"""QOM type to the module in `hostmem` and the class that implement it, and the first QEMU that has it."""
+"""QOM type to the module and the class that implement it, and the first QEMU that has it."""
 
 LATE_TYPES = "memory-backend-"
 """How the names of types begin whose objects the command line makes last, with the machine; the others come before it
@@ -133,7 +134,7 @@ def object_class(type_name: str, release: Release) -> type[UserCreatable]:
     if type_name not in object_types(release):
         raise VMError(f"Parameter 'qom-type' does not accept value '{type_name}'")
     module, name, _since = OBJECT_TYPES[type_name]
-    return getattr(load(f"{__package__}.hostmem.{module}"), name)  # type: ignore[no-any-return]  # the table above
+    return getattr(load(f"{__package__}.{module}"), name)  # type: ignore[no-any-return]  # the table above
 
 
 def in_setting_order(properties: dict[str, Any], release: Release) -> Iterable[tuple[str, Any]]:

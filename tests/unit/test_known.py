@@ -56,9 +56,9 @@ def test_options() -> None:
 
 
 def test_objects() -> None:
-    command = [sys.executable, "-m", "ramslot", "-object", "secret,id=s"]
+    command = [sys.executable, "-m", "ramslot", "-object", "secret_keyring,id=s"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
-    assert said[0].endswith("Parameter 'qom-type' does not accept value 'secret'")
+    assert said[0].endswith("Parameter 'qom-type' does not accept value 'secret_keyring'")
     assert said[1].startswith("hint: QEMU ")
     assert "hint" not in subprocess.run([*command[:-1], "nonesuch,id=s"], capture_output=True, text=True).stderr
 
