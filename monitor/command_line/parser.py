@@ -41,7 +41,12 @@ class Parser:
         self.config = self.settings.config
         self.config.program = program.rpartition("/")[2]
         _, prefix, architecture = self.config.program.rpartition("qemu-system-")
+        self.named_version: str | None = None
+        """The version of QEMU that the name the program was run by says."""
         if prefix:
+            stem, _, version = architecture.rpartition("-")
+            if stem and version[:1].isdigit():
+                architecture, self.named_version = stem, version
             self.config.target = architecture.removesuffix("-microvm")
         self.machine = MachineOptions(self.context)
         self.devices = DeviceOptions(self.context)
@@ -51,7 +56,10 @@ class Parser:
 
     def read(self, words: list[str], qemu: str | None, find: Find) -> None:
         """Take every option: first all names are looked up, by `find`, then each value is read."""
-        self.choose_release("RAMSLOT_QEMU", qemu)
+        if self.named_version is not None:
+            self.choose_release(self.config.program, self.named_version)
+        else:
+            self.choose_release("RAMSLOT_QEMU", qemu)
         uses: list[tuple[Option, str, str]] = []
         position = 0
         while position < len(words):

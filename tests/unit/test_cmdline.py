@@ -234,6 +234,7 @@ def test_objects_as_pairs_and_as_json_are_the_same() -> None:
         ("/usr/bin/qemu-system-s390x", "", "s390x"),
         ("qemu-system-x86_64-microvm", "", "x86_64"),
         ("./mine-qemu-system-arm", "", "arm"),
+        ("/opt/qemu-system-ppc64-7.2", "", "ppc64"),
         ("ramslot", "--target aarch64", "aarch64"),
         ("qemu-system-arm", "-target aarch64", "aarch64"),
     ],
@@ -242,6 +243,25 @@ def test_target(program: str, line: str, target: str | None) -> None:
     config = read(line, program).config
     assert config.target == target
     assert config.program == program.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "variable", "qemu"),
+    [
+        ("qemu-system-x86_64-7.2", "", None, "7.2"),
+        ("qemu-system-x86_64-7.2", "", "5.2", "7.2"),
+        ("qemu-system-x86_64-7.2", "-qemu 10.0", None, "10.0"),
+        ("qemu-system-x86_64", "", "5.2", "5.2"),
+        ("qemu-system-x86_64-5.2.0", "", None, "5.2"),
+    ],
+)
+def test_the_programs_name_may_say_the_version(program: str, line: str, variable: str | None, qemu: str) -> None:
+    assert parse([program, *line.split()], qemu=variable).config.qemu == qemu
+
+
+def test_a_version_that_there_is_not_is_refused_by_the_programs_name() -> None:
+    with pytest.raises(CommandLineError, match=r"^qemu-system-arm-1.0: QEMU 1.0 is none that ramslot can be: "):
+        parse(["/bin/qemu-system-arm-1.0"])
 
 
 # Devices, monitors, console
