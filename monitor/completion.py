@@ -95,7 +95,7 @@ def _parameters(vm: VirtualMachine, command: HMPCommand, typed: list[str], last:
 
 def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: str) -> Candidates:
     if kind == "object-id":
-        return [(child.name, child.type_name) for child in vm.tree.objects.listed_children()]
+        return [(name, child.type_name) for name, child in vm.tree.objects.children.items()]
     if kind == "address-space":
         return [(name, "address space") for name in dict.fromkeys(space.name for space in vm.topology.spaces)]
     if kind == "preallocation-id":
@@ -136,10 +136,10 @@ def _paths(vm: VirtualMachine, last: str) -> Candidates:
     nodes = vm.tree.find(parent or "/")
     if not nodes:
         return []
-    prefix = f"{parent}/"
-    return [
-        (f"{prefix}{name}{'/' if child.children else ''}", child.type_name) for name, child in nodes[0].children.items()
-    ]
+    prefix, children = f"{parent}/", nodes[0].children
+    typed = last[len(prefix) :] if last.startswith(prefix) else ""
+    names = [name for name in children if name.startswith(typed)] or children
+    return [(f"{prefix}{name}{'/' if children[name].children else ''}", children[name].type_name) for name in names]
 
 
 def _options(contract: Contract, command: str, tag: str, meaning: str, last: str) -> tuple[int, Candidates]:
@@ -185,11 +185,21 @@ def _device_options(vm: VirtualMachine, last: str) -> tuple[int, Candidates]:
     name, equals, _ = current.partition("=")
     declared = {row.name: row for row in device_class(type_name, vm.target).class_properties(vm.release)}
     if equals:
-        backends = [(backend.name, backend.type_name) for backend in vm.backends() if not backend.in_use]
         kind = declared[name].type_name if name in declared else ""
-        values = backends if name == "memdev" else [(word, name) for word in SWITCHES.get(kind, ())]
+        values = _free_backends(vm) if name == "memdev" else [(word, name) for word in SWITCHES.get(kind, ())]
         return offset + len(name) + 1, values
     given = {part.partition("=")[0] for part in parts[:-1]}
     settable = {row.name: row.description or row.type_name for row in declared.values() if row.is_settable}
     settable["id"] = "the name of the device"
     return offset, [(f"{name}=", meaning) for name, meaning in settable.items() if name not in given]
+
+
+def _free_backends(vm: VirtualMachine) -> Candidates:
+    """The memory backends that nothing uses yet."""
+    from ..vm.hostmem.backend import MemoryBackend
+
+    return [
+        (name, child.type_name)
+        for name, child in vm.tree.objects.children.items()
+        if isinstance(child, MemoryBackend) and not child.in_use
+    ]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LONGEST_MEANING = 60
 """Characters of a meaning that are shown beside a word."""
-MOST_WORDS = 200
+MOST_WORDS = 100
 """Words that are offered at once."""
 TAKES_FILE = re.compile(r"(?:source|include)\s+(\S*)$")
 VARIABLE = re.compile(r"\$\{?(\w*)$")
@@ -107,13 +107,16 @@ def matching(typed: str, found: Candidates) -> Candidates:
     beginning = [each for each in found if each[0].startswith(typed)]
     if beginning or len(typed) < 2:
         return beginning
-    pattern = re.compile(".*?".join(f"({re.escape(letter)})" for letter in typed), re.IGNORECASE)
-    ranked = []
-    for word, meaning in found:
-        match = pattern.search(word)
-        if match is not None:
-            ranked.append((match.end() - match.start(), match.start(), len(word), (word, meaning)))
-    return [each for _, _, _, each in sorted(ranked, key=lambda row: row[:3])]
+    # Up to the next occurrence of each letter: nothing is tried twice, however long the names are.
+    first, *others = map(re.escape, typed)
+    letters = first + "".join(f"[^\n{letter}]*{letter}" for letter in others)
+    pattern = re.compile(f"^([^\n{first}]*)({letters})([^\n]*)$", re.IGNORECASE | re.MULTILINE)
+    closest = sorted(
+        pattern.finditer("\n".join(word for word, _ in found)),
+        key=lambda match: (len(match[2]), len(match[1]), len(match[3])),
+    )
+    meanings = dict(found)
+    return [(match[0], meanings[match[0]]) for match in closest]
 
 
 def _without_prefix(text: str) -> str:
