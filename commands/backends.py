@@ -179,6 +179,7 @@ HMP = (
         parameters=(Word("object", "object", rest=True),),
         preconfig=True,
         since="6.0",
+        example="object_add memory-backend-ram,id=m1,size=1G",
     ),
     HMPCommand(
         "object_add",
@@ -188,6 +189,7 @@ HMP = (
         parameters=(Word("object", "object", optional=True),),
         preconfig=True,
         until="5.2",
+        example="object_add memory-backend-ram,id=m1,size=1G",
     ),
     HMPCommand(
         "object_del",
@@ -196,6 +198,7 @@ HMP = (
         syntax="id",
         parameters=(Word("id", "object-id"),),
         preconfig=True,
+        example="object_del m",
     ),
     HMPCommand("info memdev", fixed("query-memdev"), _render_memdev, help="show memory backends", preconfig=True),
 )

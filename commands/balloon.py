@@ -45,6 +45,7 @@ HMP = (
         help="request VM to change its memory allocation (in MB)",
         syntax="target",
         parameters=(Number("target", positive=True),),
+        example="balloon 512",
     ),
     HMPCommand(
         "info balloon",

@@ -166,5 +166,6 @@ HMP = (
         "command line, or a file with a domain's XML, a log, or a saved stream",
         syntax="[-i] partner",
         parameters=(Flag("i", "incoming"), Word("partner", "file", rest=True)),
+        example="info compat qemu-system-x86_64 -M q35 -m 2G",
     ),
 )

@@ -74,6 +74,7 @@ HMP = (
         syntax="getfd name",
         parameters=(Word("name"),),
         preconfig=True,
+        example="getfd stream",
     ),
     HMPCommand(
         "closefd",
@@ -82,5 +83,6 @@ HMP = (
         syntax="closefd name",
         parameters=(Word("name", "descriptor-name"),),
         preconfig=True,
+        example="closefd stream",
     ),
 )

@@ -236,6 +236,7 @@ HMP = (
         help="add device, like -device on the command line",
         syntax="driver[,prop=value][,...]",
         parameters=(Word("device", "device", optional=True),),
+        example="device_add pc-dimm,id=dimm1,memdev=m",
     ),
     HMPCommand(
         "device_del",
@@ -243,6 +244,7 @@ HMP = (
         help="remove device",
         syntax="device",
         parameters=(Word("id", "device-id"),),
+        example="device_del dimm0",
     ),
     HMPCommand(
         "guest_policy",
@@ -250,6 +252,7 @@ HMP = (
         help="what the guest does when it is asked to let go of a device, or to have more memory or less",
         syntax="none|accept|refuse|delay [seconds]|partial",
         parameters=(Word("policy", "guest-policy"), Word("seconds", optional=True)),
+        example="guest_policy accept",
     ),
     HMPCommand(
         "info guest_policy",

@@ -167,6 +167,7 @@ HMP = (
             Number("sample_pages_per_GB", optional=True),
         ),
         since="6.2",
+        example="calc_dirty_rate 1",
     ),
     HMPCommand(
         "info dirty_rate",
@@ -185,5 +186,6 @@ HMP = (
         help="show how much the guest has written (-r: and where)",
         syntax="[-r]",
         parameters=(Flag("r", "ranges"),),
+        example="info dirty_log -r",
     ),
 )

@@ -171,6 +171,7 @@ def _dump_command(
         parameters=(*_FLAGS, *flags, *_PLACES),
         since=since,
         until=until,
+        example="dump-guest-memory core",
     )
 
 

@@ -229,5 +229,6 @@ HMP = (
         help="explain what is at a guest address, and why",
         syntax="address [address-space]",
         parameters=(Word("address"), Word("space", "address-space", optional=True)),
+        example="why 0xc0000",
     ),
 )

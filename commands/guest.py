@@ -94,6 +94,7 @@ HMP = (
         help="let a guest read or write memory, by real instructions in KVM",
         syntax="[mode=]read|write|pattern,length=size[,start=addr][,stride=size][,value=n][,passes=n][,rate=size][,wait=on]",
         parameters=(Word("guest", rest=True),),
+        example="guest_run write,start=0,length=1M,wait=on",
     ),
     HMPCommand("guest_stop", fixed("guest-stop"), help="stop the guest"),
     HMPCommand("info guest", fixed("query-guest"), _render_guest, help="show the guest that runs, or ran last"),

@@ -111,6 +111,7 @@ HMP = (
         parameters=(Word("topic", "hmp-command", optional=True, rest=True),),
         aliases=("?",),
         preconfig=True,
+        example="help info mtree",
     ),
     HMPCommand(
         "info",

@@ -208,5 +208,6 @@ HMP = (
         help="list the machine types, or tell of one (-v: of all), and of the versions of QEMU that have it",
         syntax="[-v] [name]",
         parameters=(Flag("v", "verbose"), Word("name", "machine-name", optional=True)),
+        example="info machines -v q35",
     ),
 )

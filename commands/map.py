@@ -189,5 +189,6 @@ HMP = (
         help="draw guest-physical space to scale, holes folded (--output: as an SVG picture into a file)",
         syntax="[--output file.svg]",
         parameters=(Word("output", "file", option="--output"),),
+        example="info map --output map.svg",
     ),
 )

@@ -177,6 +177,7 @@ HMP = (
         help="show the accelerator's memslots (-v: with host addresses, page sizes and NUMA nodes)",
         syntax="[-v]",
         parameters=(Flag("v", "verbose"),),
+        example="info memslots -v",
     ),
     HMPCommand(
         "info slots-cost",

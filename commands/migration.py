@@ -289,6 +289,7 @@ HMP = (
         parameters=(Flag("d", "detach"), Flag("b", "blk"), Flag("i", "inc"), Flag("r", "resume"), Word("uri")),
         wait=_see_through,
         until="8.2",
+        example='migrate -d "exec:cat > saved"',
     ),
     HMPCommand(
         "migrate",
@@ -298,6 +299,7 @@ HMP = (
         parameters=(Flag("d", "detach"), Flag("r", "resume"), Word("uri")),
         wait=_see_through,
         since="9.1",
+        example='migrate -d "exec:cat > saved"',
     ),
     HMPCommand("migrate_cancel", fixed("migrate_cancel"), help="cancel the current VM migration"),
     HMPCommand(
@@ -306,6 +308,7 @@ HMP = (
         help="Continue an incoming migration from an -incoming defer",
         syntax="uri",
         parameters=(Word("uri"),),
+        example="migrate_incoming unix:stream",
     ),
     HMPCommand(
         "migrate_continue",
@@ -313,6 +316,7 @@ HMP = (
         help="Continue migration from the given paused state",
         syntax="state",
         parameters=(Word("state", "migration-state"),),
+        example="migrate_continue pre-switchover",
     ),
     HMPCommand("migrate_pause", fixed("migrate-pause"), help="Pause an ongoing migration (postcopy-only)"),
     HMPCommand(
@@ -321,6 +325,7 @@ HMP = (
         help="Continue a paused incoming postcopy migration",
         syntax="uri",
         parameters=(Word("uri"),),
+        example="migrate_recover unix:stream",
     ),
     HMPCommand(
         "migrate_start_postcopy",
@@ -334,6 +339,7 @@ HMP = (
         help="Enable/Disable the usage of a capability for migration",
         syntax="capability state",
         parameters=(Word("capability", "migration-capability"), Word("state", "switch")),
+        example="migrate_set_capability multifd on",
     ),
     HMPCommand(
         "migrate_set_parameter",
@@ -341,14 +347,9 @@ HMP = (
         help="Set the parameter for migration",
         syntax="parameter value",
         parameters=(Word("parameter", "migration-parameter"), Word("value")),
+        example="migrate_set_parameter max-bandwidth 100M",
     ),
-    HMPCommand(
-        "info migrate",
-        _info_request,
-        info_text,
-        help="show migration status",
-        until="10.0",
-    ),
+    HMPCommand("info migrate", _info_request, info_text, help="show migration status", until="10.0"),
     HMPCommand(
         "info migrate",
         _info_request,
@@ -357,6 +358,7 @@ HMP = (
         syntax="[-a]",
         parameters=(Flag("a", "all"),),
         since="11.0",
+        example="info migrate -a",
     ),
     HMPCommand(
         "info migrate_capabilities",
@@ -382,5 +384,6 @@ HMP = (
         help="take the state of devices from a stream in a file",
         syntax="filename",
         parameters=(Word("filename", "path"),),
+        example="migrate_devices saved",
     ),
 )

@@ -331,5 +331,6 @@ HMP = (
         syntax="[-f][-o][-D]",
         parameters=(Flag("f", "flat"), Flag("o", "owner"), Flag("D", "disabled")),
         stamp=_tree_stamp,
+        example="info mtree -f",
     ),
 )

@@ -153,6 +153,7 @@ HMP = (
         help="show NUMA information (-v: with distances and memory attributes)",
         syntax="[-v]",
         parameters=(Flag("v", "verbose"),),
+        example="info numa -v",
     ),
     HMPCommand(
         "set_numa_node",
@@ -161,5 +162,6 @@ HMP = (
         syntax="type[,prop=value][,...]",
         parameters=(Word("options", "numa", rest=True),),
         preconfig=True,
+        example="set_numa_node node,memdev=m",
     ),
 )

@@ -272,6 +272,7 @@ HMP = (
         help="virtual memory dump starting at 'addr'",
         syntax="/fmt addr",
         parameters=(Format("format"), Number("addr")),
+        example="x /4xw 0x1000",
     ),
     HMPCommand(
         "xp",
@@ -280,6 +281,7 @@ HMP = (
         help="physical memory dump starting at 'addr'",
         syntax="/fmt addr",
         parameters=(Format("format"), Number("addr")),
+        example="xp /4xw 0x1000",
     ),
     HMPCommand(
         "pmemsave",
@@ -290,6 +292,7 @@ HMP = (
         help="save to disk physical memory dump starting at 'addr' of size 'size'",
         syntax="addr size file",
         parameters=(Number("addr"), Number("size", short=True), Word("file", "path")),
+        example="pmemsave 0x1000 4096 page",
     ),
     HMPCommand(
         "memsave",
@@ -297,6 +300,7 @@ HMP = (
         help="save to disk virtual memory dump starting at 'addr' of size 'size'",
         syntax="addr size file",
         parameters=(Number("addr"), Number("size", short=True), Word("file", "path")),
+        example="memsave 0x1000 4096 page",
     ),
     HMPCommand(
         "gpa2hva",
@@ -305,6 +309,7 @@ HMP = (
         help="print the host virtual address corresponding to a guest physical address",
         syntax="addr",
         parameters=(Number("addr"),),
+        example="gpa2hva 0x1000",
     ),
     HMPCommand(
         "gpa2hpa",
@@ -313,5 +318,6 @@ HMP = (
         help="print the host physical address corresponding to a guest physical address",
         syntax="addr",
         parameters=(Number("addr"),),
+        example="gpa2hpa 0x1000",
     ),
 )

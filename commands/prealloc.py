@@ -88,5 +88,6 @@ HMP = (
         syntax="id",
         parameters=(Word("id", "preallocation-id"),),
         preconfig=True,
+        example="prealloc_cancel m",
     ),
 )

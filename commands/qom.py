@@ -242,6 +242,7 @@ HMP = (
         syntax="path property",
         parameters=(Word("path", "qom-path"), Word("property", "qom-property")),
         preconfig=True,
+        example="qom-get /objects/m size",
     ),
     HMPCommand(
         "qom-list",
@@ -251,6 +252,7 @@ HMP = (
         syntax="path",
         parameters=(Word("path", "qom-path", optional=True),),
         preconfig=True,
+        example="qom-list /objects",
     ),
     HMPCommand(
         "qom-set",
@@ -264,6 +266,7 @@ HMP = (
             Word("value", rest=True),
         ),
         preconfig=True,
+        example="qom-set /objects/m dump off",
     ),
     HMPCommand(
         "info qom-tree",
@@ -273,5 +276,6 @@ HMP = (
         syntax="[path]",
         parameters=(Word("path", "qom-path", optional=True),),
         preconfig=True,
+        example="info qom-tree /objects",
     ),
 )

@@ -114,5 +114,6 @@ HMP = (
         help="tell whether and where a device would fit, what it would cost, and else what the smallest remedy is",
         syntax="device_add driver[,prop=value][,...]",
         parameters=(Word("command", "foreseen"), Word("device", "device", optional=True)),
+        example="what_if device_add pc-dimm,memdev=m",
     ),
 )
