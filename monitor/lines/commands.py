@@ -97,6 +97,13 @@ COMMANDS = {
         ),
         LineCommand("source", "", "file", "run the lines of a file", "source plan.hmp"),
         LineCommand(
+            "tutorial",
+            "tutorial.guide",
+            "[next|back|quit]",
+            "five minutes with this machine's own memory, step by step",
+            "tutorial next",
+        ),
+        LineCommand(
             "watch",
             "",
             "[seconds] line",

@@ -43,6 +43,8 @@ class LineSession:
         self.aliases: dict[str, str] = {}
         self.marks: dict[str, dict[str, str]] = {}
         """By name, the text of each table at that time."""
+        self.tutorial_step = 0
+        """The step of the tutorial that was shown last, from 1 on; 0 is none."""
         self._lend = lend
         self.front: dict[str, Callable[[str], Task[str]]] = {}
         """Those of `COMMANDS` that the prompt or the script carries out itself."""

@@ -27,7 +27,7 @@ def test_every_package_is_listed() -> None:
 def test_every_data_file_is_listed() -> None:
     listed = declared()["package-data"]
     assert isinstance(listed, dict)
-    for folder, suffix in (("schema", ".json"), ("vm/host", ".cdef")):
+    for folder, suffix in (("schema", ".json"), ("vm/host", ".cdef"), ("monitor/lines", ".txt")):
         files = [name for name in os.listdir(os.path.join(ROOT, folder)) if name.endswith(suffix)]
         assert files
         assert listed["ramslot." + folder.replace("/", ".")] == [f"*{suffix}"]
