@@ -23,31 +23,8 @@ ADDRESS_MASK = (1 << 64) - 1
 
 def query_address(context: Context, arguments: Arguments) -> dict[str, Any]:
     """The whole story of one address."""
-    vm, address = context.vm, arguments["address"] & ADDRESS_MASK
-    space = _find_space(vm, arguments.get("address-space", "memory"))
-    way, shadowed = explain(space.root, address)
-    info: dict[str, Any] = {"address": address, "address-space": space.name, "path": _path(way) if way else []}
-    if way is None and not vm.machine.has_registers:
-        info["unknown"] = True
-    if way is not None and way.readonly is not None:
-        info["readonly-by"] = way.readonly.name
-    found = space.view.find(address)
-    if found is not None:
-        info["range"] = {
-            "start": found.start,
-            "end": found.end - 1,
-            "name": found.region.name,
-            "offset": found.offset,
-            "readonly": found.readonly,
-        }
-        block = found.region.ram_block
-        if block is not None:
-            info |= _memory(vm, block, found.offset + address - found.start)
-    if space is vm.machine.memory_space:
-        info |= _memslot(vm, address)
-        info |= _memory_device(vm, address)
-    info["shadowed"] = [_shadowed(each) for each in shadowed]
-    return info
+    space = _find_space(context.vm, arguments.get("address-space", "memory"))
+    return Explainer(context.vm, space).tell(arguments["address"] & ADDRESS_MASK)
 
 
 def _find_space(vm: VirtualMachine, name: str) -> AddressSpace:
@@ -57,14 +34,65 @@ def _find_space(vm: VirtualMachine, name: str) -> AddressSpace:
     raise VMError(f"address space '{name}' not found")
 
 
-def _memory_device(vm: VirtualMachine, address: int) -> dict[str, Any]:
-    """The memory device that has an address, or that one could have it."""
-    for device in vm.memory_devices:
-        if device.is_mapped and device.address <= address < device.address + device.length:
-            described = {"path": device.path, "type": device.type_name, "plugged": device.is_plugged(address)}
-            return {"device": described}
-    room = vm.machine.device_memory
-    return {"room": True} if room is not None and 0 <= address - room.address < room.size else {}
+class Explainer:
+    """Tells of many addresses of a machine that does not change meanwhile."""
+
+    def __init__(self, vm: VirtualMachine, space: AddressSpace) -> None:
+        self._vm = vm
+        self._space = space
+        self._backends = backends_by_block(vm)
+        self._devices = vm.memory_devices
+
+    def tell(self, address: int) -> dict[str, Any]:
+        """What `query-address` answers."""
+        vm, space = self._vm, self._space
+        way, shadowed = explain(space.root, address)
+        info: dict[str, Any] = {"address": address, "address-space": space.name, "path": _path(way) if way else []}
+        if way is None and not vm.machine.has_registers:
+            info["unknown"] = True
+        if way is not None and way.readonly is not None:
+            info["readonly-by"] = way.readonly.name
+        found = space.view.find(address)
+        if found is not None:
+            info["range"] = {
+                "start": found.start,
+                "end": found.end - 1,
+                "name": found.region.name,
+                "offset": found.offset,
+                "readonly": found.readonly,
+            }
+            block = found.region.ram_block
+            if block is not None:
+                info |= self._memory(block, found.offset + address - found.start)
+        if space is vm.machine.memory_space:
+            info |= _memslot(vm, address)
+            info |= self._memory_device(address)
+        info["shadowed"] = [_shadowed(each) for each in shadowed]
+        return info
+
+    def _memory(self, block: RAMBlock, offset: int) -> dict[str, Any]:
+        host: dict[str, Any] = {"address": block.host.address + offset, "page-size": block.host.page_size}
+        node = block.host.page_nodes([offset])[0]
+        if node is not None:
+            host["node"] = node
+        place: dict[str, Any] = {"name": block.name, "offset": offset, "ram-address": block.offset + offset}
+        for holder, start, _length in stream_pieces(block, offset, 1):
+            if holder is not block:
+                place["stream"] = {"name": holder.name, "offset": start}
+        described: dict[str, Any] = {"ramblock": place, "host": host}
+        backend = self._backends.get(block)
+        if backend is not None:
+            described["backend"] = {"path": backend.path, "type": backend.type_name}
+        return described
+
+    def _memory_device(self, address: int) -> dict[str, Any]:
+        """The memory device that has an address, or that one could have it."""
+        for device in self._devices:
+            if device.is_mapped and device.address <= address < device.address + device.length:
+                described = {"path": device.path, "type": device.type_name, "plugged": device.is_plugged(address)}
+                return {"device": described}
+        room = self._vm.machine.device_memory
+        return {"room": True} if room is not None and 0 <= address - room.address < room.size else {}
 
 
 def _path(way: Way) -> list[dict[str, Any]]:
@@ -84,28 +112,13 @@ def _path(way: Way) -> list[dict[str, Any]]:
     return path
 
 
-def _memory(vm: VirtualMachine, block: RAMBlock, offset: int) -> dict[str, Any]:
-    host: dict[str, Any] = {"address": block.host.address + offset, "page-size": block.host.page_size}
-    node = block.host.page_nodes([offset])[0]
-    if node is not None:
-        host["node"] = node
-    place: dict[str, Any] = {"name": block.name, "offset": offset, "ram-address": block.offset + offset}
-    for holder, start, _length in stream_pieces(block, offset, 1):
-        if holder is not block:
-            place["stream"] = {"name": holder.name, "offset": start}
-    described: dict[str, Any] = {"ramblock": place, "host": host}
-    backend = backend_of(vm, block)
-    if backend is not None:
-        described["backend"] = {"path": backend.path, "type": backend.type_name}
-    return described
-
-
-def backend_of(vm: VirtualMachine, block: RAMBlock) -> MemoryBackend | None:
-    """The backend whose memory a RAMBlock is; None for memory of the board's own."""
-    for backend in vm.backends():
-        if backend.region is not None and backend.region.ram_block is block:
-            return backend
-    return None
+def backends_by_block(vm: VirtualMachine) -> dict[RAMBlock, MemoryBackend]:
+    """The backends by the RAMBlock that their memory is; memory of the board's own has none."""
+    return {
+        backend.region.ram_block: backend
+        for backend in vm.backends()
+        if backend.region is not None and backend.region.ram_block is not None
+    }
 
 
 def _memslot(vm: VirtualMachine, address: int) -> dict[str, Any]:
@@ -147,6 +160,11 @@ def _why_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[
 
 
 def _render_why(info: dict[str, Any], _words: dict[str, Any]) -> str:
+    return "".join(f"{line}\n" for line in explanation(info))
+
+
+def explanation(info: dict[str, Any], *, with_page: bool = True) -> list[str]:
+    """The lines that tell what `query-address` answered; what is known of the page for the moment may be left out."""
     address, path = info["address"], info["path"]
     if path:
         last = path[-1]
@@ -162,11 +180,11 @@ def _render_why(info: dict[str, Any], _words: dict[str, Any]) -> str:
     else:
         lines = [f"{address:#x} is nothing: no region of address space '{info['address-space']}' answers there"]
     lines += _path_lines(path, address)
-    lines += _place_lines(info)
+    lines += _place_lines(info, with_page)
     for shadowed in info["shadowed"]:
         reason = REASONS[shadowed["reason"]].format(**shadowed)
         lines.append(f"shadowed:   {_names(shadowed['path'])}: {reason}")
-    return "".join(f"{line}\n" for line in lines)
+    return lines
 
 
 def _path_lines(path: list[dict[str, Any]], address: int) -> list[str]:
@@ -183,7 +201,7 @@ def _path_lines(path: list[dict[str, Any]], address: int) -> list[str]:
     return lines
 
 
-def _place_lines(info: dict[str, Any]) -> list[str]:
+def _place_lines(info: dict[str, Any], with_page: bool) -> list[str]:
     from ..vm.sizes import size_to_str
 
     lines = []
@@ -206,8 +224,9 @@ def _place_lines(info: dict[str, Any]) -> list[str]:
         lines.append(f"memslot:    {slot['slot']} of address space {slot['as-id']}, + {slot['offset']:#x}")
     if "host" in info:
         host = info["host"]
-        there = f"on node {host['node']}" if "node" in host else "not allocated yet"
-        lines.append(f"host:       {host['address']:#x}, page of {size_to_str(host['page-size'])}, {there}")
+        there = f", on node {host['node']}" if "node" in host else ", not allocated yet"
+        page = f"page of {size_to_str(host['page-size'])}{there if with_page else ''}"
+        lines.append(f"host:       {host['address']:#x}, {page}")
     if "backend" in info:
         lines.append(f"backend:    {info['backend']['path']} ({info['backend']['type']})")
     if "device" in info:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
-from ..vm.errors import VMError
-from .explain import backend_of
+from .explain import backends_by_block
 from .hmp import HMPCommand, Word
 
 TYPE_CHECKING = False
@@ -14,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from ..vm.hostmem.backend import MemoryBackend
     from ..vm.machine import VirtualMachine
     from ..vm.memory.flatview import FlatRange
+    from ..vm.memory.ramblock import RAMBlock
     from . import Arguments, Context
 
 LAST_ADDRESS = (1 << 64) - 1
@@ -36,12 +34,13 @@ def query_map(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The ranges of the flat view, and the holes between them."""
     vm = context.vm
     hole = "hole" if vm.machine.has_registers else "unknown"
+    backends = backends_by_block(vm)
     ranges: list[dict[str, Any]] = []
     end = 0
     for flat_range in vm.machine.memory_space.view.ranges:
         if flat_range.start > end:
             ranges += _holes(vm, end, flat_range.start - 1, hole)
-        ranges.append(_range(vm, flat_range))
+        ranges.append(_range(vm, flat_range, backends))
         end = flat_range.end
     if end <= LAST_ADDRESS:
         ranges += _holes(vm, end, LAST_ADDRESS, hole)
@@ -73,7 +72,7 @@ def _hole(start: int, end: int, kind: str, name: str = "") -> dict[str, Any]:
     return {"start": start, "end": end, "kind": kind, "name": name, "offset": 0, "slots": []}
 
 
-def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
+def _range(vm: VirtualMachine, flat_range: FlatRange, backends: dict[RAMBlock, MemoryBackend]) -> dict[str, Any]:
     region = flat_range.region
     described = {
         "start": flat_range.start,
@@ -84,38 +83,26 @@ def _range(vm: VirtualMachine, flat_range: FlatRange) -> dict[str, Any]:
     }
     if region.ram_block is not None:
         described["ramblock"] = region.ram_block.shown_name
-        backend = backend_of(vm, region.ram_block)
+        backend = backends.get(region.ram_block)
         if backend is not None:
             described["backend"] = backend.name
     described["slots"] = [
         {"slot": slot.slot, "start": slot.gpa, "end": slot.gpa + slot.size - 1}
-        for slot in sorted(vm.accelerator.slots.within(0, flat_range.start, flat_range.end), key=lambda slot: slot.gpa)
+        for slot in vm.accelerator.slots.within(0, flat_range.start, flat_range.end)
     ]
     return described
 
 
 def save_map(context: Context, arguments: Arguments) -> dict[str, Any]:
-    """Draw the map as SVG."""
-    from .map_svg import draw
+    """Draw the map as a picture, of the kind that is named or that the file's name tells."""
+    from .pictures.saving import kind_of, save
 
-    machine = context.vm.machine
-    picture = draw(query_map(context, {}), f"{machine.machine_type.name}, {_size(machine.ram_size)} RAM")
-    try:
-        _write(arguments["filename"], picture)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise VMError(f"cannot write '{arguments['filename']}': {reason}") from None
+    path = arguments["filename"]
+    kind = arguments.get("format") or kind_of(path)
+    from .pictures.document import document, side_of
+
+    save(path, document([side_of(context)]), kind)
     return {}
-
-
-def _write(path: str, text: str) -> None:
-    """Replace the contents of a regular file; a pipe could keep all waiting. Raises `OSError`, `ValueError`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is no regular file")
-        file.truncate(0)
-        file.write(text)
 
 
 def rows_of(ranges: list[dict[str, Any]], budget: int) -> list[int]:
@@ -167,8 +154,11 @@ def _map_request(_vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[
 
 
 def _render_map(result: Any, words: dict[str, Any]) -> str:
-    if "output" in words:
-        return f"saved as {words['output']}\n"
+    return f"saved as {words['output']}\n" if "output" in words else map_text(result)
+
+
+def map_text(result: list[dict[str, Any]]) -> str:
+    """The drawing of what `query-map` answers, as text."""
     width = max([len(name_text(shown)) for shown in result if shown["kind"] not in HOLES], default=0)
     lines = []
     for shown, rows in zip(result, rows_of(result, ROWS), strict=True):
@@ -186,8 +176,8 @@ HMP = (
         "info map",
         _map_request,
         _render_map,
-        help="draw guest-physical space to scale, holes folded (--output: as an SVG picture into a file)",
-        syntax="[--output file.svg]",
+        help="draw guest-physical space to scale, holes folded (--output: into a file, as a picture or as a page)",
+        syntax="[--output file.svg|file.html]",
         parameters=(Word("output", "file", option="--output"),),
         example="info map --output map.svg",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .explain import backend_of
+from .explain import backends_by_block
 from .hmp import Flag, HMPCommand, fixed
 
 TYPE_CHECKING = False
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..vm.accel.cost import SlotCost
     from ..vm.accel.memslots import Memslot
+    from ..vm.hostmem.backend import MemoryBackend
     from ..vm.memory.ramblock import RAMBlock
     from ..vm.steps import Task
     from . import Arguments, Context
@@ -83,7 +84,8 @@ def query_memslots_cost(context: Context, _arguments: Arguments) -> dict[str, An
         shown.append(memslot)
         for sum_of in (total, cost):
             sum_of.add(memslot.gpa, memslot.size, log_dirty=memslot.log_dirty, **kind)
-    described = [_user(context, block, shown, cost) for block, (shown, cost) in users.items()]
+    backends = backends_by_block(vm)
+    described = [_user(backends.get(block), block, shown, cost) for block, (shown, cost) in users.items()]
     return {
         "accelerator": vm.accelerator.name,
         "spaces": [{"as-id": as_id, "used": n, "free": slots.max_slots - n} for as_id, n in used.items()],
@@ -92,9 +94,8 @@ def query_memslots_cost(context: Context, _arguments: Arguments) -> dict[str, An
     }
 
 
-def _user(context: Context, block: RAMBlock, shown: list[Memslot], cost: SlotCost) -> dict[str, Any]:
+def _user(backend: MemoryBackend | None, block: RAMBlock, shown: list[Memslot], cost: SlotCost) -> dict[str, Any]:
     described: dict[str, Any] = {"ramblock": block.shown_name}
-    backend = backend_of(context.vm, block)
     if backend is not None:
         described["backend"] = backend.name
     return described | {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SUBCOMMANDS = {
     "compat": "compat.command",
     "host": "host_command",
+    "map": "map_command",
     "proxy": "streams.proxy",
     "replay": "scripts.replay_command",
     "stream": "streams.command",

@@ -149,10 +149,10 @@ class _Sides:
         config.machine_type = step.machine
         config.host = config.host or ROOMY_HOST
         with VirtualMachine(config) as vm:
-            return facets(vm, _NoProgram())
+            return facets(vm, NoProgram())
 
 
-class _NoProgram:
+class NoProgram:
     """There is no program around a machine that is only looked at; queries need none."""
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -7,6 +7,10 @@ import os
 from ...vm.compat.contract import Contract
 from ...vm.errors import VMError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .pasted import CommandLine
+
 MOST_BYTES = 64 << 20
 """Of a text; a log that is longer is about more than one machine."""
 NOT_UNDERSTOOD = (
@@ -33,29 +37,53 @@ def _read_file(path: str, version: str | None) -> Contract:
     try:
         if streams.is_stream(path):
             return streams.read_stream(path, version)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(MOST_BYTES)
+        text = _text_of(path)
     except OSError as error:
         raise VMError(f"Could not read '{path}': {error.strerror}") from None
     return read_text(text, os.path.basename(path), version)
 
 
+def _text_of(path: str) -> str:
+    """What is in a file; `OSError` is for the caller."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read(MOST_BYTES)
+
+
 def read_text(text: str, origin: str, version: str | None = None) -> Contract:
     """The contract that a text describes: XML, a contract as JSON, or a command line in whatever is around it."""
     from .command_lines import read_command_line
+
+    if text.lstrip()[:1] == "{":
+        return _read_json(text, origin)
+    return read_command_line(_line_in(text, origin, version), origin, version)
+
+
+def find_side_line(text: str, version: str | None = None) -> CommandLine:
+    """The command line of a machine that is told as a command line, or by a file with one or with XML.
+
+    Raises `VMError`, also for a side that can be compared but describes no machine that could be made.
+    """
+    text = text.strip()
+    if not os.path.exists(text):
+        return _line_in(text, text, version)
+    try:
+        contents = _text_of(text)
+    except OSError as error:
+        raise VMError(f"Could not read '{text}': {error.strerror}") from None
+    return _line_in(contents, os.path.basename(text), version)
+
+
+def _line_in(text: str, origin: str, version: str | None) -> CommandLine:
     from .pasted import find_command_line
 
-    start = text.lstrip()[:1]
-    if start == "<":
+    if text.lstrip()[:1] == "<":
         from .domain_xml import read_domain
 
-        return read_command_line(read_domain(text, version), origin, version)
-    if start == "{":
-        return _read_json(text, origin)
+        return read_domain(text, version)
     line = find_command_line(text)
     if line is None:
         raise VMError(NOT_UNDERSTOOD.format(origin if len(origin) < 80 else f"{origin[:77]}..."))
-    return read_command_line(line, origin, version)
+    return line
 
 
 def _read_json(text: str, origin: str) -> Contract:

@@ -392,9 +392,9 @@ class Commands:
         answer: list[answers.MapRange] = self._call("query-map", {})
         return answer
 
-    def save_map(self, *, filename: str) -> None:
-        """Draw all guest-physical addresses to scale, with folded gaps, as an SVG picture; since ramslot 0.1."""
-        self._call("save-map", {"filename": filename})
+    def save_map(self, *, filename: str, format: Literal['svg', 'html'] | None = None) -> None:
+        """Draw all guest-physical addresses to scale, with folded gaps: as an SVG picture, or as a page for browsers that has all that query-map and query-address tell in it; since ramslot 0.1."""
+        self._call("save-map", {"filename": filename, "format": format})
 
     def set_numa_node(self, *, type: Literal['node', 'dist', 'cpu', 'hmat-lb', 'hmat-cache'], nodeid: int | None = None, cpus: list[int] | None = None, mem: int | None = None, memdev: str | None = None, initiator: int | None = None, src: int | None = None, dst: int | None = None, val: int | None = None, node_id: int | None = None, drawer_id: int | None = None, book_id: int | None = None, socket_id: int | None = None, die_id: int | None = None, cluster_id: int | None = None, module_id: int | None = None, core_id: int | None = None, thread_id: int | None = None, target: int | None = None, hierarchy: Literal['memory', 'first-level', 'second-level', 'third-level'] | None = None, data_type: Literal['access-latency', 'read-latency', 'write-latency', 'access-bandwidth', 'read-bandwidth', 'write-bandwidth'] | None = None, latency: int | None = None, bandwidth: int | None = None, size: int | None = None, level: int | None = None, associativity: Literal['none', 'direct', 'complex'] | None = None, policy: Literal['none', 'write-back', 'write-through'] | None = None, line: int | None = None) -> None:
         """Describe NUMA nodes, as -numa does; only before the machine is made (-preconfig); since QEMU 3.0."""

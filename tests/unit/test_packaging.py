@@ -27,10 +27,15 @@ def test_every_package_is_listed() -> None:
 def test_every_data_file_is_listed() -> None:
     listed = declared()["package-data"]
     assert isinstance(listed, dict)
-    for folder, suffix in (("schema", ".json"), ("vm/host", ".cdef"), ("monitor/lines", ".txt")):
-        files = [name for name in os.listdir(os.path.join(ROOT, folder)) if name.endswith(suffix)]
-        assert files
-        assert listed["ramslot." + folder.replace("/", ".")] == [f"*{suffix}"]
+    for folder, suffixes in (
+        ("commands/pictures", [".css", ".html", ".js"]),
+        ("monitor/lines", [".txt"]),
+        ("schema", [".json"]),
+        ("vm/host", [".cdef"]),
+    ):
+        files = {os.path.splitext(name)[1] for name in os.listdir(os.path.join(ROOT, folder))}
+        assert files - {".py", ""} == set(suffixes)
+        assert listed["ramslot." + folder.replace("/", ".")] == [f"*{suffix}" for suffix in suffixes]
 
 
 def test_the_module_runs_as_the_command() -> None:

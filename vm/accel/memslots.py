@@ -6,7 +6,7 @@ first. The table follows address spaces as their listener; a change it cannot ta
 
 from __future__ import annotations
 
-from _bisect import bisect_left
+from _bisect import bisect_left, bisect_right
 from _bisect import insort_right as insort
 
 from ..errors import VMError
@@ -114,6 +114,8 @@ class MemslotTable:
         self.max_slots = max_slots
         self._spaces: dict[int, dict[int, Memslot]] = {}
         """Slots by address-space id and gpa."""
+        self._ordered: dict[int, tuple[list[int], list[Memslot]]] = {}
+        """By address-space id the gpas in order, and their slots, once they were asked for and until a slot changes."""
         self._numbers: dict[int, _SlotNumbers] = {}
         self.generation = 0
         """Grows with every change."""
@@ -150,9 +152,16 @@ class MemslotTable:
         return next(iter(self.within(as_id, address, address + 1)), None)
 
     def within(self, as_id: int, start: int, end: int) -> list[Memslot]:
-        """The slots that have an address in `[start, end)`."""
-        slots = self._spaces.get(as_id, {}).values()
-        return [memslot for memslot in slots if memslot.gpa < end and memslot.gpa + memslot.size > start]
+        """The slots that have an address in `[start, end)`, by address."""
+        if as_id not in self._ordered:
+            slots = self._spaces.get(as_id, {})
+            gpas = sorted(slots)
+            self._ordered[as_id] = gpas, [slots[gpa] for gpa in gpas]
+        gpas, ordered = self._ordered[as_id]
+        first = bisect_right(gpas, start) - 1
+        if first < 0 or ordered[first].gpa + ordered[first].size <= start:
+            first += 1
+        return ordered[first : bisect_left(gpas, end)]
 
     def covers(self, as_id: int, gpa: int, size: int) -> bool:
         """Whether a section of the address space is in slots from its first byte on, whole pages as it is."""
@@ -179,6 +188,7 @@ class MemslotTable:
     def close(self) -> None:
         """Forget all slots."""
         self._spaces.clear()
+        self._ordered.clear()
         self._numbers.clear()
 
     # Changes
@@ -228,6 +238,7 @@ class MemslotTable:
         """Put `new` where `old` was; either may be nothing. What was written to `old` is not lost."""
         if old is not None and old.log_dirty:
             self.sync((old,))
+        self._ordered.clear()
         if new is not None:
             self.put(new)
             self._spaces[new.as_id][new.gpa] = new

@@ -97,6 +97,31 @@ def _ways(region: MemoryRegion, base: int, address: int, above: tuple[Step, ...]
         yield Way(address, steps)
 
 
+def borders(root: MemoryRegion) -> list[int]:
+    """The addresses of a tree, in order, at which a way begins or behind which one ends.
+
+    From one to the next all addresses are explained alike: by the same regions, taken or hidden for the same reasons.
+    """
+    found: set[int] = set()
+    _add_borders(root, -root.address, 0, root.address + root.size, found)
+    return sorted(found)
+
+
+def _add_borders(region: MemoryRegion, base: int, low: int, high: int, found: set[int]) -> None:
+    """Add what `region`, whose container's first byte is at `base`, has of them within `[low, high)`."""
+    base += region.address
+    low, high = max(low, base), min(high, base + region.size)
+    if low >= high:
+        return
+    if region.alias is not None:
+        _add_borders(region.alias, base - region.alias.address - region.alias_offset, low, high, found)
+        return
+    for child in region.visible_subregions(low - base, high - base):
+        _add_borders(child, base, low, high, found)
+    if region.terminates:
+        found.update((low, high))
+
+
 def _shadowed(way: Way, taken: Way | None) -> Shadowed:
     if way.disabled is not None:
         return Shadowed(way, "disabled", way.disabled, way.region)
