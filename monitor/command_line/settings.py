@@ -90,8 +90,8 @@ class Settings:
         "record",
         "script",
         "strict",
-        "unmodelled",
         "transcript",
+        "unmodelled",
         "vi",
         "warnings",
     )
