@@ -25,6 +25,8 @@ def run_console(program: Program) -> None:
     """Serve the person at the terminal, and all other monitors, until the program is told to end."""
     print(welcome(program), flush=True)
 
+    from ..scripts.recording import open_recorder
     from .session import serve_terminal
+    from .subject import OwnMachine
 
-    serve_terminal(program)
+    serve_terminal(program, OwnMachine(program), recorder=open_recorder(program), vi=program.settings.vi)

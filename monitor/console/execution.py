@@ -9,15 +9,11 @@ import asyncio
 import os
 import re
 
-from ...commands.json_stream import tells_places
-from ...commands.status import PACKAGE
-from ...vm.errors import VMError
-from ..dispatch import HMPLineError, execute, is_task
+from ..dispatch import HMPLineError, is_task
 from ..lines.variables import substituted
 from ..qmp import Answer as SessionAnswer
-from ..qmp import QMPSession, Request
+from ..qmp import Request
 from .lexers import JSONLexer, output_lexer
-from .suggestions import did_you_mean, did_you_mean_within
 from .typed import is_json, numbered_commands, to_bytes
 
 TYPE_CHECKING = False
@@ -29,7 +25,9 @@ if TYPE_CHECKING:
 
     from ...vm.steps import Cancellation, Task
     from ..lines.session import LineSession
-    from ..program import Program
+    from ..qmp import QMPSession
+    from ..target import Target
+    from .subject import Subject
 
 PATIENCE = 0.5
 """Seconds after which the user is told that a command is still running."""
@@ -52,13 +50,14 @@ class Answer:
 
 
 class Executor:
-    """Runs typed commands one at a time; the program's other monitors are served meanwhile.
+    """Runs typed commands one at a time; what else the loop serves is served meanwhile.
 
     `on_wait` is called when a command takes long.
     """
 
-    def __init__(self, program: Program, on_wait: Callable[[], object], session: LineSession) -> None:
-        self._program = program
+    def __init__(self, target: Target, subject: Subject, on_wait: Callable[[], object], session: LineSession) -> None:
+        self._target = target
+        self._subject = subject
         self._on_wait = on_wait
         self._session = session
         self._cancellation: Cancellation | None = None
@@ -104,7 +103,7 @@ class Executor:
                         failed = True
                         answer.text = f"{path}:{number}: {answer.text}"
                     yield answer
-                if (failed and not keep_going) or self._program.ending:
+                if (failed and not keep_going) or self._target.ending:
                     return
         finally:
             self._depth -= 1
@@ -121,32 +120,19 @@ class Executor:
         async for answer in self.run_file(path):
             yield answer
 
-    def _hint(self, error: Exception, hint: str | None) -> str | None:
-        from ...commands.remedies import remedy
-
-        self._program.context.failure = error
-        return remedy(str(error), hint, self._program.settings.config)
-
     async def _run_line(self, line: str) -> Answer:
         try:
             printed = await self.wait(self._session.run(line))
         except HMPLineError as failure:
-            known = self._hint(failure, failure.hint)
-            return Answer(str(failure), failed=True, hint=self._likely(line, failure) or known)
+            known = self._target.remedy_of(failure)
+            likely = self._subject.suggestion(line.split(" | ")[0], str(failure), self._session.aliases)
+            return Answer(str(failure), failed=True, hint=likely or known)
         except Exception as error:
-            return Answer(f"Error: {self._program.describe_error(error)[1]}\n", failed=True)
+            return Answer(f"Error: {self._target.describe_error(error)[1]}\n", failed=True)
         return Answer(printed.text, output_lexer(printed.line))
 
-    def _likely(self, line: str, failure: HMPLineError) -> str | None:
-        """What was probably meant by a line that was refused."""
-        vm = self._program.vm
-        assert vm is not None
-        line = line.split(" | ")[0]
-        return did_you_mean(vm.release, line, self._session.aliases) or did_you_mean_within(vm, line, str(failure))
-
     async def _run_qmp(self, text: str) -> AsyncIterator[Answer]:
-        release = self._program.release
-        session = QMPSession(release.version, PACKAGE, pretty=True, places=tells_places(release))
+        session = self._subject.new_session()
         session.negotiated = True
         session.receive(to_bytes(text))
         answered = False
@@ -164,12 +150,12 @@ class Executor:
 
     async def _answer(self, session: QMPSession, request: Request) -> Answer:
         try:
-            result = execute(self._program.context, request.command, request.arguments)
+            result = self._target.run_command(request.command, request.arguments)
             if is_task(result):
                 result = await self.wait(result)
         except Exception as error:
-            hint = self._hint(error, error.hint if isinstance(error, VMError) else None)
-            return _json_answer(session.fail(request, *self._program.describe_error(error)), failed=True, hint=hint)
+            hint = self._target.remedy_of(error)
+            return _json_answer(session.fail(request, *self._target.describe_error(error)), failed=True, hint=hint)
         return _json_answer(session.reply(request, result))
 
     async def wait(self, task: Task[Any]) -> Any:
@@ -180,7 +166,7 @@ class Executor:
             if not done.done():  # nobody waits any more where the session was ended meanwhile
                 done.set_result((result, error))
 
-        self._cancellation = self._program.worker.start(task, finish)
+        self._cancellation = self._target.worker.start(task, finish)
         try:
             await asyncio.wait((done,), timeout=PATIENCE)
             if not done.done():

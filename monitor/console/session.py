@@ -18,18 +18,14 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.utils import is_dumb_terminal
 
-from ...commands import hmp_commands
 from ..lines.redirection import Redirection
 from ..lines.session import LineSession
-from ..scripts.recording import open_recorder
-from .completer import ConsoleCompleter
 from .execution import Answer, Executor
 from .highlighting import ConsoleLexer, highlight
 from .history import history_path, open_history, startup_path
 from .hosting import LoopHost
 from .key_bindings import wants_vi
 from .screen import Screen
-from .status_bar import status_bar
 from .style import make_style
 from .typed import commands_in, is_unfinished
 from .watching import watch
@@ -40,44 +36,50 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-    from ..program import Program
+    from ..scripts.recording import Recorder
+    from ..target import ConsoleTarget
+    from .subject import Subject
 
-PROMPT = "(ramslot) "
-TIPS = 'Tab completes, Ctrl-R searches what was typed before, {"execute": …} speaks QMP, Ctrl-D quits'
 WAITING = "still running; Ctrl-C cancels"
 WAY_OUT = "Ctrl-D or 'quit' ends the session"
 
 
-def serve_terminal(program: Program) -> None:
+def serve_terminal(
+    target: ConsoleTarget, subject: Subject, *, recorder: Recorder | None = None, vi: bool = False
+) -> None:
     """Have a session at the terminal; a dumb one gets plain text only."""
     with create_app_session(output=PlainTextOutput(sys.stdout) if is_dumb_terminal() else None):
-        asyncio.run(ConsoleSession(program).run())
+        asyncio.run(ConsoleSession(target, subject, recorder=recorder, vi=vi).run())
 
 
 class ConsoleSession:
     """Reads commands, runs them, shows answers and events, until the program ends or the user leaves."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(
+        self, target: ConsoleTarget, subject: Subject, *, recorder: Recorder | None = None, vi: bool = False
+    ) -> None:
+        self._target = target
+        self._subject = subject
         style = make_style()
         self._screen = Screen(style)
-        self._recorder = open_recorder(program)
+        self._recorder = recorder
         # What a transcript is to have must not go by us.
-        self._lines = LineSession(program.context, self._screen.lend if program.settings.transcript is None else None)
+        transcribed = recorder is not None and recorder.transcribes
+        self._lines = LineSession(target, None if transcribed else self._screen.lend)
         self._lines.front["watch"] = lambda rest: watch(self._lines, self._screen, rest)
-        self._executor = Executor(program, self._on_wait, self._lines)
+        self._executor = Executor(target, subject, self._on_wait, self._lines)
         self._stopped = asyncio.Event()
         self._farewell: str | None = None
         self._bar: StyleAndTextTuples = []
         self._prompt: PromptSession[str] = PromptSession(
-            [("class:prompt", PROMPT)],
+            [("class:prompt", subject.prompt)],
             multiline=Condition(lambda: is_unfinished(self._prompt.default_buffer.text)),
-            prompt_continuation=[("class:continuation", "... ".rjust(len(PROMPT)))],
+            prompt_continuation=[("class:continuation", "... ".rjust(len(subject.prompt)))],
             style=style,
             include_default_pygments_style=False,
-            lexer=ConsoleLexer(hmp_commands(program.release), self._lines),
-            completer=ConsoleCompleter(program, self._lines),
-            editing_mode=EditingMode.VI if program.settings.vi or wants_vi(os.environ) else EditingMode.EMACS,
+            lexer=ConsoleLexer(subject.names, self._lines),
+            completer=subject.completer_of(self._lines),
+            editing_mode=EditingMode.VI if vi or wants_vi(os.environ) else EditingMode.EMACS,
             cursor=ModalCursorShapeConfig(),
             complete_while_typing=False,
             enable_history_search=True,
@@ -88,18 +90,17 @@ class ConsoleSession:
 
     async def run(self) -> None:
         """Serve the terminal until the program ends; it is told to end if the user leaves."""
-        program = self._program
-        assert program.vm is not None
-        program.loop.on_signal(signal.SIGINT, self._interrupt)
-        program.vm.observers.append(self._on_event)
-        program.show_progress = self._show_progress
+        target = self._target
+        target.loop.on_signal(signal.SIGINT, self._interrupt)
+        self._subject.watch_events(self._on_event)
+        target.show_progress = self._show_progress
         stderr = sys.stderr
-        with patch_stdout(raw=True), LoopHost(program.loop, self._on_round):
+        with patch_stdout(raw=True), LoopHost(target.loop, self._on_round):
             if not stderr.isatty():
                 sys.stderr = stderr
-            self._screen.write_line(TIPS, "dim")
+            self._screen.write_line(self._subject.tips, "dim")
             await self._start_up()
-            while not program.ending:
+            while not target.ending:
                 text = await self._read()
                 if text is None:
                     break
@@ -107,8 +108,8 @@ class ConsoleSession:
             await self._stopped.wait()
         if self._farewell is not None:
             self._screen.write_line(self._farewell, "dim")
-        program.vm.observers.remove(self._on_event)
-        program.show_progress = None
+        self._subject.ignore_events(self._on_event)
+        target.show_progress = None
         if self._recorder is not None:
             self._recorder.close()
 
@@ -121,10 +122,10 @@ class ConsoleSession:
                 self._screen.write_line(WAY_OUT, "dim")
             return ""
         except EOFError:
-            self._program.shut_down("host-qmp-quit")
+            self._target.shut_down("host-qmp-quit")
         except OSError:
             self._screen.give_up()
-            self._program.shut_down("host-signal")
+            self._target.shut_down("host-signal")
         return None
 
     async def _start_up(self) -> None:
@@ -143,7 +144,7 @@ class ConsoleSession:
             if self._recorder is not None:
                 failed = any(answer.failed for answer in answers)
                 self._recorder.note(command, "".join(answer.text for answer in answers), failed)
-            if self._program.ending:
+            if self._target.ending:
                 return
 
     async def _show(self, answer: Answer) -> None:
@@ -176,15 +177,15 @@ class ConsoleSession:
     def _on_round(self) -> None:
         """The loop has worked: other monitors may have changed what the bar shows, or ended the program."""
         prompt = self._screen.prompting
-        if self._program.loop.stopping:
+        if self._target.loop.stopping:
             self._stopped.set()
             self._executor.interrupt()
             self._leave_prompt(EOFError)
-        elif prompt is not None and self._bar != status_bar(self._program):
+        elif prompt is not None and self._bar != self._subject.status_bar():
             prompt.invalidate()
 
     def _status_bar(self) -> StyleAndTextTuples:
-        self._bar = status_bar(self._program)
+        self._bar = self._subject.status_bar()
         return self._bar
 
     def _on_wait(self) -> None:

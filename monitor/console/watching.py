@@ -36,8 +36,8 @@ def watch(session: LineSession, screen: Screen, rest: str) -> Task[str]:
             heading = f"every {seconds:g} s: {line}; Ctrl-C ends"
             screen.show_whole([("class:dim", f"{heading}\n\n"), *marked(before or now, now)])
             before = now
-            yield _pause(seconds, cancellation.append, lambda: session.context.program.ending)
-            if cancellation[0].requested or session.context.program.ending:
+            yield _pause(seconds, cancellation.append, lambda: session.target.ending)
+            if cancellation[0].requested or session.target.ending:
                 return text
 
 

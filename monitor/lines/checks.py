@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 
-from ..dispatch import HMPLineError, ask_as_json, execute, is_task
+from ..dispatch import HMPLineError, is_task
 from .jsonpath import PathError, find, literal
 
 TYPE_CHECKING = False
@@ -100,10 +100,10 @@ def _ask(session: LineSession, subject: str) -> Task[Any]:
     """What a QMP command answers that has no arguments, or the one that an HMP line stands for."""
     from ...vm.errors import VMError
 
-    if session.context.contract.find(subject) is None:
-        return (yield from ask_as_json(session.context, subject.removeprefix("-j ")))
+    if not session.target.has_request(subject):
+        return (yield from session.target.line_as_json(subject.removeprefix("-j ")))
     try:
-        result = execute(session.context, subject, {})
+        result = session.target.run_command(subject, {})
         return (yield from result) if is_task(result) else result
     except VMError as error:
         raise HMPLineError(f"Error: {error.full_text}\n", error.hint) from None

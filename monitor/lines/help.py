@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..dispatch import find_command, run_hmp_line
 from .commands import COMMANDS
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ def explain(session: LineSession, rest: str) -> Task[str]:
     topic = " ".join(rest.split())
     if topic in COMMANDS and topic != "help":
         return f"{COMMANDS[topic].help_line}example: {COMMANDS[topic].example}\n"
-    text = yield from run_hmp_line(session.context, f"help {rest}")
+    text = yield from session.target.run_line(f"help {rest}")
     if not topic:
         return (
             text
@@ -32,5 +31,5 @@ def explain(session: LineSession, rest: str) -> Task[str]:
         )
     if topic == "info":
         return text
-    command = find_command(session.context, topic)[2]
-    return f"{text}example: {command.example}\n"
+    example = session.target.example(topic)
+    return f"{text}example: {example}\n" if example else text

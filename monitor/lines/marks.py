@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..dispatch import HMPLineError, run_hmp_line
+from ..dispatch import HMPLineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,13 +42,11 @@ def diff(session: LineSession, rest: str) -> Task[str]:
 
 
 def _tables(session: LineSession) -> Task[dict[str, str]]:
-    from ...commands import available_hmp_commands
-
-    known = available_hmp_commands(session.context.vm)
+    known = session.target.line_names(now=True)
     tables: dict[str, str] = {}
     for line in TABLES:
         if " ".join(line.split()[:2]) in known:
-            tables[line] = yield from run_hmp_line(session.context, line)
+            tables[line] = yield from session.target.run_line(line)
     return tables
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..dispatch import HMPLineError, ask_as_json, find_command, is_task, run_hmp_line
+from ..dispatch import HMPLineError, is_task
 from .commands import COMMANDS
 from .redirection import split_redirection
 from .tree_view import split_view
@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...commands import Context
     from ...vm.steps import Task
+    from ..target import Target
     from .redirection import Redirection
 
 AS_JSON = ("-j", "--json")
@@ -37,8 +37,8 @@ class LineSession:
     what such a command prints is text of ours.
     """
 
-    def __init__(self, context: Context, lend: Callable[[bool], object] | None = None) -> None:
-        self.context = context
+    def __init__(self, target: Target, lend: Callable[[bool], object] | None = None) -> None:
+        self.target = target
         self.variables: dict[str, str] = {}
         self.aliases: dict[str, str] = {}
         self.marks: dict[str, dict[str, str]] = {}
@@ -71,9 +71,7 @@ class LineSession:
         if lend is not None:
             lend(True)
         try:
-            return (
-                yield from deliver(text, redirection, captured=lend is None, ending=lambda: self.context.program.ending)
-            )
+            return (yield from deliver(text, redirection, captured=lend is None, ending=lambda: self.target.ending))
         finally:
             if lend is not None:
                 lend(False)
@@ -86,9 +84,9 @@ class LineSession:
         if name in AS_JSON and rest:
             from ...commands.json_output import pretty
 
-            return pretty((yield from ask_as_json(self.context, rest[0]))) + "\n"
+            return pretty((yield from self.target.line_as_json(rest[0]))) + "\n"
         line, view = split_view(line)
-        text = yield from run_hmp_line(self.context, line)
+        text = yield from self.target.run_line(line)
         return text if view.is_plain else view.of(text)
 
     def _own(self, name: str, rest: str) -> Task[str]:
@@ -105,6 +103,6 @@ class LineSession:
         """A command that prints nothing is not meant to be redirected: its own parameter was to have the sign."""
         if line.split(maxsplit=1)[0] in (*COMMANDS, *AS_JSON) or line.endswith("--qmp"):
             return
-        name, _rest, command = find_command(self.context, line)
-        if not command.prints:
+        name = self.target.silent_command(line)
+        if name is not None:
             raise HMPLineError(f"'{name}' prints nothing; a parameter with blanks stands in double quotes\n")

@@ -71,9 +71,7 @@ def alias(session: LineSession, rest: str) -> str:
         return "".join(f"alias {name} {line}\n" for name, line in sorted(session.aliases.items()))
     if not line.strip():
         return f"alias {name} {_alias(session, name)}\n"
-    from ...commands import hmp_commands
-
-    if name in COMMANDS or name in hmp_commands(session.context.vm.release):
+    if name in COMMANDS or name in session.target.line_names():
         raise HMPLineError(f"'{name}' is a command already\n")
     session.aliases[name] = line.strip()
     return ""

@@ -42,6 +42,11 @@ class Recorder:
         head = f"{HEAD}{_quoted(machine_words(words))}\n"
         self._write(head, head)
 
+    @property
+    def transcribes(self) -> bool:
+        """Whether answers are written down, too."""
+        return self._transcript is not None
+
     def note(self, command: str, text: str, failed: bool) -> None:
         """Write down a command, of one line or more, and all that it printed."""
         lines = command.rstrip("\n").split("\n")

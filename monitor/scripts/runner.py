@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ...commands.json_output import encode
 from ...commands.json_stream import NEED_MORE, JSONError, JSONStream
 from ...vm.errors import VMError
-from ..dispatch import HMPLineError, execute, is_task
+from ..dispatch import HMPLineError, is_task
 from ..lines.session import LineSession
 from ..lines.variables import substituted
 from .reading import script_lines, write_output
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...vm.steps import Task
-    from ..program import Program
+    from ..target import Target
     from .recording import Recorder
 
 DEEPEST = 16
@@ -32,11 +33,11 @@ class _IncludeFailedError(HMPLineError):
 class ScriptRunner:
     """Runs commands one after another and counts the failures."""
 
-    def __init__(self, program: Program, keep_going: bool, recorder: Recorder | None = None) -> None:
-        self._program = program
+    def __init__(self, target: Target, keep_going: bool, recorder: Recorder | None = None) -> None:
+        self._target = target
         self._keep_going = keep_going
         self._recorder = recorder
-        self._session = LineSession(program.context)
+        self._session = LineSession(target)
         self._session.front = {"include": self._include, "source": self._include}
         self._files: list[str] = []
         """The scripts that are being run, each included by the one before."""
@@ -50,14 +51,14 @@ class ScriptRunner:
     def run_file(self, path: str) -> None:
         """Run a script; `-` is standard input. Raises `VMError`."""
         self._files.append(path)
-        self.run(script_lines(self._program.loop, path))
+        self.run(script_lines(self._target.loop, path))
         self._files.pop()
 
     def _run_lines(self, lines: Iterable[tuple[str, str]]) -> bool:
         """Whether all of them were run, failed or not."""
         stream: JSONStream | None = None
         for place, line in lines:
-            if self._program.loop.stopping:
+            if self._target.loop.stopping:
                 return False
             stripped = line.strip()
             if stream is None and (not stripped or stripped.startswith("#")):
@@ -68,7 +69,7 @@ class ScriptRunner:
                 done, stream = self._run_json(place, line, stream or JSONStream())
             if not done and not self._keep_going:
                 return False
-            self._program.loop.run_once(0)
+            self._target.loop.run_once(0)
         if stream is not None:
             return self._fail("end of script", "", "JSON parse error, premature EOI")
         return True
@@ -84,7 +85,7 @@ class ScriptRunner:
             raise HMPLineError(f"include: more than {DEEPEST} scripts in one another\n")
         self._files.append(path)
         try:
-            if not self._run_lines(script_lines(self._program.loop, path)):
+            if not self._run_lines(script_lines(self._target.loop, path)):
                 raise _IncludeFailedError("")
         except VMError as error:
             raise HMPLineError(f"Error: {error}\n") from None
@@ -94,13 +95,9 @@ class ScriptRunner:
 
     def _wait_for_migration(self) -> None:
         """See a migration through that the script began: the program's end would stop it."""
-        vm = self._program.vm
-        if vm is None or not vm.is_migrating:
-            return
-        while vm.is_migrating and not self._program.loop.stopping:
-            self._program.loop.run_once()
-        if vm.migration.status == "failed":
-            self._fail("migrate", "", vm.migration.error)
+        reason = self._target.finish_migration()
+        if reason is not None:
+            self._fail("migrate", "", reason)
 
     def _run_json(self, place: str, line: str, stream: JSONStream) -> tuple[bool, JSONStream | None]:
         """Run the values that are complete; the stream is returned while a value is begun in it.
@@ -122,22 +119,22 @@ class ScriptRunner:
 
     def _run_hmp(self, place: str, line: str) -> bool:
         try:
-            text = self._program.worker.wait(self._session.run(line)).text
+            text = self._target.worker.wait(self._session.run(line)).text
         except _IncludeFailedError:
             return False
         except HMPLineError as failure:
             return self._fail(place, line, str(failure), failure)
         self._note(line, text)
-        write_output(self._program.loop, text)
+        write_output(self._target.loop, text)
         return True
 
     def _run_qmp(self, place: str, value: Any) -> bool:
         typed = "" if isinstance(value, JSONError) or self._recorder is None else _spelled(value)
         try:
             name, arguments, request_id = _request(value)
-            result = execute(self._program.context, name, arguments)
+            result = self._target.run_command(name, arguments)
             if is_task(result):
-                result = self._program.worker.wait(result)
+                result = self._target.worker.wait(result)
             answer = {"return": result}
         except VMError as error:
             answer = {"error": {"class": error.qmp_class, "desc": str(error)}}
@@ -145,7 +142,7 @@ class ScriptRunner:
         if request_id is not None:
             answer["id"] = request_id
         self._note(typed, _spelled(answer))
-        write_output(self._program.loop, _spelled(answer))
+        write_output(self._target.loop, _spelled(answer))
         return True
 
     def _note(self, line: str, text: str, failed: bool = False) -> None:
@@ -154,13 +151,13 @@ class ScriptRunner:
 
     def _fail(self, place: str, line: str, text: str, error: Exception | None = None) -> bool:
         # What a signal cut short has not failed: the program ends with 0 then, as QEMU.
-        if not self._program.loop.stopping:
+        if not self._target.loop.stopping:
             self.failed = True
             self._note(line, text, failed=True)
-            self._program.warn(f"{place}: {text.strip()}")
-            if error is not None:
-                self._program.context.failure = error
-                self._program.tell_remedy(str(error), getattr(error, "hint", None))
+            self._target.warn(f"{place}: {text.strip()}")
+            hint = self._target.remedy_of(error) if error is not None else None
+            if hint is not None:
+                print(f"hint: {hint}", file=sys.stderr)
         return False
 
 

@@ -52,6 +52,7 @@ from ramslot.monitor.console.lexers import (
 )
 from ramslot.monitor.console.qmp_completion import qmp_candidates
 from ramslot.monitor.console.session import ConsoleSession
+from ramslot.monitor.console.subject import OwnMachine
 from ramslot.monitor.console.status_bar import status_bar
 from ramslot.monitor.console.style import PLACES, TOKENS
 from ramslot.monitor.console.suggestions import did_you_mean
@@ -103,7 +104,7 @@ def type_into(program: Program, keys: str, output: Output | None = None) -> str:
     shown = io.StringIO()
     with create_pipe_input() as pipe, create_app_session(pipe, output or PlainTextOutput(shown)):
         pipe.send_text(keys + CTRL_C + CTRL_D)
-        asyncio.run(ConsoleSession(program).run())
+        asyncio.run(ConsoleSession(program, OwnMachine(program)).run())
     return lines_of(shown)
 
 
@@ -560,7 +561,7 @@ def test_tab_completes(start: Callable[..., Program]) -> None:
 
     async def session() -> None:
         with create_pipe_input() as pipe, create_app_session(pipe, PlainTextOutput(shown)):
-            running = asyncio.create_task(ConsoleSession(program).run())
+            running = asyncio.create_task(ConsoleSession(program, OwnMachine(program)).run())
             pipe.send_text("info stat" + TAB)
             await asyncio.sleep(0.2)
             pipe.send_text("\r" + CTRL_D)
@@ -591,7 +592,7 @@ def test_other_monitors_are_served_while_one_types(start: Callable[..., Program]
 
     async def session() -> None:
         with create_pipe_input() as pipe, create_app_session(pipe, PlainTextOutput(shown)):
-            running = asyncio.create_task(ConsoleSession(program).run())
+            running = asyncio.create_task(ConsoleSession(program, OwnMachine(program)).run())
             pipe.send_text("info sta")
             reader, writer = await asyncio.open_unix_connection(path)
             assert b"QMP" in await reader.readline()
@@ -612,7 +613,7 @@ def test_timers_of_the_loop_run_under_the_console(start: Callable[..., Program])
     program = start()
     program.loop.call_later(0.05, program.shut_down, "host-signal")
     with create_pipe_input() as pipe, create_app_session(pipe, DummyOutput()):
-        asyncio.run(asyncio.wait_for(ConsoleSession(program).run(), 20))
+        asyncio.run(asyncio.wait_for(ConsoleSession(program, OwnMachine(program)).run(), 20))
     assert program.loop.stopping
 
 

@@ -35,7 +35,7 @@ def lines(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
     try:
         program.open_monitors()
         program.start_machine()
-        session = LineSession(program.context)
+        session = LineSession(program)
         yield lambda line: program.worker.wait(session.run(line)).text
     finally:
         program.close()
