@@ -224,16 +224,26 @@ def _place_lines(info: dict[str, Any], with_page: bool) -> list[str]:
         lines.append(f"memslot:    {slot['slot']} of address space {slot['as-id']}, + {slot['offset']:#x}")
     if "host" in info:
         host = info["host"]
-        there = f", on node {host['node']}" if "node" in host else ", not allocated yet"
-        page = f"page of {size_to_str(host['page-size'])}{there if with_page else ''}"
+        page = f"page of {size_to_str(host['page-size'])}{_there(host) if with_page else ''}"
         lines.append(f"host:       {host['address']:#x}, {page}")
     if "backend" in info:
         lines.append(f"backend:    {info['backend']['path']} ({info['backend']['type']})")
     if "device" in info:
         device = info["device"]
-        plugged = "" if device["plugged"] else ", not plugged"
+        plugged = ", not plugged" if device["plugged"] is False else ""
         lines.append(f"device:     {device['path']} ({device['type']}){plugged}")
     return lines
+
+
+def _there(host: dict[str, Any]) -> str:
+    """Where the page is; of another process only its mapping is known, if that may be looked at."""
+    if "mapping" in host:
+        nodes = host["mapping"]["nodes"]
+        where = f"has pages on node{'s' * (len(nodes) > 1)} {', '.join(map(str, nodes))}" if nodes else "has no pages yet"
+        return f", whose mapping {where}"
+    if "asked" in host:
+        return ""
+    return f", on node {host['node']}" if "node" in host else ", not allocated yet"
 
 
 def _names(path: list[dict[str, Any]]) -> str:

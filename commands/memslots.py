@@ -143,9 +143,8 @@ def _host_text(slot: dict[str, Any]) -> str:
     if "host" not in slot:
         return ""
     host = slot["host"]
-    nodes = ",".join(map(str, host["nodes"])) or "-"
-    share = host["present"] * 100 // host["sampled"]
-    part = f" ({share}% present)" if host["present"] < host["sampled"] else ""
+    nodes = ",".join(map(str, host["nodes"])) or ("-" if host["sampled"] else "?")
+    part = f" ({host['present'] * 100 // host['sampled']}% present)" if host["present"] < host["sampled"] else ""
     return f" 0x{slot['hva']:016x} {size_to_str(host['page-size']):>8} {nodes}{part}"
 
 

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from .program import Program
 
 SUBCOMMANDS = {
+    "attach": "attach.command",
     "compat": "compat.command",
     "host": "host_command",
     "map": "map_command",
+    "mux": "mux.command",
     "proxy": "streams.proxy",
     "replay": "scripts.replay_command",
     "stream": "streams.command",

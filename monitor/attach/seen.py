@@ -7,6 +7,7 @@ other numbers where devices came and went.
 from __future__ import annotations
 
 from bisect import bisect_right
+from types import SimpleNamespace
 
 from ...vm.accel import MAX_SLOTS, Accelerator, default_max_memslot_size
 from ...vm.accel.sim import SimMemslotTable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .memory_maps import Mapping
+    from ...vm.releases import Release
 
 HOST_PAGE = 4096
 CPU_SPACE = "memory"
@@ -43,14 +44,14 @@ class Answers:
         self.flatviews = flatviews
         self.ramblocks = ramblocks
         self.target = "x86_64"
+        self.machine_type = ""
+        self.ram_size = 0
         self.accelerator = "tcg"
         self.backends: dict[str, str] = {}
         """Types of memory backends by their ids."""
         self.memory_devices: list[dict[str, Any]] = []
         self.device_types: dict[str, str] = {}
         """Types of devices by their ids."""
-        self.mappings: list[Mapping] = []
-        """Of the process, where it may be looked at."""
 
 
 class SeenHost:
@@ -125,44 +126,54 @@ class SeenSpace:
         return self._trees.differs.get(self.name, 0)
 
 
+class SeenBoard:
+    """The part of a machine that is a `Machine` in our own."""
+
+    has_registers = True
+
+    def __init__(self, name: str, ram_size: int, memory_space: SeenSpace, device_memory: MemoryRegion | None) -> None:
+        self.machine_type = SimpleNamespace(name=name)
+        self.ram_size = ram_size
+        self.memory_space = memory_space
+        self.device_memory = device_memory
+
+
 class SeenMachine:
     """What `commands.map`, `commands.explain` and `commands.memslots` ask a machine for.
 
     :raise VMError: the answers do not fit together.
     """
 
-    def __init__(self, answers: Answers) -> None:
-        self.answers = answers
-        self.topology = MemoryTopology()
+    def __init__(self, answers: Answers, release: Release) -> None:
+        self.release = release
+        self.target = SimpleNamespace(arch=answers.target)
         self._blocks = _Blocks(answers.ramblocks)
+        self._regions = MemoryTopology()
         trees = SeenTrees(answers.mtree, self._blocks.of)
         self.spaces = [
             SeenSpace(space["name"], self._view(described, trees.distance(space["name"], described.get("root"))), trees)
             for described in answers.flatviews
             for space in described["address-spaces"]
         ]
-        self.memory_space = next((space for space in self.spaces if space.name == CPU_SPACE), None)
-        if self.memory_space is None:
+        self.topology = SimpleNamespace(spaces=self.spaces)
+        memory_space = next((space for space in self.spaces if space.name == CPU_SPACE), None)
+        if memory_space is None:
             raise VMError(f"this QEMU tells of no address space '{CPU_SPACE}'")
-        self.has_registers = True
-        self.device_memory = trees.find(CPU_SPACE, DEVICE_MEMORY)
+        device_memory = trees.find(CPU_SPACE, DEVICE_MEMORY)
+        self.machine = SeenBoard(answers.machine_type, answers.ram_size, memory_space, device_memory)
         self.memory_devices = [SeenDevice(each, answers.device_types) for each in answers.memory_devices]
         self._backends = [
             SeenBackend(name, type_name, self._backend_region(name)) for name, type_name in answers.backends.items()
         ]
-        self.accelerator = self._accelerator()
+        self.accelerator = self._accelerator(answers)
 
     def backends(self) -> list[SeenBackend]:
         """All memory backends."""
         return self._backends
 
-    def block_named(self, name: str, size: int = 0) -> RAMBlock | None:
-        """The RAMBlock of a region of this name and size."""
-        return self._blocks.of(name, size)
-
     def _backend_region(self, name: str) -> MemoryRegion | None:
         block = self._blocks.of(name, 0) or self._blocks.of(f"/objects/{name}", 0)
-        return None if block is None else self.topology.ram(name, block.max_length, block)
+        return None if block is None else self._regions.ram(name, block.max_length, block)
 
     def _view(self, described: dict[str, Any], distance: int) -> SeenView:
         regions: dict[tuple[str, str], MemoryRegion] = {}
@@ -186,16 +197,14 @@ class SeenMachine:
             kind = IO  # registers behind something that lets no write through
         elif kind == ROM and not block_is_rom(block):
             kind = RAM  # the same
-        return region_of(self.topology, kind, name, 1 << 64, block)
+        return region_of(self._regions, kind, name, 1 << 64, block)
 
-    def _accelerator(self) -> Accelerator:
+    def _accelerator(self, answers: Answers) -> Accelerator:
         """The slots that KVM would be given of the CPUs' view."""
-        page_size = HOST_PAGE
-        size = default_max_memslot_size(self.answers.target, page_size)
-        table = SimMemslotTable(page_size, size, MAX_SLOTS)
-        assert self.memory_space is not None
-        table.follower(0).update([], self.memory_space.view.ranges)
-        return Accelerator(self.answers.accelerator, table, in_kernel=False)
+        size = default_max_memslot_size(answers.target, HOST_PAGE)
+        table = SimMemslotTable(HOST_PAGE, size, MAX_SLOTS)
+        table.follower(0).update([], self.machine.memory_space.view.ranges)
+        return Accelerator(answers.accelerator, table, in_kernel=False)
 
 
 def block_is_rom(block: RAMBlock | None) -> bool:

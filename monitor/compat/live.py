@@ -17,7 +17,17 @@ from .nearest import nearest_release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Asked(Protocol):
+        """A monitor that can be asked."""
+
+        def ask(self, command: str, **arguments: Any) -> Any:
+            """What a command returns; None if it fails."""
+
+        def human(self, line: str) -> str:
+            """What an HMP line prints."""
+
 
 SECONDS = 10.0
 """How long an answer is waited for."""
@@ -100,15 +110,20 @@ def is_address(text: str) -> bool:
 def read_monitor(address: str, version: str | None = None) -> Contract:
     """The contract of the machine behind a monitor; raises `VMError`. Nothing there changes."""
     with Monitor(address) as monitor:
-        told = monitor.ask("query-version")
-        number = told["qemu"] if told else {"major": 0, "minor": 0}
-        name = str(monitor.ask("qom-get", path="/machine", property="type") or "").removesuffix("-machine")
-        notes: list[str] = []
-        release = nearest_release(version or f"{number['major']}.{number['minor']}", name or None, None, notes)
-        return _contract(monitor, address, release, name, notes)
+        return contract_from(monitor, address, version)
 
 
-def _contract(monitor: Monitor, address: str, release: Release, name: str, notes: list[str]) -> Contract:
+def contract_from(monitor: Asked, address: str, version: str | None = None) -> Contract:
+    """The contract of the machine that a monitor's answers tell of; raises `VMError`."""
+    told = monitor.ask("query-version")
+    number = told["qemu"] if told else {"major": 0, "minor": 0}
+    name = str(monitor.ask("qom-get", path="/machine", property="type") or "").removesuffix("-machine")
+    notes: list[str] = []
+    release = nearest_release(version or f"{number['major']}.{number['minor']}", name or None, None, notes)
+    return _contract(monitor, address, release, name, notes)
+
+
+def _contract(monitor: Asked, address: str, release: Release, name: str, notes: list[str]) -> Contract:
     target_name = (monitor.ask("query-target") or {}).get("arch")
     try:
         machine_type, target = find_machine_type(name, target_name, release)
@@ -145,7 +160,7 @@ def _contract(monitor: Monitor, address: str, release: Release, name: str, notes
     )
 
 
-def _blocks(monitor: Monitor, ram: str) -> list[Block]:
+def _blocks(monitor: Asked, ram: str) -> list[Block]:
     shares = {each.get("id"): each.get("share") for each in monitor.ask("query-memdev") or []}
     ours = {each["name"]: each for each in monitor.ask("query-ramblocks") or []}
     places = _places(monitor.human("info mtree -f"))
@@ -179,7 +194,7 @@ def _role(owner: str, name: str, ram: str, nodes: set[str]) -> str:
     return "board"
 
 
-def _node_ids(monitor: Monitor) -> set[str]:
+def _node_ids(monitor: Asked) -> set[str]:
     """The ids of backends that are neither the machine's RAM nor a memory device's."""
     plugged = {
         str(each["data"].get("memdev", "")).rpartition("/")[2] for each in monitor.ask("query-memory-devices") or []

@@ -41,7 +41,9 @@ def test_what_qemu_says_is_read_to_the_byte(machine: str, release: str) -> None:
 def test_the_tree_as_it_was_read_shows_what_qemu_shows(machine: str, release: str) -> None:
     with running(machine, release) as (address, _):
         tree, view, blocks = ask(address, "info mtree -D", "info mtree -f", "info ramblock")
-    seen = SeenMachine(Answers(parse_mtree(tree), parse_flatviews(view), parse_ramblocks(blocks)))
+    seen = SeenMachine(
+        Answers(parse_mtree(tree), parse_flatviews(view), parse_ramblocks(blocks)), find_release(release)
+    )
     assert seen.spaces
     for space in seen.spaces:
         assert space.root.name

@@ -205,7 +205,7 @@ def test_answers_that_do_not_fit_are_refused_or_shown(
     mtree: dict[str, Any], views: list[dict[str, Any]], blocks: list[Shown]
 ) -> None:
     try:
-        seen = SeenMachine(Answers(mtree, views, blocks))
+        seen = SeenMachine(Answers(mtree, views, blocks), find_release(None))
         for space in seen.spaces:
             assert space.root is not None
     except VMError as error:
@@ -220,6 +220,6 @@ def test_an_alias_of_itself_is_refused() -> None:
         "    0000000000000000-000000000000000f (prio 0, i/o): alias a @b 0000000000000000-000000000000000f\n\n"
     )
     view = 'FlatView #0\n AS "memory", root: r\n Root memory region: r\n  No rendered FlatView\n\n'
-    seen = SeenMachine(Answers(parse_mtree(text), parse_flatviews(view), []))
+    seen = SeenMachine(Answers(parse_mtree(text), parse_flatviews(view), []), find_release(None))
     with pytest.raises(AnswerError, match="alias of itself"):
         assert seen.spaces[0].root

@@ -1,0 +1,216 @@
+"""A machine that is attached to, as a target of scripts and the console: what is asked goes to QEMU, or to our views."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+from ...commands import hmp_commands
+from ...commands.hmp import HMPError, take_word
+from ...commands.status import PACKAGE
+from ...vm.errors import VMError
+from ..compat.nearest import nearest_release
+from ..dispatch import QMP_TWIN, HMPLineError
+from ..worker import Worker
+from .access import check_request, hmp_name
+from .client import Client
+from .command_line_diff import DIFF
+from .views import DERIVED, Views
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ...commands.hmp import HMPCommand
+    from ...vm.steps import Task
+    from ..loop import Loop
+
+OWN_LINES = ("info map", "why", "info memslots", "info slots-cost", "info compat")
+"""HMP commands of ours that a real QEMU has not."""
+STRUCTURED = ("info mtree", "info ramblock", "info numa")
+"""HMP commands of QEMU whose texts we read, for `-json`."""
+LEAVE = ("quit", "q")
+"""Ends the session, and never the machine; QMP's `quit` would end that."""
+NOTE = "derived from QEMU's flat view by the rules of KVM, numbered anew: QEMU tells of no slots\n"
+_REFUSED = re.compile(r"(Error: |unknown command: ')|.*\nTry \"help [^\n]*\" for more information\n\Z", re.DOTALL)
+
+
+class Attached:
+    """What a `Target` is, of another process; see `monitor.target`. Raises `VMError` if QEMU does not tell what it is."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        program: str = "ramslot",
+        write: bool = False,
+        as_json: bool = False,
+        pid: int | None = None,
+        command_line: str = "",
+    ) -> None:
+        self.client = client
+        self.loop: Loop = client.loop
+        self.worker = Worker(self.loop)
+        self.ending = False
+        self.show_progress: Callable[[str], object] | None = None
+        self.failure: str | None = None
+        """Why the session ended against our will."""
+        self._program = program
+        self._write = write
+        self._json = as_json
+        client.on_end = self._on_end
+        told = client.ask_now("query-version")
+        number = told["qemu"]
+        self.version = f"{number['major']}.{number['minor']}.{number['micro']}"
+        self.is_ramslot = str(told.get("package", "")).startswith(PACKAGE.split()[0])
+        name = client.ask_now("qom-get", {"path": "/machine", "property": "type"})
+        self.machine_type = str(name).removesuffix("-machine")
+        self.notes: list[str] = []
+        release = nearest_release(f"{number['major']}.{number['minor']}", self.machine_type, None, self.notes)
+        self.commands = {each["name"] for each in client.ask_now("query-commands")}
+        self.own_lines = self._choose_lines(hmp_commands(release))
+        self._structured = {name: command for name, command in hmp_commands(release).items() if name in STRUCTURED}
+        self._views = Views(client, release, pid, command_line)
+
+    def _choose_lines(self, lines: dict[str, HMPCommand]) -> dict[str, HMPCommand]:
+        """Our HMP commands: where another ramslot is attached, it answers for itself."""
+        if self.is_ramslot:
+            return {}
+        return {**{name: lines[name] for name in OWN_LINES}, DIFF.name: DIFF}
+
+    # Lines
+
+    def run_line(self, line: str) -> Task[str]:
+        """Run an HMP line, ours or QEMU's, or a QMP command typed as `query-status` or `qom-get path=/machine ...`."""
+        line = line.strip()
+        twin = line.endswith(QMP_TWIN)
+        line = line.removesuffix(QMP_TWIN)
+        if hmp_name(line) in LEAVE:
+            self.shut_down("host-qmp-quit")
+            return ""
+        if not line:
+            return ""
+        try:
+            request = self._typed_request(line)
+            if request is not None:
+                return self._twin(*request) if twin else self._spelled((yield from self.run_command(*request)))
+            return (yield from self._run_hmp(line, twin))
+        except HMPError as error:
+            raise HMPLineError(str(error)) from None
+        except VMError as error:
+            raise HMPLineError(f"Error: {error.full_text}\n", error.hint) from None
+
+    def _run_hmp(self, line: str, twin: bool) -> Task[str]:
+        name, rest = _split(line)
+        command = self.own_lines.get(name) or (self._structured.get(name) if self._json else None)
+        if command is not None:
+            words = command.parse(rest, name)
+            request, arguments = command.request(NO_MACHINE, words)
+            if twin:
+                return self._twin(request, arguments)
+            result = yield from self.run_command(request, arguments)
+            if self._json:
+                return self._spelled(result)
+            return (NOTE if request in DERIVED else "") + command.render(result, words)
+        forwarded = {"command-line": line}
+        if twin:
+            return self._twin("human-monitor-command", forwarded)
+        text = str((yield from self.run_command("human-monitor-command", forwarded))).replace("\r\n", "\n")
+        if _REFUSED.match(text):
+            raise HMPLineError(text)
+        if name in ("help", "?") and not rest and not self.is_ramslot:
+            text += "".join(each.help_line for each in self.own_lines.values() if " " not in each.name)
+        return self._spelled(text) if self._json else text
+
+    def _typed_request(self, line: str) -> tuple[str, dict[str, Any]] | None:
+        """The request that a line stands for which begins with the name of a QMP command that HMP has not."""
+        name, rest = take_word(line) if line else ("", "")
+        if "-" not in name or name in IN_BOTH or not (name in self.commands or self._views.has(name)):
+            return None
+        arguments: dict[str, Any] = {}
+        while rest:
+            word, rest = take_word(rest)
+            key, equals, value = word.partition("=")
+            if not equals:
+                raise HMPError(f"{name}: '{word}' is no argument; arguments are typed as name=value\n")
+            try:
+                arguments[key] = json.loads(value)
+            except ValueError:
+                arguments[key] = value
+        return name, arguments
+
+    def _spelled(self, result: Any) -> str:
+        if self._json:
+            return f"{json.dumps({'return': result})}\n"
+        return f"{json.dumps(result, indent=4)}\n"
+
+    def _twin(self, command: str, arguments: dict[str, Any]) -> str:
+        return f"{json.dumps({'execute': command, 'arguments': arguments} if arguments else {'execute': command})}\n"
+
+    # Requests
+
+    def run_command(self, name: str, arguments: dict[str, Any]) -> Task[Any]:
+        """Run a QMP command, here if it is ours and QEMU has none of that name."""
+        if name not in self.commands and self._views.has(name):
+            return (yield from self._views.answer(name, dict(arguments)))
+        if not self._write:
+            check_request(name, arguments)
+        return (yield self.client.question(name, arguments))
+
+    def describe_error(self, error: Exception) -> tuple[str, str]:
+        """QMP class and text of any error; one that is no refusal is a defect of ours and is told on stderr as well."""
+        if isinstance(error, VMError):
+            return error.qmp_class, str(error)
+        text = f"internal error: {type(error).__name__}: {error}"
+        self.warn(text)
+        return "GenericError", text
+
+    def remedy_of(self, error: Exception) -> str | None:
+        """The hint that an error brings."""
+        return getattr(error, "hint", None)
+
+    def warn(self, text: str) -> None:
+        """A line on stderr, after the program's name."""
+        print(f"{self._program}: {text}", file=sys.stderr)
+
+    def finish_migration(self) -> str | None:
+        """QEMU's goes on without us."""
+        return None
+
+    # End
+
+    def _on_end(self) -> None:
+        if not self.ending:
+            self.failure = f"{self.client.name}: QEMU has ended, or has closed the connection"
+            self.shut_down("host-signal")
+
+    def shut_down(self, _reason: str) -> None:
+        """End the session. The machine goes on."""
+        self.ending = True
+        self.loop.stop()
+
+    def close(self) -> None:
+        """Let go of the connection, whatever waits for an answer."""
+        self.ending = True
+        self.client.close()
+        self.worker.close()
+
+
+IN_BOTH = (
+    *("qom-list", "qom-get", "qom-set", "chardev-add", "chardev-change", "chardev-remove", "chardev-send-break"),
+    *("dump-guest-memory", "xen-event-inject", "xen-event-list"),
+)
+"""Names of QMP commands that HMP has too, with arguments of its own."""
+NO_MACHINE: Any = None
+"""Our HMP commands here look at no machine to make a request."""
+
+
+def _split(line: str) -> tuple[str, str]:
+    """The name of a line's command, `info` commands having two words, and the rest."""
+    name, rest = take_word(line) if line else ("", "")
+    if name == "info" and rest:
+        subject, rest = take_word(rest)
+        name = f"info {subject}"
+    return name, rest

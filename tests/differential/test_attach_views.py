@@ -1,0 +1,156 @@
+"""Our views of a real QEMU beside what ramslot itself shows for the same command line.
+
+They are equal but for what no QEMU tells: numbers of slots, addresses of hosts, and (named below) what its texts leave out.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from ramslot.monitor.attach.addresses import Address, connect
+from ramslot.monitor.attach.attached import Attached
+from ramslot.monitor.attach.client import Client
+from ramslot.monitor.loop import Loop
+
+from .attached import MACHINES, RELEASES, options_of, running
+from .oracle import OUR_ENVIRONMENT, our_command
+
+OUR_OWN = ("resizeable", "shared", "host-address")
+"""Members of a RAMBlock that depend on the host, or that QEMU does not tell."""
+
+
+@contextmanager
+def attached(address: str, **options: Any) -> Iterator[Attached]:
+    loop = Loop()
+    target = Attached(Client(loop, connect(Address(address)), address), **options)
+    try:
+        yield target
+    finally:
+        target.close()
+        loop.close()
+
+
+def asked(target: Attached, command: str, **arguments: Any) -> Any:
+    return target.worker.wait(target.run_command(command, arguments))
+
+
+def said(target: Attached, line: str) -> str:
+    return target.worker.wait(target.run_line(line))
+
+
+def ours(machine: str, release: str, *requests: dict[str, Any]) -> list[Any]:
+    """What ramslot itself answers."""
+    arch, options = options_of(machine)
+    lines = [word for request in requests for word in ("-c", json.dumps(request))]
+    done = subprocess.run(
+        our_command(arch, [*options, *lines], release), capture_output=True, text=True, env=OUR_ENVIRONMENT, check=True
+    )
+    return [json.loads(line)["return"] for line in done.stdout.splitlines()]
+
+
+def without(value: Any, *names: str) -> Any:
+    """A value with members of these names left out everywhere."""
+    if isinstance(value, dict):
+        return {name: without(each, *names) for name, each in value.items() if name not in names}
+    return [without(each, *names) for each in value] if isinstance(value, list) else value
+
+
+QUERIES = ("query-mtree", "query-flatviews", "query-ramblocks", "query-numa", "query-map", "query-memslots")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_views_are_equal(machine: str, release: str) -> None:
+    with running(machine, release) as (address, _), attached(address) as target:
+        theirs = {query: asked(target, query) for query in QUERIES}
+    own = dict(zip(QUERIES, ours(machine, release, *({"execute": query} for query in QUERIES)), strict=True))
+    assert theirs["query-mtree"] == own["query-mtree"]
+    assert theirs["query-flatviews"] == own["query-flatviews"]
+    assert without(theirs["query-map"], "slot") == without(own["query-map"], "slot")
+    table, own_table = theirs["query-memslots"], own["query-memslots"]
+    assert table["derived"]
+    # Of a size per target, both; which slots log dirty pages, and where the host has them, are QEMU's own matters.
+    slots, own_slots = (
+        sorted(without(each["slots"], "slot", "hva", "log-dirty"), key=lambda slot: slot["gpa"])
+        for each in (table, own_table)
+    )
+    assert slots == own_slots
+    assert table["max-memslot-size"] == own_table["max-memslot-size"]
+    for node, own_node in zip(theirs["query-numa"], own["query-numa"], strict=True):
+        assert node.items() <= own_node.items()
+    blocks, own_blocks = theirs["query-ramblocks"], own["query-ramblocks"]
+    for block, own_block in zip(blocks, own_blocks, strict=True):
+        assert without(block, *OUR_OWN).items() <= own_block.items(), block["name"]
+
+
+ADDRESSES = (0, 0xA0000, 0xC0000, 0xE8000, 0x100000, 0x40000000, 0x80000000, 0xFEE00000, 0xFFFF0000, 1 << 32, 1 << 40)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_why_an_address_is_what_it_is(machine: str, release: str) -> None:
+    with running(machine, release) as (address, _), attached(address) as target:
+        theirs = [asked(target, "query-address", address=each) for each in ADDRESSES]
+    requests: list[dict[str, Any]] = [
+        {"execute": "query-address", "arguments": {"address": each}} for each in ADDRESSES
+    ]
+    for there, here in zip(theirs, ours(machine, release, *requests), strict=True):
+        # QEMU's text has no sizes of what is cut off behind an alias of a whole space.
+        assert without(there, "host", "slot", "resizeable") == without(here, "host", "slot"), hex(here["address"])
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_lines_are_the_text_of_what_the_query_returns(release: str) -> None:
+    with running("pc", release) as (address, process), attached(address, pid=None) as target:
+        assert said(target, "info map").count("backend m1") == 1
+        assert "is pc.rom + 0x0 (rom)" in said(target, "why 0xc0000")
+        text = said(target, "info memslots -v")
+        assert text.startswith("derived from QEMU's flat view")
+        assert process.pid
+        hva = asked(target, "query-memslots")["slots"][0]["hva"]
+        told = said(target, "gpa2hva 0").split()[-1]
+        assert f"0x{hva:016x}" in text
+        assert hva == int(told, 16)
+        assert said(target, "info status") == "VM status: paused (prelaunch)\n"
+        assert json.loads(said(target, "query-status"))["status"] == "prelaunch"
+        assert said(target, "info map --qmp") == '{"execute": "query-map"}\n'
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_same_command_line_makes_the_same(machine: str, release: str) -> None:
+    arch, options = options_of(machine)
+    line = " ".join((f"qemu-system-{arch}-{release}", *options))
+    with running(machine, release) as (address, _), attached(address, command_line=line) as target:
+        assert asked(target, "query-command-line-diff")["differences"] == []
+        other = asked(target, "query-command-line-diff", **{"command-line": line.replace("-m ", "-m 32M -m ")})
+        assert other["differences"] == []  # the last -m counts
+        less = f"qemu-system-{arch}-{release} -M {options[1]} -m 48M"
+        assert asked(target, "query-command-line-diff", **{"command-line": less})["differences"]
+
+
+def test_whether_its_memory_fits_elsewhere() -> None:
+    with running("pc", "7.2") as (address, _), attached(address) as target:
+        arch, options = options_of("pc")
+        same = f"info compat qemu-system-{arch}-7.2 {' '.join(options)}"
+        assert said(target, same).startswith("pc-i440fx-7.2 (QEMU 7.2)  ->  pc-i440fx-7.2 (QEMU 7.2): yes")
+        assert ": no" in said(target, "info compat -i qemu-system-x86_64-7.2 -M pc -m 1G")
+
+
+def test_memory_of_the_process_is_looked_at() -> None:
+    with (
+        running("pc", "11.1", "-m", "256M,slots=4,maxmem=4G", "-mem-prealloc") as (address, process),
+        attached(address, pid=process.pid) as target,
+    ):
+        slots = asked(target, "query-memslots", host=True)["slots"]
+        ram = next(slot for slot in slots if slot["ramblock"] == "pc.ram")
+        assert ram["host"]["present"] == ram["host"]["sampled"] > 0
+        assert ram["mapping"]["start"] <= ram["hva"] <= ram["mapping"]["end"]
+        found = asked(target, "query-address", address=0x100000)
+        assert found["host"]["mapping"]["nodes"] == ram["host"]["nodes"]
+        assert "whose mapping has pages on node" in said(target, "why 0x100000")
