@@ -1,4 +1,4 @@
-"""A machine that is attached to, as a target of scripts and the console: what is asked goes to QEMU, or to our views."""
+"""A machine elsewhere as a target of scripts and the console: what is asked goes to QEMU, or to our views."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REFUSED = re.compile(r"(Error: |unknown command: ')|.*\nTry \"help [^\n]*\" for
 
 
 class Attached:
-    """What a `Target` is, of another process; see `monitor.target`. Raises `VMError` if QEMU does not tell what it is."""
+    """A `monitor.target.ConsoleTarget` in another process. Raises `VMError` if QEMU does not tell what it is."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a QEMU shows beside what ramslot shows for a command line: the memory that all CPUs see, blocks, nodes, devices."""
+"""What a QEMU shows beside what ramslot shows for a command line: the CPUs' memory, blocks, nodes, devices."""
 
 from __future__ import annotations
 

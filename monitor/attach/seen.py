@@ -212,6 +212,11 @@ def block_is_rom(block: RAMBlock | None) -> bool:
     return block is not None and block.readonly
 
 
+def region_name(block: str) -> str:
+    """The name of a RAMBlock's region: without the path of a device before it, which begins with no slash."""
+    return block if block.startswith("/") else block.rpartition("/")[2]
+
+
 class _Blocks:
     """RAMBlocks by the names of their regions: QEMU puts a device's path before those of its regions."""
 
@@ -220,11 +225,11 @@ class _Blocks:
         for each in told:
             name = each["name"]
             host: Any = SeenHost(each.get("host-address", 0), each["page-size"])
-            block = RAMBlock(name.rpartition("/")[2] or name, each["used-length"], each["max-length"], host)
+            block = RAMBlock(region_name(name), each["used-length"], each["max-length"], host)
             block.name, block.offset = name, each["offset"]
             block.readonly = each.get("readonly", False)
             block.shared = each.get("shared", False)
-            for key in dict.fromkeys((name, name.rpartition("/")[2])):
+            for key in dict.fromkeys((name, region_name(name))):
                 self._by_name.setdefault(key, []).append(block)
 
     def of(self, name: str, size: int) -> RAMBlock | None:

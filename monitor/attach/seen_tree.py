@@ -140,6 +140,7 @@ class _Builder:
         else:
             region = self._plain(tree, size)
         self.places[region] = tree
+        region.priority = tree["priority"]
         region.nonvolatile = tree["type"].startswith("nv-")
         if not tree["enabled"]:
             region.set_enabled(False)
@@ -183,6 +184,9 @@ def region_of(topology: MemoryTopology, kind: str, name: str, size: int, block: 
 
 
 def _size(tree: dict[str, Any]) -> int:
+    """Bytes in a region. Of none and of one QEMU's text is the same; what is disabled is taken to have none then."""
+    if tree["start"] == tree["end"] and not tree["enabled"]:
+        return 0
     return int((tree["end"] - tree["start"]) & ADDRESS_MASK) + 1
 
 

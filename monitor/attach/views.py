@@ -9,7 +9,7 @@ from ...commands import Context, handler
 from ...vm.errors import VMError
 from .client import ReplyError
 from .memory_maps import Mapping, mapping_at, read_maps
-from .seen import Answers, SeenMachine
+from .seen import Answers, SeenMachine, region_name
 from .table_text import parse_host_address, parse_memory_devices, parse_numa, parse_ramblocks
 from .tree_text import parse_flatviews, parse_mtree
 
@@ -86,7 +86,7 @@ class Views:
         blocks = parse_ramblocks((yield self._human("info ramblock")))
         shares = {each.get("id"): each.get("share") for each in (yield from self._told("query-memdev", []))}
         for block in blocks:
-            block["region"] = block["name"].rpartition("/")[2] or block["name"]
+            block["region"] = region_name(block["name"])
             if shares.get(block["name"].removeprefix("/objects/")) is not None:
                 block["shared"] = shares[block["name"].removeprefix("/objects/")]
         return blocks
@@ -149,8 +149,11 @@ class Views:
             result = {**result, "derived": True}
         if command == "query-memslots" and with_hosts:
             self._add_hosts(result)
-        if command == "query-address" and "host" in result:
-            self._look_at_host(result)
+        if command == "query-address":
+            if any("alias" in step for step in result["path"]) and result["path"][-1]["type"] == "rom":
+                result.pop("readonly-by", None)  # the alias may be it, QEMU's text does not say
+            if "host" in result:
+                self._look_at_host(result)
         return result
 
     def _mappings(self) -> list[Mapping]:
