@@ -58,7 +58,7 @@ class Attached:
         self.failure: str | None = None
         """Why the session ended against our will."""
         self._program = program
-        self._write = write
+        self.write = write
         self._json = as_json
         client.on_end = self._on_end
         told = client.ask_now("query-version")
@@ -79,6 +79,11 @@ class Attached:
         if self.is_ramslot:
             return {}
         return {**{name: lines[name] for name in OWN_LINES}, DIFF.name: DIFF}
+
+    @property
+    def request_names(self) -> set[str]:
+        """The QMP commands there are, QEMU's and ours."""
+        return self.commands | self._views.names
 
     # Lines
 
@@ -155,7 +160,7 @@ class Attached:
         """Run a QMP command, here if it is ours and QEMU has none of that name."""
         if name not in self.commands and self._views.has(name):
             return (yield from self._views.answer(name, dict(arguments)))
-        if not self._write:
+        if not self.write:
             check_request(name, arguments)
         return (yield self.client.question(name, arguments))
 

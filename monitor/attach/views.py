@@ -54,6 +54,11 @@ class Views:
             "query-command-line-diff": self._diff,
         }
 
+    @property
+    def names(self) -> set[str]:
+        """The QMP commands that are answered here."""
+        return {*self._own, *SEEN}
+
     def has(self, command: str) -> bool:
         """Whether a QMP command is answered here."""
         return command in self._own or command in SEEN

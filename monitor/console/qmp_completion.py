@@ -9,11 +9,44 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ...schema import Contract, Member
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Protocol
 
     Candidates = list[tuple[str, str]]
+
+    class Named(Protocol):
+        """A type."""
+
+        @property
+        def name(self) -> str: ...  # noqa: D102
+
+    class Member(Protocol):
+        """An argument: its name, what it means, its type, and its values if they are few."""
+
+        @property
+        def name(self) -> str: ...  # noqa: D102
+        @property
+        def description(self) -> str: ...  # noqa: D102
+        @property
+        def type(self) -> Named: ...  # noqa: D102
+        @property
+        def values(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    class Described(Protocol):
+        """A command."""
+
+        @property
+        def description(self) -> str: ...  # noqa: D102
+
+    class Contract(Protocol):
+        """The commands there are: ours (`schema.Contract`), or those that a QEMU tells of."""
+
+        def commands(self) -> Mapping[str, Described]:
+            """All of them by name."""
+
+        def properties(self, command: str, tag: str | None = None) -> Sequence[Member]:
+            """The arguments of one; raises `KeyError`."""
+
 
 _COMMAND = re.compile(r"""["']execute["']\s*:\s*["']([^"']*)$""")
 _COMMAND_BEFORE = re.compile(r"""["']execute["']\s*:\s*["']([^"']+)["']""")

@@ -199,7 +199,7 @@ class ConsoleSession:
         if name == "PREALLOC_PROGRESS":
             return  # there is a bar for it
         line = f"event: {name}" + (f" {json.dumps(data)}" if data else "")
-        if name == "SHUTDOWN":
+        if name == self._subject.farewell:
             # The prompt is about to be left, and our own user knows why: told when it is gone, and to others only.
             self._farewell = line if self._screen.prompting is not None else None
         else:

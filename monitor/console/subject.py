@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
         prompt: str
         tips: str
+        farewell: str
+        """The event after which nothing comes, shown once the prompt is gone; there may be none."""
 
         @property
         def names(self) -> Iterable[str]:
@@ -57,6 +59,7 @@ class OwnMachine:
 
     prompt = "(ramslot) "
     tips = 'Tab completes, Ctrl-R searches what was typed before, {"execute": …} speaks QMP, Ctrl-D quits'
+    farewell = "SHUTDOWN"
 
     def __init__(self, program: Program) -> None:
         self._program = program
