@@ -191,12 +191,13 @@ def _at_terminal() -> bool:
 
 
 def _run_scripts(program: Program) -> int:
+    from .own_machine import OwnMachine
     from .scripts.recording import open_recorder
     from .scripts.runner import ScriptRunner
 
     settings = program.settings
     recorder = open_recorder(program)
-    runner = ScriptRunner(program, settings.keep_going, recorder)
+    runner = ScriptRunner(OwnMachine(program), settings.keep_going, recorder)
     if settings.commands:
         runner.run((f"-c '{line}'", line) for line in settings.commands)
     path = settings.script

@@ -13,7 +13,7 @@ from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import Any
 
     from ..vm.compat.contract import Contract as MemoryContract
@@ -179,47 +179,6 @@ class Program:
         if error is not None and not self.ending:
             self.warn(self.describe_error(error)[1])
 
-    def run_line(self, line: str) -> Task[str]:
-        """Run an HMP line of our own user and return what it prints; raises `HMPLineError`."""
-        from .dispatch import run_hmp_line
-
-        return run_hmp_line(self.context, line)
-
-    def run_command(self, name: str, arguments: dict[str, Any]) -> Any:
-        """Run a QMP command of our own user: its result, or a task that will have it. Raises `VMError`."""
-        from .dispatch import execute
-
-        return execute(self.context, name, arguments)
-
-    def line_as_json(self, line: str) -> Task[Any]:
-        """Run the QMP command that our own user's HMP line stands for; raises `HMPLineError`."""
-        from .dispatch import ask_as_json
-
-        return ask_as_json(self.context, line)
-
-    def has_request(self, name: str) -> bool:
-        """Whether there is a QMP command of this name."""
-        return self.context.contract.find(name) is not None
-
-    def line_names(self, *, now: bool = False) -> Collection[str]:
-        """The HMP commands of this release; `now` leaves out what cannot be used before the machine is made."""
-        from ..commands import available_hmp_commands, hmp_commands
-
-        return available_hmp_commands(self.context.vm) if now else hmp_commands(self.release)
-
-    def silent_command(self, line: str) -> str | None:
-        """The name of an HMP line's command if it prints nothing; raises `HMPLineError` where there is none."""
-        from .dispatch import find_command
-
-        name, _rest, command = find_command(self.context, line)
-        return None if command.prints else name
-
-    def example(self, topic: str) -> str:
-        """A line with this HMP command."""
-        from .dispatch import find_command
-
-        return find_command(self.context, topic)[2].example
-
     def run_hmp(self, context: Context, line: str) -> Task[str]:
         """Run an HMP line for a program, which does not wait, and return what it prints, also where it fails."""
         from .dispatch import HMPLineError, run_hmp_line
@@ -269,22 +228,6 @@ class Program:
     def warn(self, text: str) -> None:
         """A line on stderr, after the program's name."""
         print(f"{self.settings.config.program}: {text}", file=sys.stderr)
-
-    def remedy_of(self, error: Exception) -> str | None:
-        """What would help our own user after a command failed, if anything is known."""
-        from ..commands.remedies import remedy
-
-        self.context.failure = error
-        return remedy(str(error), getattr(error, "hint", None), self.settings.config)
-
-    def finish_migration(self) -> str | None:
-        """See a migration through that our end would stop; why it failed, if it did."""
-        vm = self.vm
-        if vm is None or not vm.is_migrating:
-            return None
-        while vm.is_migrating and not self.loop.stopping:
-            self.loop.run_once()
-        return vm.migration.error if vm.migration.status == "failed" else None
 
     def tell_remedy(self, text: str, hint: str | None = None) -> None:
         """After an error, a line on stderr with what would help, if anything is known."""

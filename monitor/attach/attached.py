@@ -16,11 +16,12 @@ from ..worker import Worker
 from .access import check_request, hmp_name
 from .client import Client
 from .command_line_diff import DIFF
+from .schema import Help, parse_help
 from .views import DERIVED, Views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from ...commands.hmp import HMPCommand
@@ -72,6 +73,7 @@ class Attached:
         self.commands = {each["name"] for each in client.ask_now("query-commands")}
         self.own_lines = self._choose_lines(hmp_commands(release))
         self._structured = {name: command for name, command in hmp_commands(release).items() if name in STRUCTURED}
+        self._lines: dict[str, Help] = {}
         self._views = Views(client, release, pid, command_line)
 
     def _choose_lines(self, lines: dict[str, HMPCommand]) -> dict[str, HMPCommand]:
@@ -84,6 +86,17 @@ class Attached:
     def request_names(self) -> set[str]:
         """The QMP commands there are, QEMU's and ours."""
         return self.commands | self._views.names
+
+    @property
+    def lines(self) -> dict[str, Help]:
+        """The HMP commands there are, QEMU's (which it is asked for once) and ours."""
+        if not self._lines:
+            for line in ("help", "help info"):
+                text = self.client.ask_now("human-monitor-command", {"command-line": line})
+                self._lines |= parse_help(str(text))
+            self._lines |= {name: Help(each.syntax, each.help) for name, each in self.own_lines.items()}
+            self._lines = dict(sorted(self._lines.items()))
+        return self._lines
 
     # Lines
 
@@ -125,8 +138,9 @@ class Attached:
         text = str((yield from self.run_command("human-monitor-command", forwarded))).replace("\r\n", "\n")
         if _REFUSED.match(text):
             raise HMPLineError(text)
-        if name in ("help", "?") and not rest and not self.is_ramslot:
-            text += "".join(each.help_line for each in self.own_lines.values() if " " not in each.name)
+        if name in ("help", "?") and rest in ("", "info") and not self.is_ramslot:
+            own = [each for each in self.own_lines.values() if each.name.startswith("info ") == (rest == "info")]
+            text += "".join(each.help_line for each in own)
         return self._spelled(text) if self._json else text
 
     def _typed_request(self, line: str) -> tuple[str, dict[str, Any]] | None:
@@ -163,6 +177,30 @@ class Attached:
         if not self.write:
             check_request(name, arguments)
         return (yield self.client.question(name, arguments))
+
+    def line_as_json(self, line: str) -> Task[Any]:
+        """What a line of ours, or one whose text we read, returns as QMP; of others the text. Raises `HMPLineError`."""
+        was_json, self._json = self._json, True
+        try:
+            return json.loads((yield from self.run_line(line)) or '{"return": null}')["return"]
+        finally:
+            self._json = was_json
+
+    def has_request(self, name: str) -> bool:
+        """Whether there is a QMP command of this name, QEMU's or ours."""
+        return name in self.request_names
+
+    def line_names(self, *, now: bool = False) -> Collection[str]:
+        """The HMP commands there are."""
+        return self.lines
+
+    def silent_command(self, _line: str) -> str | None:
+        """None: QEMU does not tell which of its commands print nothing."""
+        return None
+
+    def example(self, topic: str) -> str:
+        """A line with one of our own HMP commands."""
+        return self.own_lines[topic].example if topic in self.own_lines else ""
 
     def describe_error(self, error: Exception) -> tuple[str, str]:
         """QMP class and text of any error; one that is no refusal is a defect of ours and is told on stderr as well."""

@@ -32,7 +32,7 @@ events are shown as they come. Ours, made of what QEMU tells:
                                     host addresses, and with -pid pages and nodes
     info slots-cost                 who uses them, and what the kernel keeps for them
     info compat [-i] PARTNER        would its memory fit there? (-i: theirs here)
-    diff [COMMAND-LINE]             what ramslot makes of QEMU's command line, compared
+    info diff [COMMAND-LINE]        what ramslot makes of QEMU's command line, compared
     query-mtree, query-flatviews, query-ramblocks, query-numa, query-map,
     query-address, query-memslots, query-memslots-cost, save-map, query-compat,
     query-command-line-diff         the same as QMP
@@ -156,7 +156,7 @@ def _run(program: str, options: Options, loop: Loop) -> int:
 
 
 def _serve(attached: Attached, options: Options) -> int:
-    from ..script import ScriptRunner, script_lines
+    from ..scripts.runner import ScriptRunner
 
     if not options.commands and options.script is None and sys.stdin.isatty() and sys.stdout.isatty():
         from .console import run_console
@@ -168,5 +168,5 @@ def _serve(attached: Attached, options: Options) -> int:
         runner.run((f"-c '{line}'", line) for line in options.commands)
     path = options.script if options.commands else options.script or "-"
     if path is not None and ("keep-going" in options.switches or not runner.failed):
-        runner.run(script_lines(attached.loop, path))
+        runner.run_file(path)
     return 1 if runner.failed else 0

@@ -94,7 +94,7 @@ def _render(result: dict[str, Any], _words: dict[str, Any]) -> str:
 
 
 DIFF = HMPCommand(
-    "diff",
+    "info diff",
     _request,
     _render,
     help="show where QEMU's memory differs from what ramslot makes of a command line (QEMU's own with -pid)",

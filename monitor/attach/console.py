@@ -8,13 +8,15 @@ from difflib import get_close_matches
 from prompt_toolkit.completion import Completer, Completion
 
 from ...commands.status import PACKAGE
+from ..console.lexers import PREFIXES
 from ..console.qmp_completion import qmp_candidates
 from ..console.session import serve_terminal
 from ..console.typed import is_json
 from ..dispatch import QMP_TWIN
+from ..lines.commands import COMMANDS
 from ..qmp import QMPSession
 from .completion import Lookup, next_words
-from .schema import Help, QEMUSchema, parse_help
+from .schema import Help, QEMUSchema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
     from ..console.subject import OnEvent
+    from ..lines.session import LineSession
     from .attached import Attached
 
 COMPLETION_SECONDS = 2.0
@@ -53,8 +56,7 @@ class AttachedSubject:
         self._attached = attached
         self._state = ""
         self._on_event: OnEvent | None = None
-        self._lines = self._learn_lines()
-        self.completer = AttachedCompleter(attached, self._lines)
+        self._lines = attached.lines
         attached.client.on_event = self._take_event
         self._ask_state()
 
@@ -63,22 +65,17 @@ class AttachedSubject:
         """HMP commands, and QMP commands that are typed."""
         return {*self._lines, *(name for name in self._attached.request_names if "-" in name)}
 
-    def _learn_lines(self) -> dict[str, Help]:
-        """QEMU's commands and ours; a QEMU before its machine is made (`-preconfig`) may have no help."""
-        found: dict[str, Help] = {}
-        for line in ("help", "help info"):
-            text = self._attached.client.ask_now("human-monitor-command", {"command-line": line})
-            found |= parse_help(str(text))
-        ours = {name: Help(command.syntax, command.help) for name, command in self._attached.own_lines.items()}
-        return dict(sorted((found | ours).items()))
+    def completer_of(self, lines: LineSession) -> AttachedCompleter:
+        """What completes a line of a session."""
+        return AttachedCompleter(self._attached, self._lines, lines)
 
-    def suggestion(self, line: str) -> str | None:
+    def suggestion(self, line: str, _error: str, aliases: Iterable[str]) -> str | None:
         """The name that is most like a mistyped one."""
         words = line.split()
         name = " ".join(words[:2]) if words[:1] == ["info"] else "".join(words[:1])
         if not name or name in self._lines:
             return None
-        similar = get_close_matches(name, self.names, 1)
+        similar = get_close_matches(name, [*self.names, *COMMANDS, *aliases], 1)
         return f"did you mean '{similar[0]}'?" if similar else None
 
     def new_session(self) -> QMPSession:
@@ -126,9 +123,10 @@ class AttachedSubject:
 class AttachedCompleter(Completer):
     """Completes HMP and QMP from what this QEMU has; what must be asked is asked while the prompt goes on."""
 
-    def __init__(self, attached: Attached, lines: dict[str, Help]) -> None:
+    def __init__(self, attached: Attached, lines: dict[str, Help], session: LineSession) -> None:
         self._attached = attached
         self._lines = lines
+        self._session = session
         self._schema: QEMUSchema | None = None
 
     def get_completions(self, _document: Document, _event: CompleteEvent) -> Iterable[Completion]:
@@ -145,7 +143,12 @@ class AttachedCompleter(Completer):
         if is_json(text):
             start, found = qmp_candidates(schema, text) if schema is not None else (len(text), [])
         else:
-            start, found = next_words(text, self._lines, schema)
+            own = {name: Help(row.syntax, row.help) for name, row in COMMANDS.items()}
+            aliases = {name: Help("", f"alias of {line}") for name, line in self._session.aliases.items()}
+            prefix = PREFIXES.match(text)
+            before = prefix.end() if prefix is not None else 0
+            start, found = next_words(text[before:], self._lines | own | aliases, schema)
+            start += before
         if isinstance(found, Lookup):
             found = found.read(await self._answer(found.command, found.arguments))
         typed = text[start:]

@@ -25,8 +25,9 @@ def run_console(program: Program) -> None:
     """Serve the person at the terminal, and all other monitors, until the program is told to end."""
     print(welcome(program), flush=True)
 
+    from ..own_machine import OwnMachine
     from ..scripts.recording import open_recorder
     from .session import serve_terminal
-    from .subject import OwnMachine
+    from .subject import OwnSubject
 
-    serve_terminal(program, OwnMachine(program), recorder=open_recorder(program), vi=program.settings.vi)
+    serve_terminal(OwnMachine(program), OwnSubject(program), recorder=open_recorder(program), vi=program.settings.vi)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
             """Do so no more."""
 
 
-class OwnMachine:
+class OwnSubject:
     """The machine of this program."""
 
     prompt = "(ramslot) "

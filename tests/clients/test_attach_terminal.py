@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..differential.attached import RELEASES, ask, running
-from .test_console_terminal import Terminal
+from .terminal import Terminal
 
 
 class AttachedTerminal(Terminal):

@@ -52,12 +52,14 @@ from ramslot.monitor.console.lexers import (
 )
 from ramslot.monitor.console.qmp_completion import qmp_candidates
 from ramslot.monitor.console.session import ConsoleSession
-from ramslot.monitor.console.subject import OwnMachine
 from ramslot.monitor.console.status_bar import status_bar
 from ramslot.monitor.console.style import PLACES, TOKENS
+from ramslot.monitor.console.subject import OwnSubject
 from ramslot.monitor.console.suggestions import did_you_mean
 from ramslot.monitor.console.typed import commands_in, is_unfinished
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
+from ramslot.monitor.scripts.recording import open_recorder
 from ramslot.schema import contract
 from ramslot.vm.errors import VMError
 from ramslot.vm.releases import find_release
@@ -99,12 +101,18 @@ def lines_of(shown: io.StringIO) -> str:
     return shown.getvalue().replace("\r", "")
 
 
+def console_of(program: Program) -> ConsoleSession:
+    return ConsoleSession(
+        OwnMachine(program), OwnSubject(program), recorder=open_recorder(program), vi=program.settings.vi
+    )
+
+
 def type_into(program: Program, keys: str, output: Output | None = None) -> str:
     """Everything that a console shows to one who types `keys` and then leaves, should the program go on."""
     shown = io.StringIO()
     with create_pipe_input() as pipe, create_app_session(pipe, output or PlainTextOutput(shown)):
         pipe.send_text(keys + CTRL_C + CTRL_D)
-        asyncio.run(ConsoleSession(program, OwnMachine(program)).run())
+        asyncio.run(console_of(program).run())
     return lines_of(shown)
 
 
@@ -561,7 +569,7 @@ def test_tab_completes(start: Callable[..., Program]) -> None:
 
     async def session() -> None:
         with create_pipe_input() as pipe, create_app_session(pipe, PlainTextOutput(shown)):
-            running = asyncio.create_task(ConsoleSession(program, OwnMachine(program)).run())
+            running = asyncio.create_task(console_of(program).run())
             pipe.send_text("info stat" + TAB)
             await asyncio.sleep(0.2)
             pipe.send_text("\r" + CTRL_D)
@@ -592,7 +600,7 @@ def test_other_monitors_are_served_while_one_types(start: Callable[..., Program]
 
     async def session() -> None:
         with create_pipe_input() as pipe, create_app_session(pipe, PlainTextOutput(shown)):
-            running = asyncio.create_task(ConsoleSession(program, OwnMachine(program)).run())
+            running = asyncio.create_task(console_of(program).run())
             pipe.send_text("info sta")
             reader, writer = await asyncio.open_unix_connection(path)
             assert b"QMP" in await reader.readline()
@@ -613,7 +621,7 @@ def test_timers_of_the_loop_run_under_the_console(start: Callable[..., Program])
     program = start()
     program.loop.call_later(0.05, program.shut_down, "host-signal")
     with create_pipe_input() as pipe, create_app_session(pipe, DummyOutput()):
-        asyncio.run(asyncio.wait_for(ConsoleSession(program, OwnMachine(program)).run(), 20))
+        asyncio.run(asyncio.wait_for(console_of(program).run(), 20))
     assert program.loop.stopping
 
 

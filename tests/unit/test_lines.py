@@ -19,6 +19,7 @@ from ramslot.monitor.lines.redirection import Redirection, split_redirection
 from ramslot.monitor.lines.session import LineSession
 from ramslot.monitor.lines.tree_view import TreeView, split_view
 from ramslot.monitor.lines.variables import expanded, substituted
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
 from ramslot.vm.releases import VERSIONS, find_release
 
@@ -35,7 +36,7 @@ def lines(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
     try:
         program.open_monitors()
         program.start_machine()
-        session = LineSession(program)
+        session = LineSession(OwnMachine(program))
         yield lambda line: program.worker.wait(session.run(line)).text
     finally:
         program.close()
