@@ -49,12 +49,24 @@ class Client:
     :raise VMError: the other end is no QMP monitor, or does not greet.
     """
 
-    def __init__(self, loop: Loop, connection: socket.socket, name: str, patience: float = GREETING_SECONDS) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        name: str,
+        patience: float = GREETING_SECONDS,
+        *,
+        oob: bool = False,
+    ) -> None:
+        """`oob` asks for out-of-band commands, which the monitor may not have."""
         self.loop = loop
         self.name = name
         self.on_event: Callable[[Reply], object] = lambda _event: None
         self.on_end: Callable[[], object] = lambda: None
         self.closed = False
+        self.has_oob = oob
+        """Whether there are out-of-band commands."""
+        self.passes_descriptors = connection.family == socket.AF_UNIX
         self.greeting: dict[str, Any] = {}
         self._socket = connection
         self._cutter = MessageCutter()
@@ -82,7 +94,9 @@ class Client:
             self.loop.run_once(left)
         if not self.greeting:
             raise VMError(f"{self.name}: the connection was closed before any greeting")
-        self.ask_now("qmp_capabilities")
+        told = self.greeting.get("capabilities")
+        self.has_oob = self.has_oob and isinstance(told, list) and "oob" in told
+        self.ask_now("qmp_capabilities", {"enable": ["oob"]} if self.has_oob else None)
 
     # Asking
 
