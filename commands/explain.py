@@ -239,7 +239,9 @@ def _there(host: dict[str, Any]) -> str:
     """Where the page is; of another process only its mapping is known, if that may be looked at."""
     if "mapping" in host:
         nodes = host["mapping"]["nodes"]
-        where = f"has pages on node{'s' * (len(nodes) > 1)} {', '.join(map(str, nodes))}" if nodes else "has no pages yet"
+        where = (
+            f"has pages on node{'s' * (len(nodes) > 1)} {', '.join(map(str, nodes))}" if nodes else "has no pages yet"
+        )
         return f", whose mapping {where}"
     if "asked" in host:
         return ""

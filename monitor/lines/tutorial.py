@@ -63,9 +63,12 @@ def guide(session: LineSession, rest: str) -> Task[str]:
 
 
 def _shown(session: LineSession, step: Step, number: int, count: int) -> Task[str]:
+    from ..own_machine import OwnMachine
     from .tutorial_facts import facts_of
 
-    facts = yield from facts_of(session.context)
+    if not isinstance(session.target, OwnMachine):
+        raise HMPLineError("the tutorial tells of a machine of our own\n", "'ramslot' without 'attach' makes one")
+    facts = yield from facts_of(session.target.program.context)
     text = f"{number}/{count}  {step.title}\n\n"
     for line in chosen(step.lines, facts):
         line = _FACT.sub(lambda match: str(facts[match[1]]), line)

@@ -16,6 +16,7 @@ from ramslot.monitor.console.key_bindings import wants_vi
 from ramslot.monitor.console.suggestions import did_you_mean_within
 from ramslot.monitor.console.typed import numbered_commands
 from ramslot.monitor.lines.session import LineSession
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def program() -> Iterator[Program]:
 
 def completed(program: Program, text: str, session: LineSession | None = None) -> list[str]:
     """What the line may become."""
-    completer = ConsoleCompleter(program, session or LineSession(program.context))
+    completer = ConsoleCompleter(program, session or LineSession(OwnMachine(program)))
     document = Document(text)
     return [
         text[: len(text) + each.start_position] + each.text
@@ -82,7 +83,7 @@ def test_long_names_that_are_alike_take_no_time() -> None:
     ],
 )
 def test_what_else_is_completed(program: Program, text: str, expected: list[str]) -> None:
-    session = LineSession(program.context)
+    session = LineSession(OwnMachine(program))
     for line in ("set size 1G", "mark start", "alias im info mtree"):
         program.worker.wait(session.run(line))
     found = completed(program, text, session)

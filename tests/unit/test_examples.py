@@ -11,6 +11,7 @@ from ramslot.monitor.command_line.options import parse
 from ramslot.monitor.dispatch import HMPLineError
 from ramslot.monitor.lines.commands import COMMANDS
 from ramslot.monitor.lines.session import LineSession
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
 from ramslot.monitor.scripts.runner import ScriptRunner
 from ramslot.vm.releases import VERSIONS, find_release
@@ -57,7 +58,7 @@ def run(arguments: tuple[str, ...], lines: tuple[str, ...]) -> str:
     program = Program(parse(["ramslot", *arguments]))
     try:
         program.start_machine()
-        session = LineSession(program.context)
+        session = LineSession(OwnMachine(program))
         text = ""
         for line in lines:
             text = program.worker.wait(session.run(line)).text
@@ -68,9 +69,11 @@ def run(arguments: tuple[str, ...], lines: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_example_of_a_command_runs(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
     for name, command in hmp_commands(find_release(version)).items():
         if name == command.name:
+            folder = tmp_path / name  # where nothing is of another that still goes on
+            folder.mkdir()
+            monkeypatch.chdir(folder)
             check(name, command.example, ("-qemu", version))
 
 
@@ -94,7 +97,7 @@ def test_every_example_of_the_prompt_runs(tmp_path: Path, monkeypatch: pytest.Mo
             check(name, command.example)
     program = Program(parse(["ramslot", *MACHINE]))
     program.start_machine()
-    runner = ScriptRunner(program, keep_going=False)
+    runner = ScriptRunner(OwnMachine(program), keep_going=False)
     runner.run(("example", COMMANDS[name].example) for name in ("include", "source"))
     assert not runner.failed
     program.close()

@@ -10,6 +10,7 @@ import pytest
 from ramslot.monitor.command_line.options import parse
 from ramslot.monitor.lines.session import LineSession
 from ramslot.monitor.lines.tutorial import OVER, USAGE, read_steps
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
 from ramslot.vm.boards import machine_types
 from ramslot.vm.boards.targets import targets
@@ -31,7 +32,7 @@ def tutor() -> Iterator[Callable[..., Callable[[str], str]]]:
         program = Program(parse(["ramslot", *arguments]))
         programs.append(program)
         program.start_machine()
-        session = LineSession(program.context)
+        session = LineSession(OwnMachine(program))
         return lambda line: program.worker.wait(session.run(line)).text
 
     yield start
