@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .boards.flash import FlashImage
     from .errors import VMError
 
 
@@ -21,6 +22,7 @@ class Config:
         "descriptors",
         "devices",
         "firmware",
+        "flash",
         "host",
         "incoming",
         "lock_memory",
@@ -88,6 +90,8 @@ class Config:
         """`-overcommit mem-lock=on`."""
         self.firmware: str | None = None
         """`-bios FILE`."""
+        self.flash: dict[int, FlashImage] = {}
+        """What is in the machine's flash memories, by their numbers."""
         self.name: str | None = None
         self.uuid: str | None = None
         self.descriptors: list[tuple[int, int, str | None]] = []

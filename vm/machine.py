@@ -112,6 +112,7 @@ class VirtualMachine:
         board.warnings = self.warnings
         board.notices = self.notices
         board.firmware = config.firmware
+        board.flash = config.flash
         self.machine = self.machine_type.machine(self.machine_type, board)
         self.machine.type_name = f"{self.machine_type.name}-machine"
         self.tree.root.add_child("machine", self.machine)

@@ -17,7 +17,7 @@ QTEST = "qtest"
 class DeviceOptions:
     """What has been said about devices and monitors so far."""
 
-    __slots__ = ("_unopened", "compat_monitors", "context", "devices", "monitors", "ports", "qtest")
+    __slots__ = ("compat_monitors", "context", "devices", "monitors", "ports", "qtest", "unopened")
 
     def __init__(self, context: groups.Context) -> None:
         self.context = context
@@ -25,7 +25,7 @@ class DeviceOptions:
         self.monitors: list[tuple[str, dict[str, str]]] = []
         self.ports: list[tuple[str, str, str]] = []
         """The serial and parallel ports: option as spelled, kind, and the character device that it asks for."""
-        self._unopened: set[str] = set()
+        self.unopened: set[str] = set()
         """The ids of character devices of other kinds than there are here."""
         self.compat_monitors = 0
         self.qtest: str | None = None
@@ -96,7 +96,7 @@ class DeviceOptions:
                 stdio_taken = True
             if backend not in groups.CHARACTER_DEVICES:
                 self.context.set_aside(f"-chardev {backend}")
-                self._unopened.add(label)
+                self.unopened.add(label)
                 continue
             device.options = groups.served_options(device.options)
             settings.chardevs[label] = device
@@ -138,8 +138,11 @@ class DeviceOptions:
             raise OptionError("chardev: no id specified")
         if backend is None:
             raise OptionError(f'chardev: "{label}" missing backend')
-        if backend not in groups.CHARACTER_DEVICES + groups.OTHER_CHARACTER_DEVICES:
-            raise OptionError(f"'{backend}' is not a valid char driver name")
+        if backend not in groups.CHARACTER_DEVICES:
+            from .unmodelled_values import CHARACTER_DEVICES
+
+            if backend not in CHARACTER_DEVICES:
+                raise OptionError(f"'{backend}' is not a valid char driver name")
         return label, backend
 
     def finish_monitors(self) -> None:
@@ -155,7 +158,7 @@ class DeviceOptions:
             label = monitor.get("chardev")
             if label is None:
                 raise OptionError("Parameter 'chardev' is missing")
-            if label in self._unopened:
+            if label in self.unopened:
                 raise OptionError(
                     f"monitors on a character device of this kind are not modelled (QEMU has them): {label}"
                 )
@@ -172,28 +175,4 @@ class DeviceOptions:
             settings.config.monitors[name] = "monitor-qmp" if mode == "control" else "monitor-hmp"
             if mode == "readline":
                 settings.console_replaced = True
-        self.context.where = ""
-
-    def finish_ports(self) -> None:
-        """Find out whether the ports' character devices could be had; none is opened."""
-        chardevs = self.context.settings.chardevs
-        has_stdio = any(device.options.get("backend") == "stdio" for device in chardevs.values())
-        for where, kind, text in self.ports:
-            self.context.where = where
-            if text == "none":
-                continue
-            failure = f"could not connect {kind} device to character backend '{text}'"
-            if text.startswith("chardev:"):
-                if text[8:] not in chardevs and text[8:] not in self._unopened:
-                    raise OptionError(failure)
-                continue
-            spelled = text.removeprefix("mon:")
-            if spelled == "stdio":
-                if has_stdio:
-                    self.context.warn("cannot use stdio by multiple character devices")
-                    raise OptionError(failure)
-                has_stdio = True
-            elif spelled.partition(":")[0].partition(",")[0] not in groups.PORT_SPELLINGS and spelled[:1] != "/":
-                self.context.warn(f"'{text}' is not a valid char driver")
-                raise OptionError(failure)
         self.context.where = ""

@@ -58,6 +58,10 @@ class Context:
         """Keep a message about the option at hand that does not end the reading."""
         self.settings.warnings.append(self.located(text))
 
+    def warn_alone(self, text: str) -> None:
+        """Keep such a message that does not name the option."""
+        self.settings.warnings.append(text)
+
     def set_aside(self, what: str) -> None:
         """Note that something is taken and not modelled, and that memory does not depend on it."""
         self.settings.aside[what] = None
@@ -147,16 +151,6 @@ ACCELERATORS: dict[str, dict[str, tuple[str, str | None]]] = {
 
 CHARACTER_DEVICES = ("stdio", "null", "socket")
 """The kinds of character devices there are."""
-OTHER_CHARACTER_DEVICES = (
-    "ringbuf", "mux", "pipe", "qemu-vdagent", "msmouse", "vc", "parallel", "parport", "udp", "memory", "file", "serial",
-    "tty", "wctablet", "pty", "testdev", "braille", "spicevmc", "spiceport", "dbus", "hub",
-)  # fmt: skip
-"""The kinds that QEMU has besides; none is opened."""
-PORT_SPELLINGS = (
-    "null", "pty", "msmouse", "wctablet", "braille", "testdev", "vc", "file", "pipe", "tcp", "telnet", "tn3270",
-    "websocket", "unix", "udp", "chardev",
-)  # fmt: skip
-"""How the short spelling of a character device may begin, besides a device's path and stdio."""
 
 DISPLAYS = ("gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "default", "vnc")
 """The displays that QEMU has and this program has not."""

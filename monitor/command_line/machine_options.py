@@ -117,6 +117,8 @@ class MachineOptions:
         smp_types = dict.fromkeys(self._smp_keys(), ("integer", -(1 << 63), 1 << 63))
         self.config.smp = self._members("smp", properties.pop("smp", {}), smp_types)
         self._finish_memory(properties.pop("memory", {}))
+        if isinstance(properties.get("firmware"), str):
+            self.config.firmware = properties.pop("firmware")
         self.config.machine_options = properties
         if accelerators is not None:
             if self.accelerators:
@@ -204,7 +206,7 @@ class MachineOptions:
     def _accelerator_properties(self, name: str, pairs: dict[str, list[str]]) -> dict[str, str]:
         properties = {key: values[-1] for key, values in pairs.items() if key not in ("accel", "id")}
         if not properties.keys() <= groups.ACCELERATORS[name].keys():
-            from .unmodelled import take_accelerator_properties
+            from .unmodelled_properties import take_accelerator_properties
 
             take_accelerator_properties(self.context, name, properties)
         return {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...vm.releases import Release
+    from .flash_options import FlashOptions
     from .options import Option
 
     CheckMachine = Callable[[str, str | None, Release], None]
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 EARLY, BLOCK_DEVICES, LATE = range(3), range(3, 5), range(5, 9)
 """The stages of QEMU's start at which it looks at what options mean."""
-MODELLED = {"type", "accel", "memory", "smp", "memory-backend"}
+MODELLED = {"type", "accel", "memory", "smp", "memory-backend", "firmware"}
 """Properties of machines that need not be looked for: all have them."""
 
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
@@ -52,6 +53,7 @@ class Parser:
         self.devices = DeviceOptions(self.context)
         self.objects = ObjectOptions(self.context)
         self.disk_image: str | None = None
+        self._flash: FlashOptions | None = None
         self._checks: list[tuple[int, str, Callable[[], None]]] = []
 
     def read(self, words: list[str], qemu: str | None, find: Find) -> None:
@@ -128,7 +130,11 @@ class Parser:
                 raise OptionError(f"{self.disk_image}: Could not open '{self.disk_image}': No such file or directory")
             self.context.set_aside("a disk image")
         self._check(BLOCK_DEVICES)
-        self._finish_machine()
+        if self.has_block_devices or not self.machine.properties.keys() <= MODELLED:
+            from .unmodelled_properties import finish_machine
+
+            finish_machine(self)
+        self.machine.finish_properties()
         self.machine.finish_accelerators()
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
@@ -137,21 +143,24 @@ class Parser:
         self.devices.finish_qtest()
         self._check(LATE)
         self.devices.finish_monitors()
-        self.devices.finish_ports()
+        if self.devices.ports:
+            from .unmodelled import check_ports
 
-    def _finish_machine(self) -> None:
-        """Divide the machine's properties into those that are modelled and the rest, and read them."""
-        if not self.machine.properties.keys() <= MODELLED:
-            from ...vm.boards import find_machine_type
-            from .unmodelled import take_machine_properties
+            check_ports(self.devices)
 
-            try:
-                machine_type = find_machine_type(self.config.machine_type, self.config.target, self.context.release)[0]
-            except VMError:
-                pass  # it is told when the machine is made
-            else:
-                take_machine_properties(self, machine_type)
-        self.machine.finish_properties()
+    @property
+    def flash(self) -> FlashOptions:
+        """What is known of block devices."""
+        if self._flash is None:
+            from .flash_options import FlashOptions
+
+            self._flash = FlashOptions(self.context)
+        return self._flash
+
+    @property
+    def has_block_devices(self) -> bool:
+        """Whether there are any."""
+        return self._flash is not None
 
     # Options whose values need reading
 

@@ -1,4 +1,4 @@
-"""The options that QEMU has and nothing here models: checked for their name and their form, kept from the machine, told.
+"""The options that QEMU has and nothing here models: checked for name and form, kept from the machine, told.
 
 What memory does not depend on is set aside; what it depends on is told apart. Files, sockets and devices that such
 options name are not looked at. The names and keys are recorded from real QEMUs (`vm/known`); what is not recorded, of
@@ -8,20 +8,18 @@ which value there are few, is in the tables here.
 from __future__ import annotations
 
 from ...commands.keyval import OptionError, parse_keyval
-from ...vm.boards.x86_machine import X86Machine
-from ...vm.known import covers, machine_kinds, machine_property, option, option_group, parted, rows
+from ...vm.known import covers, option, option_group, parted, rows
 from . import groups, unmodelled_values
 from .options import Option
 from .settings import Answered, Question
-from .unmodelled_values import LAST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ...vm.boards.machine_type import MachineType
     from ...vm.releases import Release
+    from .device_options import DeviceOptions
     from .parser import Parser
 
     Handler = Callable[[Parser, str], None]
@@ -71,28 +69,10 @@ BRINGS_BLOCKS = {
     "acpitable": "/rom@etc/acpi/tables",
     "loadvm": "",
     "mtdblock": "",
-    "pflash": "system.flash0, system.flash1, isa-bios",
     "xen-attach": "",
     "xen-domid": "",
 }
 """Options that may bring RAMBlocks, change what others bring, or fill them."""
-MACHINE_BLOCKS = {
-    "pflash0": "system.flash0, isa-bios",
-    "pflash1": "system.flash1",
-    "firmware": "",
-    "igvm-cfg": "",
-    "confidential-guest-support": "",
-    "memory-encryption": "",
-    "sgx-epc": "",
-    "aux-ram-share": "",
-    "cxl": "",
-    "cxl-fmw": "",
-}
-"""Properties of machines likewise."""
-OF_OURS = ("accel", "memory", "smp")
-"""Properties that other parts of the command line read."""
-KERNEL = ("kernel", "initrd", "dtb", "shim")
-"""Properties that fill the guest's RAM where no firmware fetches them, as on PCs."""
 GLOBAL_BLOCKS = ("mch", "q35-pcihost", "i440FX-pcihost", "memory-backend-")
 """Types whose defaults decide on memory, besides devices that have some."""
 OF_DISTRIBUTIONS = ("id",)
@@ -196,9 +176,11 @@ def _take_drive(parser: Parser, value: str) -> None:
     }
     kind = pairs.get("if")
     if kind == "pflash":
-        context.leave_out("-drive if=pflash", BRINGS_BLOCKS["pflash"])
+        parser.flash.drives.append((context.where, pairs))
     else:
         context.set_aside("-drive")
+        if "id" in pairs:
+            parser.flash.nodes[pairs["id"]] = context.where, pairs
 
     def check() -> None:
         if kind is not None and kind not in unmodelled_values.INTERFACES:
@@ -213,10 +195,17 @@ def _take_blockdev(parser: Parser, value: str) -> None:
     context.set_aside("-blockdev")
     if "driver" not in given:
         raise OptionError("Parameter 'driver' is missing")
+    name = given.get("node-name")
+    is_second = name in parser.flash.nodes
+    if name is not None:
+        parser.flash.nodes[name] = context.where, given
 
     def check() -> None:
-        if "node-name" not in given:
+        if name is None:
             raise OptionError("'node-name' must be specified for the root node")
+        if is_second:
+            text = context.release.text("second node", "Duplicate nodes with node-name='{}'")
+            raise OptionError(text.format(name))
 
     parser.check_later(unmodelled_values.BLOCKDEVS, check)
 
@@ -227,6 +216,10 @@ def _take_audiodev(parser: Parser, value: str) -> None:
     unmodelled_values.check_audio_driver(parser.context.release, given)
     if "id" not in given:
         raise OptionError("Parameter 'id' is missing")
+
+
+def _take_pflash(parser: Parser, value: str) -> None:
+    parser.flash.drives.append((parser.context.where, {"if": "pflash", "file": value}))
 
 
 def _structured(value: str, implied: str, release: Release) -> dict[str, Any]:
@@ -261,6 +254,36 @@ def _port(name: str) -> Handler:
     return take
 
 
+def check_ports(devices: DeviceOptions) -> None:
+    """Find out whether the ports' character devices could be had; none is opened.
+
+    :raise OptionError: one could not.
+    """
+    context = devices.context
+    chardevs = context.settings.chardevs
+    has_stdio = any(device.options.get("backend") == "stdio" for device in chardevs.values())
+    for where, kind, text in devices.ports:
+        context.where = where
+        spelled = text.removeprefix("mon:")
+        failure = f"could not connect {kind} device to character backend '{text}'"
+        if text.startswith("chardev:"):
+            if text[8:] not in chardevs and text[8:] not in devices.unopened:
+                raise OptionError(failure)
+        elif spelled == "stdio":
+            if has_stdio:
+                context.warn("cannot use stdio by multiple character devices")
+                raise OptionError(failure)
+            has_stdio = True
+        elif text != "none" and not _is_spelling(spelled):
+            context.warn(f"'{text}' is not a valid char driver")
+            raise OptionError(failure)
+    context.where = ""
+
+
+def _is_spelling(text: str) -> bool:
+    return text.startswith("/") or text.partition(":")[0].partition(",")[0] in unmodelled_values.PORT_SPELLINGS
+
+
 def _take_watchdog_action(parser: Parser, value: str) -> None:
     if value not in unmodelled_values.ACTIONS["watchdog"]:
         if parser.context.release.covers("7.2"):
@@ -272,11 +295,11 @@ def _take_watchdog_action(parser: Parser, value: str) -> None:
 def _take_global(parser: Parser, value: str) -> None:
     """A default of a device's property, `DRIVER.PROPERTY=VALUE` or as pairs."""
     context = parser.context
-    head, equals, text = value.partition("=")
+    head, equals, _ = value.partition("=")
     driver, dot, key = head.partition(".")
     if not (equals and dot and driver and key):
         pairs = context.read(recorded_group("global", context.release), value)
-        driver, key, text = (pairs.get(name, [""])[-1] for name in ("driver", "property", "value"))
+        driver, key = (pairs.get(name, [""])[-1] for name in ("driver", "property"))
         if context.release.covers("7.2") and not pairs.keys() >= {"driver", "property", "value"}:
             raise OptionError("options 'driver', 'property', and 'value' are required")
     if decides_on_memory(driver, context.release):
@@ -304,50 +327,7 @@ HANDLERS: dict[str, Handler] = {
     "drive": _take_drive,
     "global": _take_global,
     "parallel": _port("parallel"),
+    "pflash": _take_pflash,
     "serial": _port("serial"),
     "watchdog-action": _take_watchdog_action,
 }
-
-
-# The machine's properties
-
-
-def take_machine_properties(parser: Parser, machine_type: MachineType) -> None:
-    """Take those properties away that QEMU's machine has and ours has not.
-
-    :raise OptionError: a value is wrong.
-    """
-    context, properties = parser.context, parser.machine.properties
-    if "boot" in properties:
-        boot = properties.pop("boot")
-        unmodelled_values.check_boot(boot)
-        parser.check_later(LAST, lambda: unmodelled_values.check_boot_times(boot))
-        context.set_aside(parser.machine.spelled.get("boot", "-machine boot="))
-    declared = {each.name for each in machine_type.machine.class_properties(context.release) if each.setter is not None}
-    kinds: dict[str, str] | None = None
-    for key in list(properties):
-        name = key.replace("_", "-")
-        if name in declared or name in OF_OURS or not machine_property(machine_type.name, name, context.release):
-            continue
-        kinds = machine_kinds() if kinds is None else kinds
-        value = properties.pop(key)
-        unmodelled_values.check_property(name, value, kinds.get(name))
-        what = parser.machine.spelled.get(key, f"-machine {name}=")
-        if name in MACHINE_BLOCKS or (name in KERNEL and not issubclass(machine_type.machine, X86Machine)):
-            context.leave_out(what, MACHINE_BLOCKS.get(name, ""))
-        else:
-            context.set_aside(what)
-
-
-def take_accelerator_properties(context: groups.Context, accelerator: str, properties: dict[str, str]) -> None:
-    """Take those properties away that QEMU's accelerator has and ours has not.
-
-    :raise OptionError: a value is wrong.
-    """
-    known = option_group(f"accel/{accelerator}", context.release) or {}
-    for key in [key for key in properties if key not in groups.ACCELERATORS[accelerator] and key in known]:
-        value, kind = properties.pop(key), known[key]
-        unmodelled_values.check_property(key, value, "boolean" if kind == "bool" else kind)
-        if "|" in kind and value not in kind.split("|"):
-            raise OptionError(f"Parameter '{key}' does not accept value '{value}'")
-        context.set_aside(f"-accel {key}=")

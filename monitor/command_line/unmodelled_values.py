@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
     Check = Callable[[groups.Context, dict[str, str]], None]
 
+CHARACTER_DEVICES = (
+    "ringbuf", "mux", "pipe", "qemu-vdagent", "msmouse", "vc", "parallel", "parport", "udp", "memory", "file", "serial",
+    "tty", "wctablet", "pty", "testdev", "braille", "spicevmc", "spiceport", "dbus", "hub",
+)  # fmt: skip
+"""The kinds of character devices that QEMU has besides ours; none is opened."""
+PORT_SPELLINGS = (
+    "null", "pty", "msmouse", "wctablet", "braille", "testdev", "vc", "file", "pipe", "tcp", "telnet", "tn3270",
+    "websocket", "unix", "udp", "chardev",
+)  # fmt: skip
+"""How the short spelling of a character device may begin, besides a device's path and stdio."""
 INTERFACES = ("none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen")
 """What drives are on."""
 ACTIONS = {
@@ -32,7 +42,9 @@ SANDBOX = {
     "spawn": ("allow", "deny"),
     "resourcecontrol": ("allow", "deny"),
 }
-AUDIO_DRIVERS = ("none", "alsa", "coreaudio", "dbus", "dsound", "jack", "oss", "pa", "pipewire", "sdl", "sndio", "spice", "wav")  # fmt: skip
+AUDIO_DRIVERS = (
+    "none", "alsa", "coreaudio", "dbus", "dsound", "jack", "oss", "pa", "pipewire", "sdl", "sndio", "spice", "wav",
+)  # fmt: skip
 CLOCKS = {"clock": ("host", "rt", "vm"), "driftfix": ("slew", "none")}
 BAD_DATE = "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'"
 BOOT_KINDS = {

@@ -13,7 +13,9 @@ from ...commands.keyval import parse_opts
 from ...vm.compat.contract import Unchecked
 from ...vm.known import covers, parted, rows
 from ..command_line.options import find_option
-from ..command_line.unmodelled import BRINGS_BLOCKS, MACHINE_BLOCKS
+from ..command_line.unmodelled import BRINGS_BLOCKS
+from ..command_line.unmodelled_properties import MACHINE_BLOCKS
+from .flash_files import FlashFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ SILENT = frozenset(
     }
 )
 """Modelled here, and of no use to a contract: nobody needs to be told."""
+FLASH_BLOCKS = "system.flash0, system.flash1, isa-bios"
 MEMORY_OBJECTS = ("memory-backend-", "thread-context")
 MEMORY_DEVICES = ("pc-dimm", "nvdimm", "virtio-mem", "virtio-pmem", "ivshmem-plain")
 WITHOUT_PLACE = ("bus", "multifunction", "devno", "iommu_platform", "disable-legacy", "disable-modern", "failover")
@@ -84,8 +87,10 @@ class Divided:
     unchecked: list[Unchecked] = field(default_factory=list)
     surroundings: list[str] = field(default_factory=list)
     """All that decides on the names and sizes of RAMBlocks that are not modelled, as it was written."""
+    flash: FlashFiles = field(default_factory=FlashFiles)
+    """What is in flash memory."""
     has_flash: bool = False
-    """Whether the firmware is in flash memory, not in a ROM."""
+    """Whether the firmware is in flash memory, which is not known here, not in a ROM."""
     has_defaults: bool = True
     no_vga: bool = False
     no_nic: bool = False
@@ -117,8 +122,20 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
             value = words[position]
             position += 1
         _take(found, name, value, release, properties)
+    _add_flash(found)
     _add_defaults(found)
     return found
+
+
+def _add_flash(found: Divided) -> None:
+    """Flash memory is as its images are; where one is not on this host, nothing of it is known here."""
+    if found.flash.are_here:
+        found.used += found.flash.options
+        return
+    found.has_flash = True
+    for text in found.flash.texts:
+        found.unchecked.append(Unchecked(text, FLASH_BLOCKS))
+        found.surroundings.append(text)
 
 
 def _take(found: Divided, name: str, value: str | None, release: Release, properties: Callable[[str], bool]) -> None:
@@ -134,11 +151,14 @@ def _take(found: Divided, name: str, value: str | None, release: Release, proper
         found.used.append((name, value))
     elif name in ("vga", "nic", "net", "netdev"):
         _take_default(found, name, value or "", text)
-    elif name in BRINGS_BLOCKS or (name == "drive" and _pairs(value or "").get("if") == "pflash"):
-        found.has_flash = found.has_flash or name in ("pflash", "drive")
-        found.unchecked.append(Unchecked(text, BRINGS_BLOCKS.get(name, BRINGS_BLOCKS["pflash"])))
+    elif name == "pflash" or (name == "drive" and _pairs(value or "").get("if") == "pflash"):
+        found.flash.add_drive(name, value or "", {"file": value or ""} if name == "pflash" else _pairs(value or ""))
+    elif name in BRINGS_BLOCKS:
+        found.unchecked.append(Unchecked(text, BRINGS_BLOCKS[name]))
         found.surroundings.append(text)
     elif name not in SILENT:
+        if name == "blockdev":
+            found.flash.add_node(value or "", _pairs(value or "", "driver"))
         found.aside[f"-{name}"] = None
 
 
@@ -163,8 +183,9 @@ def _take_machine(found: Divided, value: str, properties: Callable[[str], bool])
     for key, text in _pairs(value, "type").items():
         if key == "type" or properties(key) or key.partition(".")[0] in ("memory", "smp"):
             kept.append(text if key == "type" else f"{key}={text}")
+        elif key in ("pflash0", "pflash1"):
+            found.flash.add_property(key, text)
         elif key in MACHINE_BLOCKS:
-            found.has_flash = found.has_flash or key == "pflash0"
             found.unchecked.append(Unchecked(f"-machine {key}=", MACHINE_BLOCKS[key]))
             found.surroundings.append(f"-machine {key}={text}")
         elif key not in ("accel", "kernel-irqchip", "kernel_irqchip"):

@@ -442,6 +442,66 @@ disk.img -m 1X
 -overcommit =
 -overcommit id=1,mem-lock=off
 -overcommit id=a -overcommit id=a
+-rtc bogus=1
+-rtc base=foo
+-rtc clock=foo
+-rtc driftfix=foo
+-rtc localtime
+-rtc id=a
+-boot bogus=1
+-boot order=xz
+-boot order=cc
+-boot menu=maybe
+-boot reboot-timeout=x
+-boot once=zz
+-boot bogus=1 -machine foo=1
+-msg bogus=on
+-sandbox bogus=1
+-sandbox foo
+-sandbox on,spawn=foo
+-smbios bogus=x
+-global foo
+-global =a
+-global a=b
+-global driver=a
+-drive if=bogus
+-blockdev driver=null-co
+-blockdev node-name=a
+-blockdev null-co,node-name=a -blockdev null-co,node-name=a
+-audiodev bogus,id=a
+-audiodev none
+-fw_cfg bogus=1
+-vnc unix:/tmp/v.sock,bogus=1
+-fsdev bogus=1
+-virtfs bogus=1
+-trace bogus=1
+-watchdog i6300esb
+-watchdog-action bogus
+-action panic=bogus
+-action bogus=1
+-icount id=a
+-run-with bogus=1
+-initrd /nosuch -append foo
+-append foo
+-append x -machine foo=1
+-machine initrd=y
+-accel tcg,kernel-irqchip=on
+-accel tcg,bogus=1
+-machine boot=c
+-realtime mlock=off
+-chardev bogus,id=p
+-sandbox on,spawn=foo -rtc base=foo
+-action panic=x -sandbox on,spawn=foo
+-boot order=zz -m foo
+-serial stdio -chardev foo,id=a
+-drive if=foo -chardev foo,id=a
+-drive if=foo -machine foo=x
+-drive if=foo -blockdev driver=null-co
+-drive file=null-co://,format=raw,if=none,id=a -drive file=null-co://,format=raw,if=none,id=a
+-pflash /nosuch
+-drive if=pflash,format=raw
+-drive if=pflash,format=raw,unit=x,file=/dev/null
+-drive if=pflash,format=raw,index=1,unit=1,file=/dev/null
 """
 
 RIGHT = """
@@ -534,6 +594,33 @@ RIGHT = """
 -chardev null,id=a -mon chardev=a,nopretty
 -mon foo -chardev null,id=foo
 -chardev null,id=x -qmp chardev:x
+-rtc base=2006-06-17T16:01:21
+-rtc base=localtime,clock=host,driftfix=slew
+-boot c,menu=on
+-boot strict=on -boot order=d
+-msg timestamp
+-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+-no-shutdown -no-reboot
+-smbios type=1,serial=x
+-global kvm-pit.lost_tick_policy=delay
+-global driver=kvm-pit,property=lost_tick_policy,value=delay
+-drive if=none,id=d
+-blockdev driver=null-co,node-name=n0
+-audiodev none,id=a
+-serial null -parallel null
+-serial chardev:a -chardev null,id=a
+-vnc none
+-k en-us
+-fsdev local,id=f,path=/tmp,security_model=none
+-d unimp
+-watchdog-action reset
+-action panic=none,shutdown=pause
+-icount auto
+-accel tcg,thread=multi
+-machine boot.order=c
+-overcommit cpu-pm=on
+-name x,debug-threads=on,process=foo
+-chardev ringbuf,id=p
 """
 
 HELP = """

@@ -208,6 +208,23 @@ def test_firmware_in_flash_memory_takes_the_place_of_the_rom() -> None:
     assert told == [("block", 'Unknown ramblock "pc.bios", cannot accept migration')]
 
 
+def test_flash_memory_counts_where_its_files_are_here(tmp_path: Path) -> None:
+    code, variables = tmp_path / "code.fd", tmp_path / "vars.fd"
+    code.write_bytes(bytes(8192))
+    variables.write_bytes(bytes(4096))
+    nodes = "".join(
+        f" -blockdev file,filename={path},node-name=s{number} -blockdev raw,file=s{number},node-name=f{number}"
+        for number, path in enumerate((code, variables))
+    )
+    by_nodes = f"{PC} -m 1G -machine pflash0=f0,pflash1=f1{nodes}"
+    by_drives = f"{PC} -m 1G -drive if=pflash,format=raw,file={code} -drive if=pflash,format=raw,file={variables}"
+    verdict = ask(by_nodes, by_drives)[0][0]
+    assert (verdict.compatible, verdict.certain) == (True, True)
+    told = reasons(by_drives, by_drives.replace(str(variables), str(code)))
+    assert len(told) == 1 and "system.flash1" in str(told[0][1])
+    assert "pc.bios" in str(reasons(f"{PC} -m 1G", by_drives)[0][1])
+
+
 def test_a_no_is_certain_whatever_is_unknown() -> None:
     verdict = ask(f"{PC} -m 1G -device VGA", f"{PC} -m 2G -device VGA,addr=9")[0][0]
     assert (verdict.compatible, verdict.certain) == (False, True)

@@ -8,6 +8,7 @@ from ..sizes import size_to_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
 from .board import Board
+from .flash import add_flash_region
 from .machine import HMAT, NVDIMM, Machine
 from .machine_type import MachineType
 from .versions import family_versions
@@ -44,6 +45,8 @@ def _switch(name: str, description: str, since: str | None = None) -> Property:
 class VirtMachine(Machine):
     """Flash from 0 on, devices below 1 GiB, then the RAM, then room for memory devices, then more of the PCI bus."""
 
+    flashes = layout.FLASHES
+    flash_modelled = True
     type_name = "virt-machine"
     abstract = True
     page_size = 4096
@@ -163,7 +166,7 @@ class VirtMachine(Machine):
         if end > limit:
             text = f"Addressing limited to {bits} bits, but memory exceeds it by {end - limit} bytes"
             raise VMError(text, details=self.board.release.settings("texts").get("behind the limit"))
-        if self.board.firmware is not None and not self._cpu_is_64_bit:
+        if self.board.has_firmware and not self._cpu_is_64_bit:
             self.options["highmem-ecam"] = False
         end = self._place_high_devices(max(end, layout.HIGH_DEVICES_ADDRESS), limit)
         needed = (end - 1).bit_length()
@@ -231,20 +234,31 @@ class VirtMachine(Machine):
         contents = self._firmware()
         for number, name in enumerate(layout.FLASHES):
             flash = self.add_device("cfi.pflash01", self, name)
-            block = self.make_rom_block(name, layout.FLASH_SIZE)
-            if number == 0:
-                self.fill_rom(block, contents)
-            region = self.topology.rom_device(name, layout.FLASH_SIZE, block)
+            self._check_image(number)
+            region = add_flash_region(self, number, layout.FLASH_SIZE)
+            if number == 0 and contents:
+                assert region.ram_block is not None
+                self.fill_rom(region.ram_block, contents)
             view = self.secure if number == 0 and self.secure is not None else self.system
             self.place(view, number * layout.FLASH_SIZE, region, flash)
         if self.secure is not None:
             self._add_ram("virt.secure-ram", self.secure, layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE)
+
+    def _check_image(self, number: int) -> None:
+        """Refuse an image that is not as large as the flash memory."""
+        image = self.board.flash.get(number)
+        if image is not None and image.size != layout.FLASH_SIZE:
+            text = self.board.release.text("flash of another size", layout.OTHER_SIZE)
+            name = f"/machine/{layout.FLASHES[number]}"
+            raise VMError(text.format(name, layout.FLASH_SIZE, number, image.size))
 
     def _firmware(self) -> bytes:
         """Contents of the firmware file, empty if none was named."""
         path = self.board.firmware
         if path is None:
             return b""
+        if 0 in self.board.flash:
+            raise VMError(layout.TWO_FIRMWARES)
         try:
             with open(path, "rb") as file:
                 contents = file.read(layout.FLASH_SIZE + 1)
@@ -280,7 +294,7 @@ class VirtMachine(Machine):
 
     def _add_devices(self) -> None:
         self._has_ged = acpi_ged = (
-            self.acpi != "off" and self.has_acpi_ged and self.board.firmware is not None and self._cpu_is_64_bit
+            self.acpi != "off" and self.has_acpi_ged and self.board.has_firmware and self._cpu_is_64_bit
         )
         secure_gpio = self.secure is not None and self.has_secure_gpio
         on = {"secure": self.secure is not None, "acpi-ged": acpi_ged, "gpio": not acpi_ged, "secure-gpio": secure_gpio}

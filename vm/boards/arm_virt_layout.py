@@ -41,6 +41,11 @@ class DeviceRow:
 
 FLASH_SIZE = 64 * MIB
 FLASHES = ("virt.flash0", "virt.flash1")
+OTHER_SIZE = "cfi.pflash01 device '{}' requires {} bytes, pflash{} block backend provides {} bytes"
+TWO_FIRMWARES = (
+    "The contents of the first flash device may be specified with -bios or with -drive if=pflash... but you cannot use"
+    " both options at once"
+)
 """One after the other from address 0 on."""
 
 SECURE_RAM_ADDRESS = 0xE000000

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..memory.address_space import Listener, MemoryTopology
     from ..objects import ObjectDefaults
     from ..releases import Release
+    from .flash import FlashImage
     from .targets import Target
 
 
@@ -22,6 +23,7 @@ class Board:
         "cpu_type",
         "cpus",
         "firmware",
+        "flash",
         "host",
         "locks_memory",
         "memslots",
@@ -59,10 +61,17 @@ class Board:
         self.memslots: MemslotTable | None = None
         """Those of a kernel accelerator."""
         self.firmware: str | None = None
+        self.flash: dict[int, FlashImage] = {}
+        """What was put into the flash memories, by their numbers."""
         self.warnings: list[str] = []
         """What QEMU says on stderr, without the program's name before it."""
         self.notices: list[str] = []
         """What QEMU says on stdout, without a name before it."""
+
+    @property
+    def has_firmware(self) -> bool:
+        """Whether there is one that somebody named, as a file or in flash memory."""
+        return self.firmware is not None or 0 in self.flash
 
     def warn(self, text: str) -> None:
         """Note what people should know although it is no error."""

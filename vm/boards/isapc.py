@@ -43,6 +43,7 @@ class ISAMachine(I440FXMachine):
     shows_roms_early = False
     pci_hole64_size = 0
     default_firmware = ""
+    flashes = ()
     memory_hotplug = False
     whole_gib_below_4g = False
     amd_hole = False

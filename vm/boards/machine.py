@@ -108,6 +108,10 @@ class Machine(QOMObject):
     """Whether CPUs that `-smp` does not place are sockets rather than cores; a setting of the version."""
     lays_out_asked_size = False
     """Whether a backend's size does not count for what the board looks at, only what `-m` or the machine type says."""
+    flashes: tuple[str, ...] = ()
+    """The flash memories that images can be put into, by their numbers."""
+    flash_modelled = False
+    """Whether these are all that QEMU's machine has."""
     default_firmware = ""
     """What is read back as the firmware's name where none was given."""
     implicit_node_with_slots = False

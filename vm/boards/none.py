@@ -15,6 +15,7 @@ class NoneMachine(Machine):
     """An empty board, whose RAM begins at 0."""
 
     type_name = "none-machine"
+    flash_modelled = True
 
     def build(self) -> None:
         """Map the RAM."""

@@ -22,6 +22,7 @@ OLD_NAMES = ("1.3", "1.2", "1.1", "1.0")
 """Versions whose names do not have the chipset."""
 
 CHANGES: dict[str, dict[str, Any]] = {
+    "9.0": {"copies_flash": True},
     "8.2": {"smbios": "64"},
     "8.1": {"checks_32bit_addresses": False},
     "8.0": {"smbios": "32"},

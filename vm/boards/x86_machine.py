@@ -71,6 +71,7 @@ class X86Machine(Machine):
     abstract = True
     starts_without_ram = True
     numa_supported = True
+    flash_modelled = True
     topology_levels: tuple[str, ...] = ("dies",)
     devices: tuple[DeviceRow, ...] = ()
     registers: tuple[RegisterRow, ...] = ()

@@ -70,6 +70,9 @@ class PCMachine(X86Machine):
     switch_defaults = {"hpet": "on", "i8042": "on", "vmport": "auto", "sata": "on", "smbus": "on"}
     kept_defaults = {"default-bus-bypass-iommu": False, "max-fw-size": 8 * MIB}
     default_firmware = "bios-256k.bin"
+    flashes: tuple[str, ...] = ("system.flash0", "system.flash1")
+    copies_flash = False
+    """Whether the firmware below 1 MiB is a copy of what is in flash memory."""
     implicit_node_with_slots = True
     implicit_node_with_max_ram = True
     maps_virtio_memory = True
@@ -141,7 +144,12 @@ class PCMachine(X86Machine):
             self.add_cpus()
             container = self.rom_container()
             self._shown_early = self._show_roms()
-            self.add_firmware(container)
+            if self.board.flash:
+                from .flash import add_pc_flash
+
+                add_pc_flash(self, container)
+            else:
+                self.add_firmware(container)
         with self.topology.transaction():
             option_rom = self.rom("pc.rom", 128 * KIB, self.make_rom_block("pc.rom", 128 * KIB))
             self.place(container, 0xC0000, option_rom, priority=1)

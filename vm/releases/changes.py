@@ -107,6 +107,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "checks node sizes": False,  # too many MiB for a node are bytes
         },
         "texts": {
+            "flash of another size": "device requires {1} bytes, block backend provides {3} bytes",
             "empty dump": "Invalid parameter 'length'",
             "cannot be dumped": "this feature or command is not currently supported",
             "bad dump protocol": "Invalid parameter 'protocol'",
@@ -205,6 +206,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "short-form warnings": False,
         },
         "texts": {
+            "second node": "Duplicate node name",
             "no RAM there": "Memory at address {:#x}is not RAM",
             "empty dump": "dump: no guest memory to dump",
             "hosts": "KVM",

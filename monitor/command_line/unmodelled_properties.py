@@ -1,0 +1,91 @@
+"""The properties of machines and accelerators that QEMU has and nothing here models: told as its other options are."""
+
+from __future__ import annotations
+
+from ...commands.keyval import OptionError
+from ...vm.boards import find_machine_type
+from ...vm.boards.x86_machine import X86Machine
+from ...vm.errors import VMError
+from ...vm.known import machine_kinds, machine_property, option_group
+from . import groups, unmodelled_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...vm.boards.machine_type import MachineType
+    from .parser import Parser
+
+MACHINE_BLOCKS = {
+    "pflash0": "system.flash0, isa-bios",
+    "pflash1": "system.flash1",
+    "igvm-cfg": "",
+    "confidential-guest-support": "",
+    "memory-encryption": "",
+    "sgx-epc": "",
+    "aux-ram-share": "",
+    "cxl": "",
+    "cxl-fmw": "",
+}
+"""Properties of machines likewise."""
+OF_OURS = ("accel", "firmware", "memory", "smp")
+"""Properties that other parts of the command line read."""
+KERNEL = ("kernel", "initrd", "dtb", "shim")
+"""Properties that fill the guest's RAM where no firmware fetches them, as on PCs."""
+
+
+def finish_machine(parser: Parser) -> None:
+    """Find out what is in the machine's flash memories, and take away the properties that are not modelled.
+
+    :raise OptionError: what was named is not there, or a value is wrong.
+    """
+    try:
+        machine_type = find_machine_type(parser.config.machine_type, parser.config.target, parser.context.release)[0]
+    except VMError:
+        return  # it is told when the machine is made
+    machine, properties = machine_type.machine, parser.machine.properties
+    named = [properties.pop(f"pflash{number}", None) for number in range(len(machine.flashes))]
+    if any(named) or parser.has_block_devices:
+        parser.flash.place_nodes(named)
+        parser.flash.place_drives(machine)
+        parser.context.where = ""
+    take_machine_properties(parser, machine_type)
+
+
+def take_machine_properties(parser: Parser, machine_type: MachineType) -> None:
+    """Take those properties away that QEMU's machine has and ours has not.
+
+    :raise OptionError: a value is wrong.
+    """
+    context, properties = parser.context, parser.machine.properties
+    if "boot" in properties:
+        boot = properties.pop("boot")
+        unmodelled_values.check_boot(boot)
+        parser.check_later(unmodelled_values.LAST, lambda: unmodelled_values.check_boot_times(boot))
+        context.set_aside(parser.machine.spelled.get("boot", "-machine boot="))
+    declared = {each.name for each in machine_type.machine.class_properties(context.release) if each.setter is not None}
+    kinds: dict[str, str] | None = None
+    for key in list(properties):
+        name = key.replace("_", "-")
+        if name in declared or name in OF_OURS or not machine_property(machine_type.name, name, context.release):
+            continue
+        kinds = machine_kinds() if kinds is None else kinds
+        value = properties.pop(key)
+        unmodelled_values.check_property(name, value, kinds.get(name))
+        what = parser.machine.spelled.get(key, f"-machine {name}=")
+        if name in MACHINE_BLOCKS or (name in KERNEL and not issubclass(machine_type.machine, X86Machine)):
+            context.leave_out(what, MACHINE_BLOCKS.get(name, ""))
+        else:
+            context.set_aside(what)
+
+
+def take_accelerator_properties(context: groups.Context, accelerator: str, properties: dict[str, str]) -> None:
+    """Take those properties away that QEMU's accelerator has and ours has not.
+
+    :raise OptionError: a value is wrong.
+    """
+    known = option_group(f"accel/{accelerator}", context.release) or {}
+    for key in [key for key in properties if key not in groups.ACCELERATORS[accelerator] and key in known]:
+        value, kind = properties.pop(key), known[key]
+        unmodelled_values.check_property(key, value, "boolean" if kind == "bool" else kind)
+        if "|" in kind and value not in kind.split("|"):
+            raise OptionError(f"Parameter '{key}' does not accept value '{value}'")
+        context.set_aside(f"-accel {key}=")
