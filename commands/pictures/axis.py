@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROWS = 20
-"""Rows over which all that is no hole is spread, before each piece is given at least one."""
+"""Rows over which all that is no hole is spread, before each piece is given at least one; where there are very many
+pieces there are more, half of their number, so that what is large still looks it."""
 END = 1 << 64
 
 
@@ -50,12 +51,13 @@ class Axis:
         return [list(piece) for piece in zip(self.starts, self.heights, strict=True)]
 
 
-def axis(maps: Sequence[list[dict[str, Any]]], rows: int = ROWS) -> Axis:
+def axis(maps: Sequence[list[dict[str, Any]]]) -> Axis:
     """The axis of one map or of several: a piece wherever one has another range; what is a hole in all folds."""
     starts = sorted({shown["start"] for ranges in maps for shown in ranges})
     sizes = [end - start for start, end in zip(starts, [*starts[1:], END], strict=True)]
     fulls = [any(range_at(ranges, start)["kind"] not in HOLES for ranges in maps) for start in starts]
     total = sum(size for size, full in zip(sizes, fulls, strict=True) if full)
+    rows = max(ROWS, len(starts) // 2)
     heights = [
         max(1, (size * rows + total // 2) // total) if full else 1 for size, full in zip(sizes, fulls, strict=True)
     ]

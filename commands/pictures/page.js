@@ -14,7 +14,7 @@ function pointAt(event) {
 
 function openBar({bar, side, address}) {
   if (bar.first === bar.last) return pinAt(side, address);
-  zoom(Math.max((LEAST + 5) / ((bar.bottom - bar.top) / (bar.last - bar.first + 1)), view.scale * 2),
+  zoom(Math.max(READABLE / ((bar.bottom - bar.top) / (bar.last - bar.first + 1)), view.scale * 2),
     rowOf(address) * view.scale - map.scrollTop);
 }
 
@@ -186,7 +186,8 @@ const MOST_LINES = 2000;
 function toPaper() {
   view.onScreen = {scale: view.scale, top: map.scrollTop};
   document.body.classList.add("printing");
-  view.scale = Math.min(LEAST + 5, 900 / axis.height);
+  document.body.classList.toggle("free", !state.pinned);
+  view.scale = Math.min(READABLE, 900 / axis.height);
   view.bars = page.sides.map(side => barsOf(side, view.scale));
   space.style.height = `${axis.height * view.scale}px`;
   draw(true);
@@ -215,7 +216,7 @@ function lineOf(texts) {
 
 addEventListener("beforeprint", toPaper);
 addEventListener("afterprint", () => {
-  document.body.classList.remove("printing");
+  document.body.classList.remove("printing", "free");
   document.getElementById("paper").replaceChildren();
   zoom(view.onScreen.scale);
   map.scrollTop = view.onScreen.top;

@@ -73,7 +73,7 @@ function pinAt(side, address) {
 // Bring an address into sight, so large that its range is drawn by itself.
 function goTo(side, address, {pinned = true} = {}) {
   const range = rangeAt(side, address), height = range.bottom - range.top;
-  if (height * view.scale < LEAST) zoom((LEAST + 5) / height);
+  if (height * view.scale < LEAST) zoom(READABLE / height);
   const y = rowOf(address) * view.scale;
   if (y < map.scrollTop + 30 || y > map.scrollTop + map.clientHeight - 60) map.scrollTop = y - map.clientHeight / 3;
   draw();

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 ROW = 26
 TOP = 92
 BOTTOM = 46
-MOST_BARS = 400
+LEGIBLE = 14
+"""Pixels; what is lower has no text, which would lie upon its neighbour's."""
+MOST_BARS = 200
 """More than so many ranges are drawn as fewer that stand for several."""
 MOST_BOXES = 64
 """Slots of a range that are drawn each; more are drawn as one box that tells their number."""
@@ -125,7 +127,9 @@ def _draw_bar(canvas: Canvas, side: dict[str, Any], bar: Bar, columns: Columns, 
     kind = _class(shown["kind"]) if not bar.is_pile else "pile"
     state = next((changed[number] for number in range(bar.first, bar.last + 1) if number in changed), "")
     canvas.parts.append(f'<g class="{f"bar {kind} {state}".strip()}"><title>{escape(_title(side, bar))}</title>')
-    _draw_address(canvas, shown["start"], columns, top)
+    is_legible = bottom - top > LEGIBLE
+    if is_legible:
+        _draw_address(canvas, shown["start"], columns, top)
     x, width = columns.bar, columns.width
     if kind in ("hole", "unknown"):
         for at in (x + 0.5, x + width - 0.5):
@@ -134,7 +138,8 @@ def _draw_bar(canvas: Canvas, side: dict[str, Any], bar: Bar, columns: Columns, 
         canvas.add("rect", class_="body", x=x, y=top + 1, width=width, height=max(bottom - top - 2, 1), rx=3)
         if shown["kind"] not in HOLES or bar.is_pile:
             canvas.add("rect", class_="edge", x=x, y=top + 1, width=5, height=max(bottom - top - 2, 1), rx=2)
-    _draw_label(canvas, side, bar, columns, top)
+    if is_legible:
+        _draw_label(canvas, side, bar, columns, top)
     if columns.slots and not bar.is_pile:
         _draw_slots(canvas, shown, columns, top, bottom)
     canvas.parts.append("</g>")

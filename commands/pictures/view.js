@@ -1,7 +1,8 @@
 // The map itself: which bars there are at a zoom, those that are in sight as elements, and the overview beside them.
 
-const LEAST = 19; // pixels: what text needs; ranges that have less are drawn several as one
+const LEAST = 22; // pixels: what text needs; ranges that have less are drawn several as one
 const HIGHEST = 8e6; // pixels: browsers go wrong with elements much higher
+const READABLE = 24; // pixels of a row at first
 const OVERSCAN = 400;
 const map = document.getElementById("map"), space = document.getElementById("space");
 const overview = document.getElementById("overview");
@@ -16,13 +17,12 @@ function make(tag, name, text) {
 
 // Zoom
 
-const smallest = () => Math.min(map.clientHeight / axis.height, LEAST + 5);
+const smallest = () => Math.min(map.clientHeight / axis.height, READABLE);
 const largest = () => Math.max(HIGHEST / axis.height, smallest());
 
 // At first all text can be read, but where that would be many screens all is in sight.
 function firstScale() {
-  const readable = LEAST + 5;
-  return axis.height * readable > 30 * map.clientHeight ? smallest() : Math.max(readable, smallest());
+  return axis.height * READABLE > 30 * map.clientHeight ? smallest() : Math.max(READABLE, smallest());
 }
 
 // Pixels of a row; what is `anchor` pixels below the top of the window stays there.
@@ -97,7 +97,7 @@ function place(bar) {
   const height = (bar.bottom - bar.top) * view.scale;
   element.style.top = `${bar.top * view.scale}px`;
   element.style.height = `${height}px`;
-  element.classList.toggle("low", height < 15);
+  element.classList.toggle("low", height < 18);
   if (element.drawnHeight !== height) drawSlots(element, bar, element.drawnHeight = height);
   return element;
 }

@@ -85,7 +85,7 @@ def test_the_picture(make: Callable[..., Context], tmp_path: Path) -> None:
     assert classes(tree).count("slot") == len(context.vm.accelerator.slots)
     texts = "".join(tree.itertext())
     assert "pc.ram @0xc0000000" in texts and "pc-i440fx-11.1, 6 GiB RAM" in texts
-    assert "prefers-color-scheme: dark" in texts
+    assert "@media screen and (prefers-color-scheme: dark)" in texts
 
 
 def test_a_picture_tells_why(make: Callable[..., Context], tmp_path: Path) -> None:
