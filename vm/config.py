@@ -37,6 +37,7 @@ class Config:
         "numa",
         "object_origins",
         "objects",
+        "other_objects",
         "paused",
         "preconfig",
         "program",
@@ -67,6 +68,8 @@ class Config:
         self.mem_prealloc = False
         self.objects: list[dict[str, Any]] = []
         """`-object` options as `object-add` arguments, in command-line order."""
+        self.other_objects: dict[str, str] = {}
+        """Objects that are there by name alone: their types by their ids."""
         self.devices: list[tuple[str, dict[str, Any]]] = []
         """Devices to plug, each with the option that asks for it; values of options are `devices.values.OptionText`."""
         self.object_origins: dict[str, str] = {}

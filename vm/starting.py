@@ -26,6 +26,10 @@ def make_objects(vm: VirtualMachine) -> Task[None]:
     The order of the checks is QEMU's. Raises `VMError`.
     """
     config, machine = vm.config, vm.machine
+    if config.other_objects:
+        from .other_objects import add_other_objects
+
+        add_other_objects(vm)
     for arguments in config.objects:
         if not arguments["qom-type"].startswith(LATE_TYPES):
             yield from _add_named_object(vm, arguments)

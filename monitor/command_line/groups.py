@@ -140,15 +140,6 @@ SMP_KEYS = (
 )  # fmt: skip
 """The members of `-smp` in the order in which mistakes are found."""
 
-_SLOT_LIMITS = {"max-memslots": ("uint64", None), "max-memslot-size": ("size", None)}
-ACCELERATORS: dict[str, dict[str, tuple[str, str | None]]] = {
-    "tcg": {},
-    "kvm": {**_SLOT_LIMITS, "dirty-ring-size": ("uint32_t", "6.1")},
-    "sim": {**_SLOT_LIMITS},
-    "qtest": {},
-}
-"""The accelerators and their properties that mean something here, each with its type and the first QEMU that has it."""
-
 CHARACTER_DEVICES = ("stdio", "null", "socket")
 """The kinds of character devices there are."""
 
@@ -202,25 +193,6 @@ def served_options(device: dict[str, str]) -> dict[str, str]:
         if device.get("backend") == "socket" or key.startswith("log"):
             raise OptionError(f"option '{key}' is not supported")
     return {key: value for key, value in device.items() if key in _SERVED_KEYS}
-
-
-def accelerator_property(accelerator: str, key: str, value: str, release: Release) -> str:
-    """Return an accelerator's property checked and with its spelling gone: a number of bytes or things in decimal.
-
-    :raise OptionError: the release has no such property, or its value is wrong.
-    """
-    kind, since = ACCELERATORS[accelerator].get(key, (None, None))
-    if kind is None or not release.covers(since):
-        raise OptionError(f"Property '{accelerator}-accel.{key}' not found")
-    try:
-        number = parse_size(value) if kind == "size" else parse_integer(value)
-    except ValueError:
-        raise OptionError(f"Parameter '{key}' expects {'size' if kind == 'size' else 'uint64'}") from None
-    if not 0 <= number < (1 << 32 if kind == "uint32_t" else 1 << 64):
-        raise OptionError(f"Parameter '{key}' expects {kind}")
-    if key == "dirty-ring-size" and number & number - 1:
-        raise OptionError("dirty-ring-size must be a power of two.")
-    return str(number)
 
 
 def _find_id(group: OptionGroup, text: str) -> str | None:

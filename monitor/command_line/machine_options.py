@@ -98,12 +98,6 @@ class MachineOptions:
         unknown = self.context.release.settings("smp").get("unknown", ())
         return [key for key in groups.SMP_KEYS if key not in unknown]
 
-    def check_kernel(self) -> None:
-        """Refuse what only a kernel has a use for."""
-        for key in ("append", "initrd"):
-            if self.properties.get(key) and not self.properties.get("kernel"):
-                raise OptionError(f"-{key} only allowed with -kernel option")
-
     def finish_properties(self) -> None:
         """Read those of the machine's properties that have a field of their own in the `Config`."""
         properties = {key.replace("_", "-"): value for key, value in self.properties.items()}
@@ -170,46 +164,3 @@ class MachineOptions:
     def take_enable_kvm(self, _value: str) -> None:
         """Take `-enable-kvm`."""
         self.properties["accel"] = "kvm"
-
-    def take_accelerator(self, value: str) -> None:
-        """Take `-accel`; beyond QEMU also with several names to be tried in turn, as `-machine accel=` has them."""
-        pairs = self.context.read(groups.ACCELERATOR, value)
-        name = pairs.get("accel", ["help"])[-1]
-        if groups.is_help(name):
-            text = "\n".join(["Accelerators supported in QEMU binary:", *groups.ACCELERATORS])
-            raise Answered(Question("text", text=text))
-        for one in name.split(":") if ":" in name else [name]:
-            self.accelerators.append((self.context.where, {**pairs, "accel": [one]}))
-
-    def finish_accelerators(self) -> None:
-        """Keep the accelerators that may come to be tried, up to the first that cannot fail."""
-        warnings = self.context.settings.warnings
-        chosen = self.config.accelerators
-        any_unknown = False
-        for where, pairs in self.accelerators:
-            self.context.where = where
-            name = pairs["accel"][-1]
-            settled = bool(chosen) and chosen[-1][0] != "kvm"
-            if name not in groups.ACCELERATORS:
-                # -machine looks at all its names before it tries one, -accel at each when its turn has come.
-                if not chosen or not where:
-                    self.context.warn(f"invalid accelerator {name}")
-                    any_unknown = True
-            elif not settled:
-                chosen.append((name, self._accelerator_properties(name, pairs)))
-        self.context.where = ""
-        if any_unknown:
-            if not chosen:
-                raise OptionError(warnings.pop())
-            self.context.warn(f"falling back to {chosen[0][0]}")
-
-    def _accelerator_properties(self, name: str, pairs: dict[str, list[str]]) -> dict[str, str]:
-        properties = {key: values[-1] for key, values in pairs.items() if key not in ("accel", "id")}
-        if not properties.keys() <= groups.ACCELERATORS[name].keys():
-            from .unmodelled_properties import take_accelerator_properties
-
-            take_accelerator_properties(self.context, name, properties)
-        return {
-            key: groups.accelerator_property(name, key, value, self.context.release)
-            for key, value in properties.items()
-        }

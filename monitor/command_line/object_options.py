@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...commands.keyval import OptionError
 from ...vm.errors import VMError
+from ...vm.objects import OBJECT_TYPES
 from ...vm.sizes import parse_size
 from . import groups
 from .settings import Answered, Question
@@ -33,20 +34,39 @@ class ObjectOptions:
         release = self._context.release
         known = contract(release.number)
         try:
-            if takes_pairs(release):
-                arguments = from_options(self._pairs(value), release, read_size)
-            elif value.startswith("{"):
+            if value.startswith("{") and not takes_pairs(release):
                 arguments = json_object(value, release)
+                if self._is_taken(arguments, is_json=True):
+                    return
                 known.check("object-add", arguments)
             else:
                 pairs = self._pairs(value)
                 flat = {key: values if len(values) > 1 else values[0] for key, values in pairs.items()}
-                arguments = known.from_keyval("object-add", flat, "cli", read_size)
+                if self._is_taken(flat, is_json=False):
+                    return
+                if takes_pairs(release):
+                    arguments = from_options(pairs, release, read_size)
+                else:
+                    arguments = known.from_keyval("object-add", flat, "cli", read_size)
         except ArgumentError as error:
             raise OptionError(str(error)) from None
         self._config.objects.append(arguments)
         if takes_pairs(release):
             self._config.object_origins[arguments["id"]] = self._context.where
+
+    def _is_taken(self, arguments: dict[str, Any], *, is_json: bool) -> bool:
+        """Take an object of a type that QEMU has and we have not."""
+        kind = arguments.get("qom-type")
+        if kind in OBJECT_TYPES or not isinstance(kind, str):
+            return False
+        from ...vm.known import object_type
+
+        if not object_type(kind, self._context.release):
+            return False
+        from .unmodelled_objects import take_object
+
+        take_object(self._context, arguments, is_json=is_json)
+        return True
 
     def _pairs(self, value: str) -> dict[str, list[str]]:
         pairs = self._context.read(groups.OBJECT, value)

@@ -143,7 +143,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "max-memslots=n (most slots of kvm or sim)\n"
             "max-memslot-size=size (larger pieces of memory take several slots)\n"
             "dirty-ring-size=n (kvm: places in the dirty ring of each CPU; 0 logs in bitmaps)",
-            lambda parser, value: parser.machine.take_accelerator(value),
+            Parser.take_accelerator,
         ),
         Option(
             "enable-kvm",

@@ -110,7 +110,10 @@ class Parser:
     def finish(self, check_machine: CheckMachine | None) -> None:
         """Find out what the options mean together, in the order in which QEMU comes upon mistakes."""
         self.context.where = ""
-        self.machine.check_kernel()
+        if "initrd" in self.machine.properties or "append" in self.machine.properties:
+            from .unmodelled_properties import check_kernel
+
+            check_kernel(self.machine.properties)
         self._check(EARLY)
         self.machine.merge_memory()
         self.context.where = ""
@@ -118,7 +121,7 @@ class Parser:
         if machine_type is not None:
             if not isinstance(machine_type, str):
                 raise OptionError("Parameters 'type.*' are unexpected")
-            self.config.machine_type = machine_type
+            self.config.machine_type = machine_type = self._upstream(machine_type)
             if check_machine is not None:
                 if self.context.release.settings("options").get("told with mistakes", False):
                     self.context.where = self.machine.where
@@ -135,7 +138,10 @@ class Parser:
 
             finish_machine(self)
         self.machine.finish_properties()
-        self.machine.finish_accelerators()
+        if self.machine.accelerators:
+            from .accelerator_options import finish_accelerators
+
+            finish_accelerators(self.machine)
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
         if self.config.cpu_model is not None and groups.is_help(self.config.cpu_model):
@@ -147,6 +153,17 @@ class Parser:
             from .unmodelled import check_ports
 
             check_ports(self.devices)
+
+    def _upstream(self, name: str) -> str:
+        """The machine type that a distribution's stands for; any other as it is."""
+        if "+pve" in name or ("-" in name and ("-rhel" in name or not name[-1].isdigit())):
+            from ...vm.known.distributions import upstream_machine
+
+            found = upstream_machine(name)
+            if found is not None:
+                self.context.warn_alone(f"{name} is {found[1]}'s, taken as {found[0]}")
+                return found[0]
+        return name
 
     @property
     def flash(self) -> FlashOptions:
@@ -171,6 +188,12 @@ class Parser:
                 self.config.name = values[-1]
             elif key != "id":
                 self.context.set_aside(f"-name {key}=")
+
+    def take_accelerator(self, value: str) -> None:
+        """Take `-accel`."""
+        from .accelerator_options import take_accelerator
+
+        take_accelerator(self.machine, value)
 
     def take_uuid(self, value: str) -> None:
         """Take `-uuid`."""

@@ -6,11 +6,13 @@ from ...commands.keyval import OptionError
 from ...vm.boards import find_machine_type
 from ...vm.boards.x86_machine import X86Machine
 from ...vm.errors import VMError
-from ...vm.known import machine_kinds, machine_property, option_group
-from . import groups, unmodelled_values
+from ...vm.known import machine_kinds, machine_property
+from . import unmodelled_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ...vm.boards.machine_type import MachineType
     from .parser import Parser
 
@@ -28,6 +30,8 @@ MACHINE_BLOCKS = {
 """Properties of machines likewise."""
 OF_OURS = ("accel", "firmware", "memory", "smp")
 """Properties that other parts of the command line read."""
+KERNEL_ONLY = ("append", "initrd")
+"""Properties that nothing but a kernel has a use for, in the order in which QEMU looks at them."""
 KERNEL = ("kernel", "initrd", "dtb", "shim")
 """Properties that fill the guest's RAM where no firmware fetches them, as on PCs."""
 
@@ -77,15 +81,8 @@ def take_machine_properties(parser: Parser, machine_type: MachineType) -> None:
             context.set_aside(what)
 
 
-def take_accelerator_properties(context: groups.Context, accelerator: str, properties: dict[str, str]) -> None:
-    """Take those properties away that QEMU's accelerator has and ours has not.
-
-    :raise OptionError: a value is wrong.
-    """
-    known = option_group(f"accel/{accelerator}", context.release) or {}
-    for key in [key for key in properties if key not in groups.ACCELERATORS[accelerator] and key in known]:
-        value, kind = properties.pop(key), known[key]
-        unmodelled_values.check_property(key, value, "boolean" if kind == "bool" else kind)
-        if "|" in kind and value not in kind.split("|"):
-            raise OptionError(f"Parameter '{key}' does not accept value '{value}'")
-        context.set_aside(f"-accel {key}=")
+def check_kernel(properties: dict[str, Any]) -> None:
+    """Refuse what only a kernel has a use for."""
+    for key in KERNEL_ONLY:
+        if properties.get(key) and not properties.get("kernel"):
+            raise OptionError(f"-{key} only allowed with -kernel option")

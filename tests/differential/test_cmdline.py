@@ -502,6 +502,12 @@ disk.img -m 1X
 -drive if=pflash,format=raw
 -drive if=pflash,format=raw,unit=x,file=/dev/null
 -drive if=pflash,format=raw,index=1,unit=1,file=/dev/null
+-object iothread
+-object iothread,id=i,bogus=1
+-object rng-builtin,id=i,bogus=1
+-object iothread,id=i -object iothread,id=i
+-object secret,id=s,data=x -object memory-backend-ram,id=s,size=1M
+-object '{"qom-type":"iothread","id":"i","bogus":1}'
 """
 
 RIGHT = """
@@ -621,6 +627,9 @@ RIGHT = """
 -overcommit cpu-pm=on
 -name x,debug-threads=on,process=foo
 -chardev ringbuf,id=p
+-object iothread,id=i,poll-max-ns=1000
+-object '{"qom-type":"secret","id":"s","data":"x"}'
+-object rng-builtin,id=i -object throttle-group,id=g,x-bps-total=1
 """
 
 HELP = """

@@ -12,23 +12,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ramslot.tests.differential.oracle import RELEASES
-from ramslot.tests.recorders.names import ask, marked, programs
+from ramslot.tests.recorders.names import ask, marked, object_types, programs
 from ramslot.vm import known
 
 FILE = Path(str(known.__file__)).parent / "option_groups.txt"
 HEAD = (
     "# GROUP[:SINCE-UNTIL], then KEY=TYPE[=DEFAULT][:SINCE-UNTIL] of each key; a key that is listed twice comes twice.\n"
-    "# machine/TARGET,...: the keys of -machine; accel/NAME: the properties of an accelerator.\n"
+    "# machine/TARGET,...: the keys of -machine; accel/NAME and object/NAME: the properties of a type.\n"
 )
 ACCELERATORS = ("kvm", "tcg")
+OURS = ("memory-backend-", "thread-context")
+"""How the types of objects begin whose properties are in the contract."""
 
 
 def groups(program: str, target: str) -> dict[str, list[str]]:
     """The keys of each group, as words of a row."""
-    accelerators: list[tuple[str, dict[str, object]]] = [
-        ("qom-list-properties", {"typename": f"{name}-accel"}) for name in ACCELERATORS
+    types = {f"accel/{name}": f"{name}-accel" for name in ACCELERATORS}
+    types |= {f"object/{name}": name for name in sorted(object_types(program)) if not name.startswith(OURS)}
+    asked: list[tuple[str, dict[str, object]]] = [
+        ("qom-list-properties", {"typename": name}) for name in types.values()
     ]
-    options, *listed = ask(program, ("query-command-line-options", {}), *accelerators)
+    options, *listed = ask(program, ("query-command-line-options", {}), *asked)
     found: dict[str, list[str]] = defaultdict(list)
     for each in options:
         group = f"machine/{target}" if each["option"] == "machine" else each["option"] or "-"
@@ -36,9 +40,9 @@ def groups(program: str, target: str) -> dict[str, list[str]]:
             f"{key['name']}={key['type']}" + (f"={key['default']}" if "default" in key else "")
             for key in each["parameters"]
         ]
-    for name, properties in zip(ACCELERATORS, listed, strict=True):
+    for name, properties in zip(types, listed, strict=True):
         if properties is not None:
-            found[f"accel/{name}"] = [f"{each['name']}={each['type']}" for each in properties if each["name"] != "type"]
+            found[name] = [f"{each['name']}={each['type']}" for each in properties if each["name"] != "type"]
     return found
 
 

@@ -553,6 +553,28 @@ def test_what_memory_depends_on_is_told_apart(line: str, left_out: dict[str, str
     assert refusal(f"{line} -strict")[-1] == "-strict: what is not modelled is refused"
 
 
+def test_objects_are_there_by_name() -> None:
+    settings = read('-object iothread,id=i -object \'{"qom-type":"secret","id":"s","data":"x"}\'')
+    assert settings.config.other_objects == {"i": "iothread", "s": "secret"}
+    assert list(settings.aside) == ["-object iothread", "-object secret"]
+    assert refusal("-object monitor-qmp,id=q,chardev=c")[0].endswith("is not modelled (QEMU has it): use -mon")
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream", "whose"),
+    [
+        ("pc-q35-9.2+pve1", "pc-q35-9.2", "Proxmox VE"),
+        ("q35+pve0", "q35", "Proxmox VE"),
+        ("pc-q35-rhel9.4.0", "pc-q35-8.2", "Red Hat Enterprise Linux"),
+        ("pc-i440fx-noble", "pc-i440fx-8.2", "Ubuntu"),
+    ],
+)
+def test_machine_types_of_distributions(name: str, upstream: str, whose: str) -> None:
+    settings = read(f"-M {name}")
+    assert settings.config.machine_type == upstream
+    assert settings.warnings == [f"{name} is {whose}'s, taken as {upstream}"]
+
+
 def test_a_monitor_wants_a_device_that_is_opened() -> None:
     assert refusal("-chardev pty,id=a -mon chardev=a")[0].startswith("-mon chardev=a: monitors on a character device")
 

@@ -105,6 +105,8 @@ def choose_accelerator(
     Raises `VMError` of the last; why the others cannot be used goes to `warnings`.
     """
     wanted = wanted or [("sim", {})]
+    if host.described and has_kvm:
+        wanted = [_simulated(name, options, warnings) for name, options in wanted]
     for position, (name, options) in enumerate(wanted):
         try:
             return _try_accelerator(name, options, host, target, has_kvm)
@@ -115,6 +117,14 @@ def choose_accelerator(
             warnings += [reason] if reason else []
             warnings += [f"-accel {name}: {error}", f"falling back to {wanted[position + 1][0]}"]
     raise AssertionError("unreachable")
+
+
+def _simulated(name: str, options: dict[str, str], warnings: list[str]) -> tuple[str, dict[str, str]]:
+    """KVM as it is on a host that is only described."""
+    if name != "kvm":
+        return name, options
+    warnings.append("a virtual host has no kernel: kvm is taken as sim")
+    return "sim", {key: value for key, value in options.items() if key != "dirty-ring-size"}
 
 
 def _try_accelerator(name: str, options: dict[str, str], host: Host, target: str, has_kvm: bool) -> Accelerator:

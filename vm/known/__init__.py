@@ -31,7 +31,8 @@ def option(name: str, release: Release) -> bool | None:
 def option_group(name: str, release: Release) -> dict[str, str] | None:
     """The keys of a group of options, each with the type of its value as QEMU names it; None if there is none.
 
-    `accel/NAME` is an accelerator's properties. What decides on `-machine` is `machine_property`.
+    `accel/NAME` and `object/NAME` are the properties of an accelerator and of a type of objects. What decides on
+    `-machine` is `machine_property`.
     """
     for known, *keys in rows("option_groups"):
         group, _, marks = known.partition(":")
@@ -45,7 +46,7 @@ def option_groups(target: str, release: Release) -> Iterator[tuple[str, list[tup
     for known, *keys in rows("option_groups"):
         group, _, marks = known.partition(":")
         kind, _, whose = group.partition("/")
-        if kind != "accel" and (not whose or target in whose.split(",")) and covers(marks, release):
+        if kind not in ("accel", "object") and (not whose or target in whose.split(",")) and covers(marks, release):
             yield "" if kind == "-" else kind, list(_keys(keys, release))
 
 
