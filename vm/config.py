@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .boards.flash import FlashImage
     from .errors import VMError
 
+    NIC = tuple[str, dict[str, Any]]
+    """The type of a NIC, empty where it is the board's to choose, and properties of it."""
+
 
 class Config:
     """Everything `VirtualMachine` needs to be put together. Sizes are in bytes."""
@@ -19,6 +22,7 @@ class Config:
     __slots__ = (
         "accelerators",
         "cpu_model",
+        "default_devices",
         "descriptors",
         "devices",
         "firmware",
@@ -34,6 +38,7 @@ class Config:
         "memory_origin",
         "monitors",
         "name",
+        "nics",
         "numa",
         "object_origins",
         "objects",
@@ -47,6 +52,7 @@ class Config:
         "smp",
         "target",
         "uuid",
+        "vga",
     )
 
     def __init__(self) -> None:
@@ -72,6 +78,12 @@ class Config:
         """Objects that are there by name alone: their types by their ids."""
         self.devices: list[tuple[str, dict[str, Any]]] = []
         """Devices to plug, each with the option that asks for it; values of options are `devices.values.OptionText`."""
+        self.default_devices = False
+        """Whether the board has what QEMU adds unless `-nodefaults` is said; command lines want it, programs seldom."""
+        self.vga: str | None = None
+        """`-vga`: `none`, or a model; None where nothing was said."""
+        self.nics: list[NIC] | None = None
+        """Those of `-nic` and `-net nic`; None where nothing was said of networks."""
         self.object_origins: dict[str, str] = {}
         """`-object` options as spelled, by id, where messages about them begin with that (up to QEMU 5.2)."""
         self.memory_origin = ""

@@ -202,6 +202,11 @@ class VirtualMachine:
         return self._plugging
 
     @property
+    def has_plugged(self) -> bool:
+        """Whether some device was plugged, so that there is a list of who is where."""
+        return self._plugging is not None
+
+    @property
     def memory_devices(self) -> list[MemoryDevice]:
         """What is plugged and is memory, by address."""
         return [] if self._plugging is None else self._plugging.memory_devices

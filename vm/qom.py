@@ -274,6 +274,10 @@ class QOMObject:
             raise self.no_property(name)
         return found
 
+    def declares(self, name: str) -> bool:
+        """Whether the type has a property of that name."""
+        return name in _properties_of(type(self), self.qemu)
+
     def no_property(self, name: str) -> VMError:
         """The error for a property that the type has not."""
         return VMError(f"Property '{self.type_name}.{name}' not found")

@@ -6,6 +6,7 @@ from .accel import choose_accelerator
 from .boards.machine import set_from_text
 from .cpus import check_cpu_model, resolve_cpus
 from .errors import VMError
+from .loading import load
 from .objects import LATE_TYPES
 from .qom import Device
 from .ram import find_backend, lock_memory, prepare_ram
@@ -105,7 +106,10 @@ def make_board(vm: VirtualMachine) -> Task[None]:
     yield from prepare_ram(vm)
     vm.machine.check_ram()
     vm.machine.build()
+    if vm.config.vga is not None or vm.config.nics or (vm.config.default_devices and vm.machine.has_default_devices):
+        load(f"{__package__}.default_devices").add_default_devices(vm)
     _plug_devices(vm)
+    vm.machine.add_tables()
     vm.machine.first_reset()
     vm.initialized = True
     vm.run_state = "prelaunch" if vm.config.paused else "running"
@@ -122,3 +126,5 @@ def _plug_devices(vm: VirtualMachine) -> None:
             vm.plugging.add(arguments, hot=False)
         except VMError as error:
             raise error.of_option(origin) from None
+    if vm.config.devices:
+        vm.plugging.warn_of_loose_ends()

@@ -98,6 +98,18 @@ class ObjectOptions:
             given = {key: OptionText(values[-1]) for key, values in pairs.items()}
         arguments = {name: given[name] for name in qdict_order(given)}
         self._config.devices.append((self._context.where, arguments))
+        self._tell_of_device(arguments.get("driver"))
+
+    def _tell_of_device(self, driver: object) -> None:
+        """Note what is not modelled of a device that is no memory."""
+        from ...vm.devices import is_memory_type
+        from ...vm.devices.other import knows_blocks
+
+        if isinstance(driver, str) and not is_memory_type(driver):
+            if knows_blocks(driver, self._context.release):
+                self._context.set_aside(f"-device {driver}")
+            else:
+                self._context.leave_out(f"-device {driver}", "")
 
     def take_numa(self, value: str) -> None:
         """Take `-numa`."""

@@ -8,6 +8,7 @@ as they stand, then what they mean together. The texts are QEMU 7.2's, measured,
 from __future__ import annotations
 
 from ...commands.keyval import OptionError
+from ...vm.loading import load
 from .parser import Parser, refuse_all_but
 from .settings import Answered, CommandLineError, Settings
 
@@ -107,11 +108,11 @@ def _switch(attribute: str, config: bool = True) -> Callable[[Parser, str], None
     return handler
 
 
-def _nothing(*values: str) -> Callable[[Parser, str], None]:
-    """Return a handler of an option of which there is only what makes nothing."""
+def _load(function: str) -> Callable[[Parser, str], None]:
+    """Return a handler that is loaded when its option is given."""
 
-    def handler(_parser: Parser, value: str) -> None:
-        refuse_all_but(values, value)
+    def handler(parser: Parser, value: str) -> None:
+        load(f"{__package__}.default_devices").__dict__[function](parser, value)
 
     return handler
 
@@ -309,11 +310,17 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "Surroundings": (
         Option("display", "none", "show nothing, not even the console", Parser.take_display),
-        Option("vga", "none", "accepted: there is no display", _nothing("none")),
-        Option("net", "none", "accepted: there is no network", _nothing("none")),
-        Option("nic", "none", "accepted: there is no network", _nothing("none")),
+        Option("vga", "model", "the board's VGA: none, std, cirrus, vmware, qxl, virtio", _load("take_vga")),
+        Option("net", "nic[,model=type]|none|network", "a NIC of the board's kind, or none", _load("take_net")),
+        Option("nic", "none|network[,model=type]", "a NIC of the board's kind, or none", _load("take_nic")),
+        Option("netdev", "network,id=id[,...]", "a network for a device (set aside)", _load("take_netdev")),
         Option("nographic", "", "show nothing but the monitor", _switch("nographic", False)),
-        Option("nodefaults", "", "open no monitor that was not asked for", _switch("nodefaults", False)),
+        Option(
+            "nodefaults",
+            "",
+            "open no monitor and add no VGA or NIC that was not asked for",
+            _switch("nodefaults", False),
+        ),
         Option("strict", "", "refuse what is not modelled, instead of telling it", _switch("strict", False)),
         Option("no-user-config", "", "accepted: there is no configuration file", lambda parser, value: None),
         Option("pidfile", "file", "write the process id to a file", _store("pidfile", False)),

@@ -127,6 +127,7 @@ class Parser:
                     self.context.where = self.machine.where
                 check_machine(machine_type, self.config.target, self.context.release)
                 self.context.where = ""
+        self.config.default_devices = not self.settings.nodefaults
         self.devices.finish_devices()
         if self.disk_image is not None:
             if not os.path.exists(self.disk_image):

@@ -195,8 +195,10 @@ def compare(
     folder: Path,
     files: Mapping[str, int] | None = None,
     release: str = REFERENCE,
+    quiet: Sequence[str] = QUIET,
 ) -> Outcome:
-    """Assert that both answer alike; returns our outcome. `files` are made, with these sizes, where each runs.
+    """Assert that both answer alike; returns our outcome. `files` are made, with these sizes, where each runs; `quiet`
+    is what is added to the options.
 
     `release` is the QEMU to compare with. `record` names the file of recorded answers; it is empty where they depend on the host (its CPUs, its NUMA nodes).
     """
@@ -210,8 +212,8 @@ def compare(
     program = qemu(arch, release)
     if record and release != REFERENCE:
         record = f"{record}-{release}"
-    theirs = start([program, *words, *QUIET], folder / "theirs") if program else None
-    ours = start(our_command(arch, [*words, *QUIET], release), folder / "ours")
+    theirs = start([program, *words, *quiet], folder / "theirs") if program else None
+    ours = start(our_command(arch, [*words, *quiet], release), folder / "ours")
     outcome = finish(ours, questions, "ramslot")
     outcome.errors = outcome.errors.replace(f"{folder}/ours/", "")
     found = texts(outcome)
@@ -225,7 +227,7 @@ def compare(
         answered.errors = answered.errors.replace(f"{folder}/theirs/", "")
         expected = texts(answered)
         if program and ended_too_soon(expected, found):
-            again = finish(start([program, *words, *QUIET], folder / "theirs"), questions, f"qemu-system-{arch}")
+            again = finish(start([program, *words, *quiet], folder / "theirs"), questions, f"qemu-system-{arch}")
             again.errors = again.errors.replace(f"{folder}/theirs/", "")
             expected = texts(again)
         if record:

@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ramslot.tests.differential.oracle import RELEASES, qemu
-from ramslot.tests.recorders.names import output
+from ramslot.tests.differential.oracle import REFERENCE, RELEASES, qemu
+from ramslot.tests.recorders.devices import FROM_MODULES, hidden, run
 from ramslot.vm import known
 from ramslot.vm.boards import machine_types
 from ramslot.vm.boards.targets import targets
@@ -23,8 +23,9 @@ from ramslot.vm.known import family_of
 from ramslot.vm.releases import find_release
 
 FOLDER = Path(str(known.__file__)).parent
-HEAD = "# NAME[:SINCE-UNTIL], then each RAMBlock without the device's path, = and its bytes; no block is none.\n"
+HEAD = "# NAME[:SINCE-UNTIL], then each RAMBlock as they come, without the device's path, = and its bytes; no block is none.\n"
 DEFAULTS_HEAD = "# Machine types without their versions[:SINCE-UNTIL], then each RAMBlock that default devices bring.\n"
+BUSES = ("PCI", "ISA", "System", "virtual-css-bus", "virtio-bus", "-")
 MACHINES = {"x86_64": ("q35", "pc"), "aarch64": ("virt",), "s390x": ("s390-ccw-virtio",), "ppc64": ("pseries",)}
 SURROUNDINGS = (
     *("-blockdev", "null-co,node-name=d0,size=1048576", "-chardev", "null,id=c0", "-netdev", "hubport,hubid=1,id=n0"),
@@ -34,7 +35,9 @@ PROPERTIES = (
     *("drive=d0", "chardev=c0", "netdev=n0", "rng=r0", "cryptodev=k0", "host=c0", "chassis_nr=9", "audiodev=a0"),
     *("serial=x", "serial=x,drive=d0"),
 )
-LINE = re.compile(r"^ *(\S+) +\d+ [KMG]iB +0x\w+ 0x(\w+) 0x(\w+)", re.MULTILINE)
+LINE = re.compile(r"^ *(\S+) +\d+ [KMG]iB +0x(\w+) 0x\w+ 0x(\w+)", re.MULTILINE)
+OF_SEVERAL_TARGETS = ("virt",)
+"""Families that are one only by name."""
 CONTROLLERS = {
     "all": (
         *("-device", "virtio-scsi", "-device", "virtio-serial", "-device", "qemu-xhci", "-device", "intel-hda"),
@@ -46,7 +49,7 @@ CONTROLLERS = {
 
 
 def blocks(command: list[str], more: tuple[str, ...] = ("-nodefaults",)) -> dict[str, int] | None:
-    """The RAMBlocks of a machine, with the most that each may have; None where it does not start."""
+    """The RAMBlocks of a machine as they came, with the most that each may have; None where it does not start."""
     line = '{"execute": "human-monitor-command", "arguments": {"command-line": "info ramblock"}}'
     asked = f'{{"execute": "qmp_capabilities"}}\n{line}\n{{"execute": "quit"}}\n'
     try:
@@ -62,38 +65,36 @@ def blocks(command: list[str], more: tuple[str, ...] = ("-nodefaults",)) -> dict
     for reply in run.stdout.splitlines():
         text = json.loads(reply).get("return")
         if isinstance(text, str):
-            return {name: int(length, 16) for name, _used, length in LINE.findall(text)}
+            found = {name: (int(offset, 16), int(length, 16)) for name, offset, length in LINE.findall(text)}
+            return {name: length for name, (_, length) in sorted(found.items(), key=lambda row: row[1])}
     return None
 
 
-def devices(program: str, arch: str, machine: str) -> list[str]:
-    """All but CPUs, which bring no memory. QEMUs that find another build's modules list none; 7.2's are tried there."""
-    told = output(program, "-M", machine, "-device", "help")
-    listed = re.findall(r'^name "([^"]+)"(?:.*, alias "([^"]+)")?', told, re.MULTILINE)
-    names = {name for pair in listed for name in pair if name and not name.endswith(("-cpu", "-spapr-cpu-core"))}
-    reference = qemu(arch)
-    if not names and reference is not None and reference != program:
-        return devices(reference, arch, machine)
-    return sorted(names)
+def devices(arch: str, release: str) -> list[str]:
+    """Those that may bring memory; what is on other buses has none."""
+    names = []
+    for known_name, bus, _alias, having in known.rows("device_types"):
+        name, _, marks = known.parted(known_name)
+        if bus in BUSES and (having == "*" or arch in having.split(",")) and known.covers(marks, find_release(release)):
+            names.append(name)
+    return names
 
 
-def properties(program: str, arch: str, machine: str, name: str) -> list[str]:
+def properties(program: str, release: str, name: str) -> list[str]:
     """Those of the properties that are tried which a device has."""
-    told = output(program, "-M", machine, "-device", f"{name},help")
-    if not told and qemu(arch) not in (None, program):
-        return properties(str(qemu(arch)), arch, machine, name)
+    told = run(program, release, "-device", f"{name},help")
     return [each for each in PROPERTIES if all(f" {part.partition('=')[0]}=" in told for part in each.split(","))]
 
 
 def brought(
-    program: str, machine: str, name: str, has: list[str], plain: dict[str, dict[str, int] | None]
+    program: list[str], machine: str, name: str, has: list[str], plain: dict[str, dict[str, int] | None]
 ) -> dict[str, int] | None:
     """What a device brings; None if none could be made."""
     for controllers, options in CONTROLLERS.items():
         base = plain[controllers]
         for given in ("", *has) if base is not None else ():
             device = f"{name},{given}" if given else name
-            command = [program, "-M", machine, "-m", "64", *SURROUNDINGS, *options, "-device", device]
+            command = [*program, "-M", machine, "-m", "64", *SURROUNDINGS, *options, "-device", device]
             found = blocks(command)
             if found is not None and base is not None:
                 return {block.rpartition("/")[2]: size for block, size in found.items() if block not in base}
@@ -101,17 +102,22 @@ def brought(
 
 
 def recorded(release: str) -> Iterator[tuple[str, dict[str, int]]]:
+    seen = set()
     for arch, machines in MACHINES.items():
         program = qemu(arch, release)
         for machine in machines if program else ():
             assert program is not None
+            command = hidden(program, release)
             plain = {
-                name: blocks([program, "-M", machine, "-m", "64", *SURROUNDINGS, *options])
+                name: blocks([*command, "-M", machine, "-m", "64", *SURROUNDINGS, *options])
                 for name, options in CONTROLLERS.items()
             }
-            for name in devices(program, arch, machine):
-                found = brought(program, machine, name, properties(program, arch, machine, name), plain)
+            for name in devices(arch, release):
+                if name in seen:
+                    continue
+                found = brought(command, machine, name, properties(program, release, name), plain)
                 if found is not None:
+                    seen.add(name)
                     yield name, found
             print(release, machine, file=sys.stderr)
 
@@ -126,7 +132,8 @@ def default_blocks(release: str) -> Iterator[tuple[str, dict[str, int]]]:
             options = [program, "-M", name, "-serial", "null"]
             with_defaults, without = blocks(options, ()), blocks(options)
             if with_defaults is not None and without is not None:
-                yield family, {block: size for block, size in with_defaults.items() if block not in without}
+                name = f"{family}@{target}" if family in OF_SEVERAL_TARGETS else family
+                yield name, {block: size for block, size in with_defaults.items() if block not in without}
 
 
 def gathered(read: Callable[[str], Iterator[tuple[str, dict[str, int]]]]) -> list[str]:
@@ -135,8 +142,12 @@ def gathered(read: Callable[[str], Iterator[tuple[str, dict[str, int]]]]) -> lis
     for release in RELEASES:
         for name, sizes in read(release):
             found[name][release].update(sizes)
+    for name in FROM_MODULES:
+        for release in RELEASES:
+            if name in found and not found[name][release]:
+                found[name][release] = found[name][REFERENCE]
     return [
-        " ".join([name + marks, *(f"{block}={size}" for block, size in sorted(sizes.items()))]) + "\n"
+        " ".join([name + marks, *(f"{block}={size}" for block, size in sizes.items())]) + "\n"
         for name, releases in sorted(found.items())
         for marks, sizes in spans(releases)
     ]
@@ -160,10 +171,10 @@ def spans(releases: dict[str, dict[str, int]]) -> Iterator[tuple[str, dict[str, 
             runs[-1].append(release)
         else:
             runs.append([release])
-    for run in runs:
-        since = "" if run[0] == RELEASES[0] else run[0]
-        until = "" if run[-1] == RELEASES[-1] else run[-1]
-        yield f":{since}-{until}" if since or until else "", releases[run[0]]
+    for each in runs:
+        since = "" if each[0] == RELEASES[0] else each[0]
+        until = "" if each[-1] == RELEASES[-1] else each[-1]
+        yield f":{since}-{until}" if since or until else "", releases[each[0]]
 
 
 if __name__ == "__main__":

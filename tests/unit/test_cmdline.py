@@ -374,12 +374,6 @@ def test_a_missing_machine_is_found_after_syntax_and_before_meaning() -> None:
         parse(["x", "-M", "zz", "-smp", "x", "-m", "1,slots=1", "-chardev", "null", "-accel", "y"], check_machine)
 
 
-@pytest.mark.parametrize("line", ["-vga std", "-net user", "-nic user"])
-def test_of_what_is_not_here_only_none_is_taken(line: str) -> None:
-    assert refusal(line) == [f"{line}: only 'none' is modelled (QEMU has more)"]
-    assert parse(["x", line.split()[0], "none"]).question is None
-
-
 def test_audio_came_late() -> None:
     assert refusal("-qemu 5.2 -audio none") == ["-audio: invalid option"]
     assert refusal("-qemu 7.2 -audio none") == ["-audio none: Parameter 'model' is missing"]

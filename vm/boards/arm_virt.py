@@ -315,6 +315,9 @@ class VirtMachine(Machine):
             )
         bus = self.topology.container("platform bus", layout.PLATFORM_BUS_SIZE)
         self.place(self.system, layout.PLATFORM_BUS_ADDRESS, bus, platform)
+
+    def add_tables(self) -> None:
+        """The ACPI tables for the firmware, where there are any."""
         if self.acpi != "off":
             owner = self.children["fw_cfg"]
             for name, used, reserved in layout.ACPI_BLOBS:
@@ -379,11 +382,13 @@ class VirtMachine(Machine):
         self.place(container, 0, master, bridge, enabled=False)
         self.add_space("gpex-root", container)
 
+    default_nic = "virtio-net-pci"
+
     def pci_root(self) -> PCIRoot:
         """The bus of the host bridge."""
         from .pci import PCIRoot
 
-        return PCIRoot(self._pci_bus, {0: "gpex-root"})
+        return PCIRoot(self._pci_bus, {0: "gpex-root"} | self.added_functions)
 
     def _add_window(self, name: str, behind: MemoryRegion, owner: QOMObject) -> MemoryRegion:
         """Registers that answer where nothing in `behind` does."""
@@ -471,7 +476,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "5.0": {"numa_mem_supported": True, "implicit_node_with_max_ram": False},
     "4.1": {"has_acpi_ged": False, "implicit_node_with_slots": False},
     "3.1": {"canonical_ram_block_names": True},
-    "2.12": {"has_high_ecam": False, "max_cpus": 255},
+    "2.12": {"has_high_ecam": False, "max_cpus": 255, "global_vga_memory": True},
     "2.7": {"page_size": None},
 }
 """What a version has different from its successor."""

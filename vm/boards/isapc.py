@@ -40,6 +40,8 @@ class ISAMachine(I440FXMachine):
         *layout.FLOPPY_REGISTERS,
     )
     bus_masters = ()
+    default_vga = "isa-cirrus-vga"
+    default_nic = None
     shows_roms_early = False
     pci_hole64_size = 0
     default_firmware = ""
@@ -68,6 +70,10 @@ class ISAMachine(I440FXMachine):
     def rom_container(self) -> MemoryRegion:
         """There is only the system's memory."""
         return self.system
+
+    def vga_spaces(self) -> tuple[MemoryRegion, MemoryRegion] | None:
+        """There is only the system's memory."""
+        return self.system, self.io
 
     def add_chipset_windows(self) -> None:
         """There is no chipset."""

@@ -125,6 +125,18 @@ class Machine(QOMObject):
     """Whether VirtIO devices on PCI are for old drivers, too, where nothing is said."""
     pci_modelled = True
     """Whether PCI devices can be had wherever QEMU has them."""
+    default_vga: str | None = None
+    """The type of the VGA that there is where nobody says which; None where there is none."""
+    default_nic: str | None = None
+    """The type of the NIC on PCI likewise."""
+    has_nics_first = False
+    """Whether NICs come on the bus before a VGA."""
+    defaults_recorded = False
+    """Whether of the default devices only the blocks are known, as they were recorded."""
+    usb_with_graphics: str | None = None
+    """The type of the USB controller on PCI that comes with graphics."""
+    global_vga_memory = False
+    """Whether the RAMBlock of a VGA's memory is named without the device; a setting of the version."""
     has_channels = False
     """Whether devices can be reached by channels, as those of mainframes are."""
     tells_by_acpi = True
@@ -166,6 +178,8 @@ class Machine(QOMObject):
         self.numa_nodes: list[NumaNode] = []
         self.cpus: list[QOMObject] = []
         self._cpu_slots: list[CPUSlot] = []
+        self.added_functions: dict[int, str] = {}
+        """The types of default devices on the root PCI bus, by number."""
         self.blocks: list[RAMBlock] = []
         """The machine's own: ROMs, and aliases of its RAM."""
         self.add_child("peripheral", Container())
@@ -203,6 +217,15 @@ class Machine(QOMObject):
         """The bus for PCI devices that users plug; None where there is none."""
         return None
 
+    @property
+    def has_default_devices(self) -> bool:
+        """Whether there may be devices that nobody asks for."""
+        return self.default_vga is not None or self.default_nic is not None or self.defaults_recorded
+
+    def vga_spaces(self) -> tuple[MemoryRegion, MemoryRegion] | None:
+        """The memory and the ports where a VGA has its windows; None where CPUs see none of them."""
+        return None
+
     def bus_kind(self, name: str) -> str | None:
         """Of what kind the board's bus of that name is; None if there is none."""
         if name == "main-system-bus":
@@ -214,6 +237,9 @@ class Machine(QOMObject):
 
     def build(self) -> None:
         """Put RAM, ROMs and devices in place; raises `VMError` if the board cannot be had so."""
+
+    def add_tables(self) -> None:
+        """Make what firmware reads of the whole machine, once all devices are there."""
 
     def first_reset(self) -> None:
         """Do what the first reset does, once all that was asked for is there; it decides on numbers of slots."""
@@ -340,6 +366,12 @@ class Machine(QOMObject):
             raise VMError(f'RAMBlock "{name}" already registered') from None
         self.blocks.append(block)
         return block
+
+    def drop_block(self, block: RAMBlock) -> None:
+        """Take a block of the machine's own out of the table, and give its memory back."""
+        self.topology.ram_blocks.remove(block)
+        self.blocks.remove(block)
+        block.close()
 
     def fill_rom(self, block: RAMBlock, contents: bytes) -> None:
         """Put firmware into a block; raises `VMError` if the host has no memory for it."""

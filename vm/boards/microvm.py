@@ -142,7 +142,6 @@ class MicroVM(X86Machine):
             self.add_firmware(self.system)
             self.add_local_apics()
             self.add_smm_spaces(None)
-            self.add_acpi_blobs()
             if self.is_on("pcie"):
                 self._add_pci_windows()
             self.add_bus_masters()

@@ -1,4 +1,4 @@
-"""A machine's root PCI bus, as the board leaves it to devices that users plug."""
+"""A machine's root PCI bus, as the board leaves it to devices that users plug; and the buses behind bridges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class PCIRoot:
     """The bus, what the board itself has on it, and what may come."""
 
-    __slots__ = ("_memory", "bus", "functions", "hotplug", "name", "window")
+    __slots__ = ("bus", "functions", "hotplug", "memory", "name", "window")
     needs_interrupts = False
     """Whether a device must have interrupts of its own."""
     repeats_requests = False
@@ -36,14 +36,14 @@ class PCIRoot:
         """Whether devices may come and go while the machine is there."""
         self.name = name
         """How RAMBlocks of devices call the bus."""
-        self._memory = memory
+        self.memory = memory
         """What devices on it see as memory; None is what the CPUs see."""
         self.window = window
         """Where devices are that say they are at 0; None where that is no address."""
 
     def enter(self, number: int) -> MemoryRegion | None:
         """Have a function on the bus, and return what it sees as memory; None is what the CPUs see."""
-        return self._memory
+        return self.memory
 
     def leave(self, number: int) -> None:
         """Take a function away."""

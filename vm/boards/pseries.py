@@ -324,12 +324,18 @@ class PseriesMachine(Machine):
             self.cpus.append(cpu)
             self.add_space(f"cpu-memory-{number}", self.system)
 
+    default_vga = "VGA"
+    has_nics_first = True
+    usb_with_graphics = "nec-usb-xhci"
+
     def pci_root(self) -> PCIRoot:
         """The bus of the first host bridge."""
         from .pci import PCIRoot
 
         window = self._pci_window if self.maps_address_zero else None
-        return PCIRoot(self._pci_bus, {}, hotplug=True, name=HOST_BRIDGE, memory=self._pci_memory, window=window)
+        return PCIRoot(
+            self._pci_bus, self.added_functions, hotplug=True, name=HOST_BRIDGE, memory=self._pci_memory, window=window
+        )
 
     def _add_host_bridge(self) -> None:
         bridge = self.add_device("spapr-pci-host-bridge")
@@ -413,9 +419,11 @@ CHANGES: dict[str, dict[str, Any]] = {
         "cap_sbbc": "broken",
     },
     "3.0": {"ic_mode": "legacy"},
+    "2.12": {"global_vga_memory": True},
     "2.11": {"cap_htm": True},
     "2.7": {"default_cpu": "power7", "pci_windows": _OLD_PCI_WINDOWS},
     "2.6": {"dma_windows": 1, "plugs_cpus": False},
+    "2.5": {"usb_with_graphics": "pci-ohci"},
     "2.4": {"plugs_blocks": False},
     "2.2": {"pci_windows": _OLDEST_PCI_WINDOWS},
 }

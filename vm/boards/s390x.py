@@ -130,6 +130,8 @@ class S390Machine(Machine):
             if type_name != "sclpcpi" or self.tells_of_control_program:
                 made[name] = self.add_device(type_name, made[parent], name)
 
+    default_nic = "virtio-net-ccw"
+
     def pci_root(self) -> PCIRoot:
         """The bus of the host bridge."""
         from .zpci import ZPCIRoot

@@ -202,6 +202,8 @@ class SimpleMachine(Machine):
         if check_firmware(self.machine_type.name, self.board.target.name, path, self.board.release):
             self.board.warn(f"firmware '{path}' is not loaded, the ROMs of this board are empty")
 
+    defaults_recorded = True
+
     def build(self) -> None:
         """Put all parts in place."""
         if self.board.firmware is not None:

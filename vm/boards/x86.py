@@ -31,11 +31,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "6.0": {"acpi_pci_hotplug": False},
     "5.0": {"numa_mem_supported": True, "implicit_node_with_max_ram": False},
     "3.1": {"canonical_ram_block_names": True},
+    "2.12": {"global_vga_memory": True},
     "2.10": {"implicit_node_with_slots": False},
     "2.6": {"legacy_cpu_hotplug": True},
     "2.4": {"fw_cfg_dma": False, "hole64_after_device_memory": False},
     "2.2": {"acpi_blobs": (ACPI_TABLES, ACPI_LOADER)},
-    "2.1": {"spare_gib_per_slot": False, "dimm_alignment": 4096},
+    "2.1": {"spare_gib_per_slot": False, "dimm_alignment": 4096, "default_vga": "cirrus-vga"},
     "2.0": {"memory_hotplug": False, "legacy_tables_size": 6980},
     "1.7": {
         "default_firmware": "",
@@ -44,7 +45,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "kvmvapic_rom": True,
         "legacy_tables_size": 6742,
     },
-    "1.6": {"acpi_blobs": (), "kvmvapic_rom": False, "legacy_cpu_hotplug": False},
+    "1.6": {"acpi_blobs": (), "kvmvapic_rom": False, "legacy_cpu_hotplug": False, "pci_path": "0000"},
+    "1.5": {"pci_path": "0000:00"},
     "1.0": {"kvmvapic": False},
 }
 """What a version has different from its successor."""
@@ -55,6 +57,7 @@ Q35_CHANGES: dict[str, dict[str, Any]] = {
     "8.0": {**CHANGES["8.0"], "max_cpus": 288},
     "4.0": {"kernel_devices": False},
     "3.1": {**CHANGES["3.1"], "kernel_devices": True},
+    "2.11": {"default_nic": "e1000"},
     "2.7": {"max_cpus": 255},
 }
 

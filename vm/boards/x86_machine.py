@@ -77,6 +77,8 @@ class X86Machine(Machine):
     registers: tuple[RegisterRow, ...] = ()
     pci_bus = ""
     """The part that is the root PCI bus."""
+    pci_path = "0000:00"
+    """How RAMBlocks of devices call the root PCI bus."""
     pci_functions: Mapping[int, str] = {}
     """The parts that are on it, by number."""
     bus_masters: tuple[str, ...] = ()
@@ -229,7 +231,7 @@ class X86Machine(Machine):
             low_alias.set_readonly(True)
         self.place(container, FOUR_GIB - size, firmware)
 
-    def add_acpi_blobs(self) -> None:
+    def add_tables(self) -> None:
         """Memory that the firmware reads the ACPI tables from."""
         if self.is_on("acpi"):
             for name, used, reserved in self.acpi_blobs:
@@ -286,7 +288,8 @@ class X86Machine(Machine):
         functions = {
             number: self.parts[key].type_name for number, key in self.pci_functions.items() if key in self.parts
         }
-        return PCIRoot(bus, functions, hotplug=bus.type_name == "PCI" and self.is_on("acpi"))
+        functions |= self.added_functions
+        return PCIRoot(bus, functions, hotplug=bus.type_name == "PCI" and self.is_on("acpi"), name=self.pci_path)
 
     def add_bus_masters(self) -> None:
         """The address space of each PCI device's own accesses, whose window on memory the guest has not enabled yet."""

@@ -162,7 +162,7 @@ class PCMachine(X86Machine):
             if self.has_nvdimm_registers:
                 self.add_nvdimm_registers(self.io, 0xA18)
             self.add_local_apics()
-            self._add_firmware_files()
+            self._add_kvmvapic_rom()
             if self.switches["vmport"] == "auto":
                 self.switches["vmport"] = "on"
         if self.needs_interrupt_remapping and apic_ids_used(self.smp) > MAX_APIC_IDS:
@@ -258,12 +258,11 @@ class PCMachine(X86Machine):
         self.place(self.system, 0, self.pci, priority=-1)
         return self.pci
 
-    def _add_firmware_files(self) -> None:
+    def _add_kvmvapic_rom(self) -> None:
         if self.kvmvapic_rom and "kvmvapic" in self.parts:
             name = "/rom@genroms/kvmvapic.bin"
             block = self.make_rom_block(name, 0x3000)
             self.parts["fw_cfg"].own_region(self.topology.ram(name, 0x3000, block))
-        self.add_acpi_blobs()
 
     def acpi_tables_size(self, size: int) -> int:
         """Old versions have as many pages as the tables need, more for more CPUs, as found by trying."""
@@ -274,6 +273,10 @@ class PCMachine(X86Machine):
         return round_up(length, PAGE)
 
     # Devices
+
+    def vga_spaces(self) -> tuple[MemoryRegion, MemoryRegion] | None:
+        """What the PCI bus shows, and the ports."""
+        return self.pci, self.io
 
     def is_on(self, option: str | None) -> bool:
         """The vmport is reached through the keyboard controller."""
@@ -372,6 +375,8 @@ class I440FXMachine(PCMachine):
     bus_masters: tuple[str, ...] = layout.I440FX_BUS_MASTERS
     pci_bus = "host/pci.0"
     pci_functions = layout.I440FX_FUNCTIONS
+    default_vga: str | None = "VGA"
+    default_nic: str | None = "e1000"
     pci_hole64_size = 2 * GIB
     memory_hotplug_device = "pm"
     shows_roms_early = True
@@ -409,6 +414,8 @@ class Q35Machine(PCMachine):
     bus_masters = layout.Q35_BUS_MASTERS
     pci_bus = "host/pcie.0"
     pci_functions = layout.Q35_FUNCTIONS
+    default_vga = "VGA"
+    default_nic = "e1000e"
     pci_hole64_size = 32 * GIB
     memory_hotplug_device = "isa-bridge"
     acpi_pci_hotplug = True

@@ -1,4 +1,4 @@
-"""Devices that users plug, cold (`-device`) and hot (`device_add`): those that are memory.
+"""Devices that users plug, cold (`-device`) and hot (`device_add`): those that are memory, and in `other` the rest.
 
 `space` is where memory devices go, `device` what all devices have in common, `values` how their properties are read,
 and a module for each kind; `plugging` is what a machine does to have one and to be rid of it.
@@ -101,6 +101,20 @@ def device_class(type_name: str, target: Target) -> type[PluggableDevice]:
     row = DEVICE_TYPES[type_name]
     name = row.x86_class if target.name in X86 else row.class_name
     return getattr(load(f"{__name__}.{row.module}"), name)  # type: ignore[no-any-return]  # the table above
+
+
+def is_memory_type(name: str) -> bool:
+    """Whether some target has a memory device of that name."""
+    return name in DEVICE_TYPES or any(row.alias == name for row in DEVICE_TYPES.values())
+
+
+def find_class(type_name: str, target: Target, release: Release) -> type[PluggableDevice]:
+    """The class of a type that users can plug on a target, memory or not."""
+    if type_name in device_types(target, release):
+        return device_class(type_name, target)
+    from .other import other_class
+
+    return other_class(type_name, target, release)
 
 
 def resolve_alias(type_name: str, target: Target, release: Release) -> str:

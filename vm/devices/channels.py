@@ -86,7 +86,7 @@ class VirtIOCCW(VirtIOProxy):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` if there are no channels, or it is another bus that is asked for."""
-        cls.check_bus(machine, bus, cls.bus_name)
+        cls.check_bus(machine, rooms, bus, cls.bus_name)
         if rooms.channels is None:
             raise VMError(f"No 'virtual-css-bus' bus found for device '{cls.type_name}'")
 

@@ -100,12 +100,15 @@ class PluggableDevice(SettableDevice):
         raise NotImplementedError(f"{cls.type_name} is abstract")
 
     @classmethod
-    def check_bus(cls, machine: Machine, name: str | None, own: str | None) -> None:
+    def check_bus(cls, machine: Machine, rooms: Rooms, name: str | None, own: str | None) -> None:
         """Raise `VMError` for a bus of any other name than `own`; a name of None leaves the bus open."""
         if name is None or name == own:
             return
-        kind = machine.bus_kind(name)
+        kind = rooms.bus_kind(machine, name)
         raise VMError(f"Bus '{name}' not found" if kind is None else f"Device '{cls.type_name}' can't go on {kind} bus")
+
+    def choose_bus(self, rooms: Rooms, bus: str | None) -> None:
+        """Be on the bus of that name, or on the one that is taken where none is named; it was looked at before."""
 
     def use_machine(self, machine: Machine) -> None:
         """Have what older machine types have different."""

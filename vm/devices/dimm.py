@@ -42,7 +42,7 @@ class PCDIMM(MemoryDevice, HasMemdev):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` for a bus, of which it knows none, and where nobody could plug it."""
-        cls.check_bus(machine, bus, None)
+        cls.check_bus(machine, rooms, bus, None)
         if hot and cls.type_name not in machine.pluggable:
             raise VMError(f"Device '{cls.type_name}' can not be hotplugged on this machine")
 

@@ -49,11 +49,10 @@ class IVSHMEMPlain(IVSHMEMCommon, HasMemdev):
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Take the memory, and be on the bus."""
-        assert rooms.pci is not None, "it was looked for"
-        self.backend.take(f"{rooms.pci.name_of(self)}/{self.backend.name}")
+        self.backend.take(f"{self.pci.name_of(self)}/{self.backend.name}")
         super().realize(machine, rooms)
-        if self.hotplugged and rooms.pci.root.window is not None:
-            self._show(rooms.pci.root.window)
+        if self.hotplugged and self.pci.root.window is not None:
+            self._show(self.pci.root.window)
 
     def _show(self, window: MemoryRegion) -> None:
         """Be at address 0, where that is one: that is what the registers say before a guest says otherwise."""

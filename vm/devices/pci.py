@@ -5,12 +5,10 @@ Their registers are not mapped anywhere before a guest says where; the guest's p
 
 from __future__ import annotations
 
-import re
-
 from ..errors import VMError
 from ..qom import Property
 from .device import PluggableDevice
-from .pci_bus import FUNCTIONS, NUMBERS
+from .pci_bus import FUNCTIONS, NUMBERS, PCIBus
 from .values import DeviceProperty, bit, kept, take_signed
 
 TYPE_CHECKING = False
@@ -28,11 +26,15 @@ ANY_SIZE = 0xFFFFFFFF
 
 
 class PCIDevice(PluggableDevice):
-    """A device on the root PCI bus; `devfn` is eight times its slot, and its function."""
+    """A device on a PCI bus; `devfn` is eight times its slot, and its function."""
 
     type_name = "pci-device"
     abstract = True
     goes_at_reset = True
+    is_bridge = False
+    """Whether there is another bus behind it."""
+    pci: PCIBus
+    """The bus that it is on, or is to be."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -45,14 +47,21 @@ class PCIDevice(PluggableDevice):
     @classmethod
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` if there is no bus for it, or not one of that name, or it comes too late."""
-        cls.check_bus(machine, bus, rooms.pci.root.bus.name if rooms.pci is not None else None)
-        if rooms.pci is None:
+        pci = rooms.find_pci(bus)
+        if pci is None:
+            cls.check_bus(machine, rooms, bus, None)
             if machine.pci_modelled:
                 raise VMError(f"No 'PCI' bus found for device '{cls.type_name}'")
             raise VMError(f"PCI devices are not modelled on machine '{machine.machine_type.name}' (QEMU may have them)")
-        if hot and not rooms.pci.root.hotplug:
+        if hot and not pci.root.hotplug:
             hint = "devices can be on this bus only from the start: -device on the command line"
-            raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging", hint=hint)
+            raise VMError(f"Bus '{pci.root.bus.name}' does not support hotplugging", hint=hint)
+
+    def choose_bus(self, rooms: Rooms, bus: str | None) -> None:
+        """Be on the bus of that name, or on the one that is taken where none is named."""
+        found = rooms.find_pci(bus)
+        assert found is not None, "it was looked for"
+        self.pci = found
 
     @property
     def has_several_functions(self) -> bool:
@@ -65,9 +74,8 @@ class PCIDevice(PluggableDevice):
 
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Find its place; raises `VMError`."""
-        assert rooms.pci is not None, "it was looked for"
         self._check_values()
-        self.devfn = rooms.pci.choose(self)
+        self.devfn = self.pci.choose(self)
 
     @property
     def has_interrupts(self) -> bool:
@@ -86,11 +94,10 @@ class PCIDevice(PluggableDevice):
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be on the bus, with an address space for its own accesses."""
-        assert rooms.pci is not None, "it was looked for"
-        rooms.pci.put(self)
-        self._bus_path = rooms.pci.root.bus.path
+        self.pci.put(self)
+        self._bus_path = self.pci.root.bus.path
         assert self.devfn is not None, "it was chosen"
-        topology, memory = machine.topology, rooms.pci.root.enter(self.devfn)
+        topology, memory = machine.topology, self.pci.root.enter(self.devfn)
         container = self.own_region(topology.container("bus master container"))
         self._window = window = topology.alias("bus master", memory or machine.system, 0, machine.system.size)
         if self.hotplugged:
@@ -110,29 +117,26 @@ class PCIDevice(PluggableDevice):
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
         """Leave the bus."""
-        assert rooms.pci is not None, "it is there"
         for space in self._spaces:
             machine.topology.remove_space(space)
         self._spaces.clear()
         if self._window is not None and self._window.container is not None:
             self._window.container.remove_subregion(self._window)
-        rooms.pci.take(self)
+        self.pci.take(self)
         assert self.devfn is not None, "it is there"
-        rooms.pci.root.leave(self.devfn)
+        self.pci.root.leave(self.devfn)
         self.realized = False
 
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` where nobody could take it away."""
-        assert rooms.pci is not None, "it is there"
-        if not rooms.pci.root.hotplug:
-            raise VMError(f"Bus '{rooms.pci.root.bus.name}' does not support hotplugging")
-        if self.removal_requested and self.qemu.covers("7.2") and not rooms.pci.root.repeats_requests:
+        if not self.pci.root.hotplug:
+            raise VMError(f"Bus '{self.pci.root.bus.name}' does not support hotplugging")
+        if self.removal_requested and self.qemu.covers("7.2") and not self.pci.root.repeats_requests:
             raise VMError(f"Device {self.device_id or '(null)'} is already in the process of unplug")
 
     def describe_place(self, rooms: Rooms) -> dict[str, Any]:
         """Its function on the bus."""
-        assert rooms.pci is not None, "it was looked for"
-        return {"function": rooms.pci.name_of(self)}
+        return {"function": self.pci.name_of(self)}
 
     def acpi_status(self, accepted: bool) -> dict[str, Any] | None:
         """A guest tells nothing of it."""
@@ -193,6 +197,8 @@ class PCIDevice(PluggableDevice):
 
 def _parse_address(text: str) -> int | None:
     """The number that a slot and a function mean; None if they mean none."""
+    import re
+
     match = re.fullmatch(r"\s*\+?(?:0x)?([0-9a-f]+)(?:\.([0-9a-f]+))?", text, re.IGNORECASE)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Which device is which function of the root PCI bus. The rules and their words are QEMU's."""
+"""Which device is which function of a PCI bus. The rules and their words are QEMU's."""
 
 from __future__ import annotations
 
@@ -15,17 +15,29 @@ NUMBERS = 32 * FUNCTIONS
 
 
 class PCIBus:
-    """The functions of a bus by number: eight times the slot, and the function."""
+    """The functions of a bus by number: eight times the slot, and the function.
 
-    __slots__ = ("_devices", "root")
+    `chain` is what stands in names of devices between the root bus and this one: `:SLOT.FUNCTION` of each bridge.
+    """
 
-    def __init__(self, root: PCIRoot) -> None:
+    __slots__ = ("_devices", "chain", "is_port", "only_bridges", "root", "uses_slot_zero")
+
+    def __init__(self, root: PCIRoot, chain: str = "") -> None:
         self.root = root
+        self.chain = chain
+        self.is_port = False
+        """Whether it is one of PCI Express behind a port."""
+        self.only_bridges = False
+        """Whether other devices cannot be on it."""
+        self.uses_slot_zero = True
+        """Whether the first slot can be used, which a hotplug controller of the bridge may not know."""
         self._devices: dict[int, PCIDevice] = {}
 
     def choose(self, device: PCIDevice) -> int:
         """The number that a device asks for, or the first free slot; raises `VMError` if it cannot be had."""
         wanted, kind = device.devfn, device.type_name
+        if self.only_bridges and not device.is_bridge:
+            raise VMError(f"PCI: Only PCI/PCIe bridges can be plugged into {self.root.bus.name}")
         if wanted is None:
             free = (number for number in range(0, NUMBERS, FUNCTIONS) if not self._holder(number))
             wanted = next(free, None)
@@ -41,6 +53,8 @@ class PCIBus:
             has_id = device.qemu.settings("devices").get("holders have ids", True)
             who = f"{holder[0]},id={holder[1] or '(null)'}" if has_id else holder[0]
             raise VMError(f"PCI: slot {slot} function {function} not available for {kind}, in use by {who}")
+        if not slot and not self.uses_slot_zero:
+            raise VMError("Unsupported PCI slot 0 for standard hotplug controller. Valid slots are between 1 and 31.")
         first = self._holder(looked_at // FUNCTIONS * FUNCTIONS)
         if device.hotplugged and first:
             raise VMError(
@@ -91,4 +105,4 @@ class PCIBus:
         """How RAMBlocks call a device."""
         assert device.devfn is not None, "it is there"
         slot, function = divmod(device.devfn, FUNCTIONS)
-        return f"{self.root.name}:{slot:02x}.{function:x}"
+        return f"{self.root.name}{self.chain}:{slot:02x}.{function:x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..objects import is_identifier
 from ..qom import QOMObject
-from . import device_class, device_types, resolve_alias
+from . import device_types, find_class, resolve_alias
 from .device import MemoryDevice, PluggableDevice, SettableDevice
 from .guest import PlayedGuest
 from .rooms import Rooms
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .balloon import VirtIOBalloon
 
 CPUS_STAY = "CPUs are not unplugged here"
-HINT = "of QEMU's devices the memory ones are here: {}"
 
 
 class Plugging:
@@ -65,6 +64,20 @@ class Plugging:
             raise VMError("device_add not allowed while migrating")
         made, options = self._begin(arguments, hot)
         container, name = self._place(made.device_id)
+        return self._plug(made, options, container, name, hot=hot)
+
+    def add_default(self, type_name: str, options: dict[str, Any]) -> PluggableDevice:
+        """Make a device that nobody named, which the board has; raises `VMError`, with nothing left behind."""
+        made, properties = self._begin({"driver": type_name, **options}, hot=False)
+        unattached = self.machine.unattached
+        number = next(
+            each for each in range(len(unattached.children) + 1) if f"device[{each}]" not in unattached.children
+        )
+        return self._plug(made, properties, unattached, f"device[{number}]", hot=False)
+
+    def _plug(
+        self, made: PluggableDevice, options: dict[str, Any], container: QOMObject, name: str, *, hot: bool
+    ) -> PluggableDevice:
         try:
             self._prepare(made, options, self.rooms)
             made.realize(self.machine, self.rooms)
@@ -80,6 +93,17 @@ class Plugging:
             part.on_request = lambda: self.guest.attend(made)
         self.guest.attend(made)
         return made
+
+    def warn_of_loose_ends(self) -> None:
+        """Tell of NICs that are there from the start and are connected with nothing."""
+        counts: dict[str, int] = {}
+        for device in self.devices:
+            if not device.declares("netdev"):
+                continue
+            number = counts.get(device.type_name, 0)
+            counts[device.type_name] = number + 1
+            if not device.kept.get("netdev") and device.parent is not self.machine.unattached:
+                self.machine.board.warn(f"nic {device.device_id or f'{device.type_name}.{number}'} has no peer")
 
     def draft(
         self, arguments: dict[str, Any], *, hot: bool = True, more_slots: int = 0, more_room: int = 0
@@ -103,7 +127,7 @@ class Plugging:
         target, release = self.machine.board.target, self.machine.board.release
         if not isinstance(type_name, str) or type_name not in device_types(target, release):
             return False
-        return any(row.name == "memdev" for row in device_class(type_name, target).class_properties(release))
+        return any(row.name == "memdev" for row in find_class(type_name, target, release).class_properties(release))
 
     def unit_of(self, arguments: dict[str, Any], backend: MemoryBackend) -> int:
         """What the size of a device's backend must be a multiple of."""
@@ -138,12 +162,15 @@ class Plugging:
         if self._takes_texts(hot):
             self._check_id(options.get("id"))
         bus = self._text(options.pop("bus", None), hot)
-        implementation = device_class(type_name, self.machine.board.target)
-        implementation.check_place(self.machine, self.rooms, str(bus) if isinstance(bus, str) else None, hot=hot)
+        board = self.machine.board
+        implementation = find_class(type_name, board.target, board.release)
+        bus_name = str(bus) if isinstance(bus, str) else None
+        implementation.check_place(self.machine, self.rooms, bus_name, hot=hot)
         device_id = self._device_id(options.pop("id", None), hot)
         made = implementation(self.machine.board.release, self._tree, hotplugged=hot)
         made.use_machine(self.machine)
         made.device_id = device_id
+        made.choose_bus(self.rooms, bus_name)
         return made, options
 
     def _prepare(self, made: PluggableDevice, options: dict[str, Any], rooms: Rooms) -> None:
@@ -164,9 +191,14 @@ class Plugging:
         target, release = self.machine.board.target, self.machine.board.release
         known = device_types(target, release)
         driver = resolve_alias(driver, target, release)
-        if driver not in known:
-            raise VMError(f"'{driver}' is not a valid device model name", hint=HINT.format(", ".join(known) or "none"))
-        return driver
+        if driver in known:
+            return driver
+        from .other import find_other_type
+
+        other = find_other_type(driver, target, release)
+        if other is None:
+            raise VMError(f"'{driver}' is not a valid device model name")
+        return other
 
     def _check_id(self, device_id: object) -> None:
         """Refuse an id that is none; raises `VMError`. Those of options were looked at already."""
@@ -289,6 +321,10 @@ class Plugging:
 
     def remove(self, device: PluggableDevice) -> None:
         """Unplug a device whose guest has let go of it."""
+        behind = [each for each in self.devices if each.bus_path().startswith(f"{device.path}/")]
+        for each in reversed(behind):
+            if each in self.devices:
+                self.remove(each)
         gone = [named(each) for each in (*device.parts(), device)]
         self._take_out(device)
         for data in gone:

@@ -1,4 +1,4 @@
-"""Where a machine has places for devices: its room for memory devices, its PCI bus, its channels."""
+"""Where a machine has places for devices: its room for memory devices, its PCI buses, its channels, other buses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..boards.machine import Machine
     from .balloon import VirtIOBalloon
+    from .buses import Bus
     from .channels import ChannelSubsystem
     from .pci_bus import PCIBus
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class Rooms:
     """The places that devices are put in, each made when it is first asked for."""
 
-    __slots__ = ("_channels", "_machine", "_memory", "_pci", "balloon", "warned_of_files")
+    __slots__ = ("_channels", "_machine", "_memory", "_pci", "balloon", "buses", "chassis", "warned_of_files")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -24,6 +25,10 @@ class Rooms:
         self._channels: ChannelSubsystem | None = None
         self.balloon: VirtIOBalloon | None = None
         """The one balloon that there may be."""
+        self.buses: list[Bus] = []
+        """Those that came with devices, the oldest first."""
+        self.chassis: set[tuple[int, int]] = set()
+        """The numbers that ports have: of the chassis, and of the slot in it."""
         self.warned_of_files = False
         """Whether people were told what becomes of files whose pages go back to the host."""
 
@@ -36,9 +41,36 @@ class Rooms:
             self._memory = DeviceMemory(region, region.address, room, machine.ram_slots)
         return self._memory
 
+    def find_pci(self, name: str | None) -> PCIBus | None:
+        """The PCI bus of a name; without one, where devices go that name none: as observed, to the latest root bus."""
+        root = self.pci
+        if root is None or (name is not None and root.root.bus.name == name):
+            return root
+        for bus in reversed(self.buses):
+            if bus.pci is not None and (bus.name == name or (name is None and bus.pci.only_bridges)):
+                return bus.pci
+        return root if name is None else None
+
+    def find_bus(self, machine: Machine, name: str | None, kind: str) -> Bus | None:
+        """The bus of a name, or where there is none the latest of that kind; then the board's."""
+        from .buses import Bus
+
+        for bus in reversed(self.buses):
+            if bus.name == name or (name is None and bus.kind == kind):
+                return bus
+        for node in machine.walk():
+            if node.type_name == kind and name in (None, node.name):
+                return Bus(node)
+        return None
+
+    def bus_kind(self, machine: Machine, name: str) -> str | None:
+        """Of what kind the bus of that name is; None if there is none."""
+        found = [bus.kind for bus in self.buses if bus.name == name]
+        return found[-1] if found else machine.bus_kind(name)
+
     @property
     def pci(self) -> PCIBus | None:
-        """Where PCI devices go; None if there is no bus."""
+        """The root PCI bus; None if there is none."""
         if self._pci is None:
             root = self._machine.pci_root()
             if root is None:
@@ -62,4 +94,5 @@ class Rooms:
         copy = Rooms(self._machine)
         copy._memory = self.memory.enlarged(slots, room) if self.memory is not None else None
         copy._pci, copy._channels, copy.balloon = self.pci, self.channels, self.balloon
+        copy.buses, copy.chassis = self.buses, self.chassis
         return copy

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .device import SettableDevice
 
 SUFFIXES = "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
-NUMBERS = {"uint64": 64, "uint32": 32, "int32": 32, "int": 64, "size": 64}
+NUMBERS = {
+    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "int64": 64, "int32": 32, "int": 64, "size": 64,
+}  # fmt: skip
 """The types of properties that are numbers, with their bits."""
 
 
@@ -57,14 +59,18 @@ ON_OFF_AUTO = ("auto", "on", "off")
 def kept(
     name: str, type_name: str, default: Any = None, description: str | None = None, **options: Any
 ) -> DeviceProperty:
-    """A property that only is told again: what it changes nothing here can see. `options` are `since` and `until`."""
+    """A property that only is told again: what it changes nothing here can see. `options` are `since` and `until`.
+
+    A value of a type that is not known here is taken as it comes.
+    """
     unset = "" if type_name == "str" else default
 
     def getter(device: SettableDevice) -> Any:
         return device.kept.get(name, unset)
 
     def setter(device: SettableDevice, value: object) -> None:
-        device.kept[name] = _CHECKS[type_name](name, value, device.qemu)
+        check = _CHECKS.get(type_name)
+        device.kept[name] = value if check is None else check(name, value, device.qemu)
 
     return DeviceProperty(name, type_name, getter, setter, description, default=default, **options)
 
@@ -72,8 +78,12 @@ def kept(
 _CHECKS: dict[str, Callable[[str, object, Release], object]] = {
     "bool": lambda name, value, _release: take_bool(name, value),
     "str": lambda name, value, _release: take_str(name, value),
+    "uint8": lambda name, value, _release: take_int(name, value, "uint8_t", 8),
+    "uint16": lambda name, value, _release: take_int(name, value, "uint16_t", 16),
     "uint32": lambda name, value, _release: take_int(name, value, "uint32_t", 32),
+    "uint64": lambda name, value, _release: take_int(name, value, "uint64", 64),
     "int32": lambda name, value, _release: take_signed(name, value, "int32_t", 32),
+    "int64": lambda name, value, _release: take_signed(name, value, "int64_t", 64),
     "size": lambda name, value, release: take_size(name, value, release),
     "OnOffAuto": lambda name, value, release: take_enum(name, value, ON_OFF_AUTO, release),
 }
@@ -113,13 +123,13 @@ def from_text(declared: Property, text: str, release: Release) -> object:
             raise _no_size(declared.name, text, release) from None
     try:
         number = parse_integer(text, release.settings("numbers").get("binary", True))
-        if declared.type_name in ("int32", "int") and not -(1 << 63) <= number < 1 << 63:
+        if declared.type_name in ("int32", "int64", "int") and not -(1 << 63) <= number < 1 << 63:
             raise ValueError(text)
         return number
     except ValueError:
         kind = "integer"
         if not release.settings("devices").get("numbers are integers", True):
-            kind = "int64" if declared.type_name in ("int32", "int") else "uint64"
+            kind = "int64" if declared.type_name in ("int32", "int64", "int") else "uint64"
         raise VMError(f"Parameter '{declared.name}' expects {kind}") from None
 
 

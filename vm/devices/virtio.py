@@ -180,10 +180,9 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
 
     def check(self, machine: Machine, rooms: Rooms) -> None:
         """Find its place; raises `VMError`."""
-        assert rooms.pci is not None, "it was looked for"
         super().check(machine, rooms)
         self.virtio.check(machine, rooms)
-        if rooms.pci.root.needs_interrupts and not self.has_interrupts:
+        if self.pci.root.needs_interrupts and not self.has_interrupts:
             self.had_parts = True
             raise VMError("MSI-X support is mandatory in the S390 architecture")
         if self._has_legacy and self.virtio.kept.get("iommu_platform", False):
@@ -191,8 +190,7 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be on the bus, with registers that are not mapped yet."""
-        assert rooms.pci is not None, "it was looked for"
-        self.virtio.realize(machine, rooms, f"{rooms.pci.name_of(self)}/")
+        self.virtio.realize(machine, rooms, f"{self.pci.name_of(self)}/")
         super().realize(machine, rooms)
 
     def make_registers(self, machine: Machine) -> None:
@@ -236,10 +234,14 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
     def _notify_size(self) -> int:
         return QUEUES * (PAGE if self.kept.get("page-per-vq", False) else 4)
 
+    @property
+    def register_suffix(self) -> str:
+        """What registers are called by besides what they do."""
+        return f"-{self.virtio.label}" if self.qemu.settings("devices").get("names registers", True) else ""
+
     def _make_modern_registers(self, machine: Machine, bar: MemoryRegion) -> None:
         topology = machine.topology
-        named = self.qemu.settings("devices").get("names registers", True)
-        suffix = f"-{self.virtio.label}" if named else ""
+        suffix = self.register_suffix
         for number, name in enumerate(("common", "isr", "device")):
             machine.place(bar, number * PAGE, topology.io(f"virtio-pci-{name}{suffix}", PAGE), self)
         machine.place(bar, 3 * PAGE, topology.io(f"virtio-pci-notify{suffix}", self._notify_size), self)

@@ -1,8 +1,9 @@
 """What QEMU has by name, also where ramslot models nothing of it: options and their keys, properties of
 machines, CPU models.
 
-The texts beside this file are recorded from real QEMUs (`tests/recorders`); each name has the releases
-with it. They are read when something is refused, or a CPU model is named: a machine without either never needs them.
+The texts beside this file are recorded from real QEMUs (`tests/recorders`); each name has the releases with it. They
+are read when something is refused, a CPU model is named, or there are devices besides memory: a machine without any of
+these never needs them.
 """
 
 from __future__ import annotations
@@ -109,6 +110,21 @@ def cpu_model(target: str, name: str, release: Release) -> bool:
                 not found or ANY in found or name in ([each.lower() for each in found] if target in ANY_CASE else found)
             )
     return True
+
+
+def find_row(subject: str, name: str, release: Release) -> list[str] | None:
+    """The row that begins with a name, and is of a release; None if there is none."""
+    with open(f"{__file__.rpartition('/')[0]}/{subject}.txt", encoding="utf-8") as file:
+        text = file.read()
+    start = text.find(f"\n{name}")
+    while start != -1:
+        end = text.find("\n", start + 1)
+        row = text[start + 1 : end].split()
+        known, _, marks = parted(row[0])
+        if known == name and covers(marks, release):
+            return row
+        start = text.find(f"\n{name}", end)
+    return None
 
 
 def rows(subject: str) -> Iterator[list[str]]:

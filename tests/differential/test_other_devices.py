@@ -1,0 +1,177 @@
+"""Devices that are no memory themselves: their RAMBlocks and the view of memory with them, as real QEMU has them.
+
+Each alone, on several machines; whole command lines as libvirt, Proxmox VE and others write them; default devices;
+and what is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .oracle import QUIET, RELEASES, compare
+
+QUESTIONS = ["info ramblock", "info mtree -f"]
+BLOCKS = ["info ramblock"]
+WITH_DEFAULTS = tuple(word for word in QUIET if word != "-nodefaults")
+
+PCI = (
+    *("VGA", "VGA,vgamem_mb=64", "VGA,vgamem_mb=3", "VGA,edid=off", "cirrus-vga", "cirrus-vga,vgamem_mb=16"),
+    *("vmware-svga", "secondary-vga", "bochs-display", "bochs-display,vgamem=33554432", "virtio-gpu-pci", "ati-vga"),
+    *("e1000,netdev=n", "e1000e,netdev=n", "rtl8139,netdev=n", "pcnet,netdev=n", "ne2k_pci,netdev=n"),
+    *(
+        "virtio-net-pci,netdev=n",
+        "virtio-net-pci-non-transitional,netdev=n",
+        "e1000,romfile=",
+        "virtio-net-pci,rombar=0",
+    ),
+    *("virtio-scsi-pci", "virtio-serial-pci", "virtio-rng-pci", "virtio-keyboard-pci", "virtio-balloon-pci"),
+    *("qemu-xhci", "nec-usb-xhci", "ich9-usb-ehci1", "piix3-usb-uhci", "megasas", "pvscsi", "nvme-subsys", "sdhci-pci"),
+    *("ich9-intel-hda", "i6300esb", "edu", "pci-testdev", "pcie-root-port", "pcie-pci-bridge", "i82801b11-bridge"),
+)
+X86 = (
+    *("virtio-vga", "vmxnet3,netdev=n", "tulip,netdev=n", "i82559er,netdev=n", "isa-vga", "isa-cirrus-vga", "ramfb"),
+    *("vmcoreinfo", "vmgenid", "pxb-pcie,bus_nr=9", "usb-hub", "sb16"),
+)
+OTHER = {
+    "x86_64": ("-M q35 -device qemu-xhci", (*PCI, *X86)),
+    "aarch64": ("-M virt", PCI[::3]),
+    "ppc64": ("-M pseries", PCI[1::3]),
+    "s390x": ("-M s390-ccw-virtio", ("virtio-net-pci,netdev=n", "virtio-net-ccw,netdev=n", "virtio-rng-ccw", "VGA")),
+}
+LIBVIRT = """
+-M q35,usb=off,dump-guest-core=off -m 1G -smp 2
+-device '{"driver":"pcie-root-port","port":16,"chassis":1,"id":"pci.1","bus":"pcie.0","multifunction":true,"addr":"0x2"}'
+-device '{"driver":"pcie-root-port","port":17,"chassis":2,"id":"pci.2","bus":"pcie.0","addr":"0x2.0x1"}'
+-device '{"driver":"pcie-root-port","port":18,"chassis":3,"id":"pci.3","bus":"pcie.0","addr":"0x2.0x2"}'
+-device '{"driver":"qemu-xhci","p2":15,"p3":15,"id":"usb","bus":"pci.2","addr":"0x0"}'
+-device '{"driver":"virtio-serial-pci","id":"virtio-serial0","bus":"pci.3","addr":"0x0"}'
+-netdev user,id=hostnet0
+-device '{"driver":"virtio-net-pci","netdev":"hostnet0","id":"net0","mac":"52:54:00:c6:4b:38","bus":"pci.1","addr":"0x0"}'
+-device '{"driver":"usb-tablet","id":"input0","bus":"usb.0","port":"1"}'
+-device '{"driver":"virtio-vga","id":"video0","max_outputs":1,"bus":"pcie.0","addr":"0x1"}'
+-device '{"driver":"virtio-balloon-pci","id":"balloon0","bus":"pcie.0","addr":"0x3"}'
+-object rng-random,id=objrng0,filename=/dev/urandom
+"""
+PROXMOX = """
+-M pc-i440fx-{version} -m 512 -vga std
+-device pci-bridge,id=pci.1,chassis_nr=1,bus=pci.0,addr=0x1e -device pci-bridge,id=pci.2,chassis_nr=2,bus=pci.0,addr=0x1f
+-device piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2 -device usb-tablet,id=tablet,bus=uhci.0,port=1
+-device virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3 -device virtio-scsi-pci,id=scsihw0,bus=pci.0,addr=0x5
+-netdev user,id=net0
+-device virtio-net-pci,mac=AA:BB:CC:DD:EE:FF,netdev=net0,bus=pci.0,addr=0x12,id=net0,romsize=262144
+-netdev user,id=net1 -device e1000,netdev=net1,bus=pci.1,addr=0x4,id=net1
+"""
+KATA = """
+-M q35 -m 2G,slots=10,maxmem=8G -object memory-backend-ram,id=d,size=64M -device pc-dimm,memdev=d
+-device pci-bridge,bus=pcie.0,id=pci-bridge-0,chassis_nr=1,shpc=off,addr=2 -device virtio-serial-pci,disable-modern=false,id=s0
+-device virtio-scsi-pci,id=scsi0,disable-modern=false -device virtio-rng-pci -netdev user,id=network-0
+-device driver=virtio-net-pci,netdev=network-0,mac=02:42:ac:11:00:02,disable-modern=false,mq=on,vectors=4
+-device pcie-root-port,id=rp0,bus=pcie.0,chassis=0,slot=0
+"""
+
+
+def line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("arch", "machine", "device"),
+    [(arch, machine, device) for arch, (machine, devices) in OTHER.items() for device in devices],
+)
+def test_a_device_brings_its_blocks(arch: str, machine: str, device: str, release: str, tmp_path: Path) -> None:
+    network = " -netdev hubport,hubid=1,id=n" if "netdev=n" in device else ""
+    options = f"{machine}{network} -device {device}"
+    compare("other_devices", arch, options, QUESTIONS if arch == "x86_64" else BLOCKS, tmp_path, release=release)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("device", PCI[:24])
+def test_on_the_older_pc_too(device: str, release: str, tmp_path: Path) -> None:
+    network = " -netdev hubport,hubid=1,id=n" if "netdev=n" in device else ""
+    compare("other_devices", "x86_64", f"-M pc{network} -device {device}", QUESTIONS, tmp_path, release=release)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", ["libvirt", "proxmox", "kata"])
+def test_whole_lines(name: str, release: str, tmp_path: Path) -> None:
+    text = {
+        "libvirt": LIBVIRT,
+        "proxmox": PROXMOX.replace("{version}", "5.2" if release != "11.1" else "10.0"),
+        "kata": KATA,
+    }[name]
+    if release == "5.2":
+        text = text.replace("romsize=262144", "romfile=")
+        text = (
+            text.replace("'{", "")
+            .replace("}'", "")
+            .replace('"driver":', "")
+            .replace('":"', "=")
+            .replace('":', "=")
+            .replace('"', "")
+            .replace("=true", "=on")
+        )
+    compare("other_devices", "x86_64", line(text), QUESTIONS, tmp_path, release=release)
+
+
+DEFAULTS = (
+    *("-M q35", "-M pc", "-M isapc", "-M microvm", "-M q35 -vga none", "-M pc -vga cirrus", "-M q35 -vga vmware"),
+    *(
+        "-M q35 -vga virtio",
+        "-M pc -net none",
+        "-M q35 -nic none",
+        "-M pc -nic user,model=virtio -nic user,model=rtl8139",
+    ),
+    *("-M q35 -net nic,model=pcnet -net user", "-M pc -netdev user,id=n -device e1000e,netdev=n", "-M pc -device VGA"),
+    *(
+        "-M q35 -device ati-vga",
+        "-M pc -device secondary-vga",
+        "-M q35 -device virtio-rng-pci -device e1000e,romfile=,netdev=n -netdev user,id=n",
+    ),
+    *("-M q35 -m 1G,slots=1,maxmem=2G -object memory-backend-ram,id=d,size=64M -device pc-dimm,memdev=d"),
+)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("options", DEFAULTS)
+def test_what_is_there_unasked(options: str, release: str, tmp_path: Path) -> None:
+    compare("other_devices", "x86_64", options, BLOCKS, tmp_path, release=release, quiet=WITH_DEFAULTS)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("arch", "options"),
+    [
+        ("aarch64", "-M virt"),
+        ("aarch64", "-M virt -vga std"),
+        ("aarch64", "-M virt -net none -device VGA"),
+        ("ppc64", "-M pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken"),
+        (
+            "ppc64",
+            "-M pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken -device virtio-net-pci,netdev=n -netdev user,id=n",
+        ),
+        ("ppc64", "-M pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken -nic user,model=virtio"),
+        ("s390x", "-M s390-ccw-virtio"),
+        ("loongarch64", "-M virt"),
+        ("sparc", "-M SS-5"),
+        ("mips", "-M malta"),
+    ],
+)
+def test_what_other_targets_have_unasked(arch: str, options: str, release: str, tmp_path: Path) -> None:
+    compare("other_devices", arch, options, BLOCKS, tmp_path, release=release, quiet=WITH_DEFAULTS)
+
+
+MISTAKES = (
+    *("nonsense", "e1000,nonsense=1", "e1000,bus=nowhere", "e1000,bus=ide.0", "e1000,romfile=/nonexistent"),
+    *("usb-tablet", "scsi-hd", "pcie-root-port -device pcie-root-port", "pci-bridge", "e1000,addr=zz", "e1000,addr=0"),
+    *("e1000,addr=3 -device e1000,addr=3", "VGA,vgamem_mb=x", "virtio-blk-pci", "nvme", "usb-tablet,bus=usb.0"),
+    *("pxb-pcie,id=p,bus_nr=9 -device virtio-rng-pci,bus=p", "vmcoreinfo -device vmcoreinfo", "virtio-rng-pci,disable-modern=7"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("device", MISTAKES)
+def test_mistakes(device: str, release: str, tmp_path: Path) -> None:
+    compare("other_devices", "x86_64", f"-M q35 -device {device}", BLOCKS, tmp_path, release=release)
