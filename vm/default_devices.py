@@ -146,4 +146,6 @@ def _add_recorded(vm: VirtualMachine) -> None:
         if kind == NETWORK and any(model for model, _ in config.nics or ()):
             raise VMError(f"models of NICs are not modelled on machine '{name}' (QEMU may have them)")
         if wanted[kind]:
-            machine.make_rom_block(block_name, int(size))
+            length = int(size)
+            make = machine.topology.rom if block_name.endswith("rom") else machine.topology.ram
+            machine.unattached.own_region(make(block_name, length, machine.make_rom_block(block_name, length)))

@@ -123,6 +123,8 @@ class Machine(QOMObject):
     """Whether memory behind VirtIO gets an address; where nobody gives it one it is nowhere."""
     has_legacy_pci = True
     """Whether VirtIO devices on PCI are for old drivers, too, where nothing is said."""
+    numbers_bridges = False
+    """Whether all PCI bridges must have a number."""
     pci_modelled = True
     """Whether PCI devices can be had wherever QEMU has them."""
     default_vga: str | None = None

@@ -326,6 +326,7 @@ class PseriesMachine(Machine):
 
     default_vga = "VGA"
     has_nics_first = True
+    numbers_bridges = True
     usb_with_graphics = "nec-usb-xhci"
 
     def pci_root(self) -> PCIRoot:

@@ -212,6 +212,13 @@ class SimpleMachine(Machine):
             self.regions[RAM] = self.ram
         with self.topology.transaction():
             for part in self.row.parts:
+                if not part.is_table:
+                    part.put(self, self.system)
+
+    def add_tables(self) -> None:
+        """Those of the row."""
+        for part in self.row.parts:
+            if part.is_table:
                 part.put(self, self.system)
 
     def put(self, region: MemoryRegion, container: MemoryRegion, address: int | None, priority: int) -> None:

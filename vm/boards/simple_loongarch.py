@@ -62,6 +62,9 @@ class LoongArchVirtMachine(SimpleMachine):
         with self.topology.transaction():
             if self.max_ram_size > self.ram_size:
                 self._add_device_memory()
+
+    def add_tables(self) -> None:
+        """The ACPI tables for the firmware, where there are any."""
         if self.switches["acpi"] != "off":
             for part in (
                 Rom("/rom@etc/acpi/tables", self._tables_size(), max_size=2 * MIB),

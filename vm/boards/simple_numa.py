@@ -101,9 +101,9 @@ class RISCVVirtMachine(RISCVMachine):
         super().__init__(machine_type, board)
         self.switches["acpi"] = "auto"
 
-    def build(self) -> None:
-        """Put all parts in place, the tables last."""
-        super().build()
+    def add_tables(self) -> None:
+        """Those of newer versions."""
+        super().add_tables()
         if self.board.release.covers("10.0") and self.switches["acpi"] != "off":
             for part in ACPI_TABLES:
                 part.put(self, self.system)

@@ -34,6 +34,11 @@ class Part:
         self.address = address
         self.priority = priority
 
+    @property
+    def is_table(self) -> bool:
+        """Whether it is what firmware reads of the whole machine, which comes after all devices."""
+        return self.name.startswith("/rom@etc/")
+
     def put(self, machine: SimpleMachine, container: MemoryRegion) -> None:
         """Make it, and put it into `container`; raises `VMError` if the host has no memory for it."""
         machine.put(self.make(machine), container, self.address, self.priority)

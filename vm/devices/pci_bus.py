@@ -37,7 +37,8 @@ class PCIBus:
         """The number that a device asks for, or the first free slot; raises `VMError` if it cannot be had."""
         wanted, kind = device.devfn, device.type_name
         if self.only_bridges and not device.is_bridge:
-            raise VMError(f"PCI: Only PCI/PCIe bridges can be plugged into {self.root.bus.name}")
+            assert self.root.bus.parent is not None, "it came with a device"
+            raise VMError(f"PCI: Only PCI/PCIe bridges can be plugged into {self.root.bus.parent.type_name}")
         if wanted is None:
             free = (number for number in range(0, NUMBERS, FUNCTIONS) if not self._holder(number))
             wanted = next(free, None)

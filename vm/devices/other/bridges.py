@@ -49,6 +49,9 @@ class PCIBridge(Card):
             if place in rooms.chassis:
                 raise VMError("Can't add chassis slot, error -16")
             self._place = place
+        if machine.numbers_bridges and not self.declares("chassis_nr"):
+            details = "Try -device pci-bridge instead."
+            raise VMError('PCI Bridge lacks a "chassis_nr" property', details=details)
         if self.type_name in ("pci-bridge", "pci-bridge-seat") and not self.kept.get("chassis_nr", 0):
             raise VMError(NO_CHASSIS)
 
@@ -70,7 +73,7 @@ class PCIBridge(Card):
 
     def make_registers(self, machine: Machine) -> None:
         """What is seen through its windows, which newer versions have as address spaces."""
-        if self.type_name not in EXPANDERS and self.qemu.covers("11.1"):
+        if self.type_name not in EXPANDERS and self.qemu.covers("10.0"):
             memory = self.own_region(machine.topology.container("pci_bridge_pci", machine.system.size))
             ports = self.own_region(machine.topology.container("pci_bridge_io", PORTS_SIZE))
             self.add_space(machine, "pci_bridge_pci_mem", memory)
