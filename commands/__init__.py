@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol, TypeAlias
 
     from ..schema import Contract
@@ -23,8 +23,30 @@ if TYPE_CHECKING:
     Arguments: TypeAlias = dict[str, Any]
     Handler: TypeAlias = Callable[["Context", Arguments], Any]
 
+    class Chardev(Protocol):
+        """What handlers need of a character device."""
+
+        @property
+        def filename(self) -> str:
+            """What it is connected to, as QEMU writes it."""
+
+        @property
+        def in_use(self) -> bool:
+            """Whether it has a user, such as a monitor."""
+
     class Program(Protocol):
         """What handlers need of the program around the machine."""
+
+        @property
+        def chardevs(self) -> Mapping[str, Chardev]:
+            """The character devices by their ids."""
+
+        @property
+        def chardev_kinds(self) -> tuple[str, ...]:
+            """Names of the kinds of character devices there are."""
+
+        def remove_chardev(self, name: str) -> None:
+            """Close a character device that nothing uses."""
 
         @property
         def ending(self) -> bool:

@@ -71,11 +71,10 @@ class Program:
         """Open all character devices and put the monitors on them; raises `ChardevError`."""
         if self.settings.chardevs:
             from .chardevs.device import ChardevError
-            from .chardevs.opening import open_chardev
 
             for name, device in self.settings.chardevs.items():
                 try:
-                    self.chardevs[name] = open_chardev(self.loop, device.options, self.warn)
+                    self._open_chardev(name, device.options)
                 except ChardevError as error:
                     if device.purpose:
                         self.warn(str(error))
@@ -85,6 +84,13 @@ class Program:
             self._open_qtest(self.settings.qtest)
         for monitor in self.settings.monitors:
             self._add_monitor(monitor.chardev, monitor.mode, monitor.pretty)
+
+    def _open_chardev(self, name: str, options: dict[str, str]) -> None:
+        from .chardevs.opening import open_chardev
+
+        device = self.chardevs[name] = open_chardev(self.loop, options, self.warn, self.release)
+        if device.kind == "pty":
+            print(f"char device redirected to {device.filename.removeprefix('pty:')} (label {name})", flush=True)
 
     def _open_qtest(self, chardev_id: str) -> None:
         from .qtest_server import QtestServer, open_log
@@ -108,6 +114,11 @@ class Program:
         vm = VirtualMachine(self.settings.config, deferred=True)
         if self.qtest is not None:
             self.qtest.join_tree(vm)
+        if self.chardevs:
+            from .chardevs.objects import describe_in_tree
+
+            for name, chardev in self.chardevs.items():
+                vm.tree.root.children["chardevs"].add_child(name, describe_in_tree(chardev))
         vm.observers.append(self._on_event)
         vm.backend_defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
         try:
@@ -165,6 +176,19 @@ class Program:
         """What the commands of a new client work on, once there is a machine."""
         assert self.vm is not None
         return Context(self.vm, self)
+
+    @property
+    def chardev_kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of character devices there are."""
+        from .chardevs.options import KINDS
+
+        return KINDS
+
+    def remove_chardev(self, name: str) -> None:
+        """Close a character device that nothing uses."""
+        assert self.vm is not None
+        self.vm.tree.root.children["chardevs"].remove_child(name)
+        self.chardevs.pop(name).close()
 
     @property
     def ready(self) -> bool:

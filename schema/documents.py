@@ -32,6 +32,7 @@ SUBJECTS = (
     "guest",
     "dirty",
     "descriptors",
+    "chardevs",
     "migration",
     "compat",
     "explain",

@@ -12,6 +12,7 @@ from stat import S_ISSOCK
 
 from .device import ChardevError
 from .options import is_number
+from .socket_options import LONGEST_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ def connected_socket(options: ChardevOptions) -> socket:
     :raise ChardevError: there is none, or nobody listens.
     """
     if options.path is not None:
-        return _try_address(_socket.AF_UNIX, options.path, f"Failed to connect to '{options.path}'", _connect)
+        return _try_address(_socket.AF_UNIX, _unix_name(options), connecting_failure(options), _connect)
     if options.host is None:
         return _inherited_socket(options.fd or "")
-    where = f"Failed to connect to '{options.host}:{options.port}'"
-    return _try_addresses(options, where, _connect)
+    return _try_addresses(options, options.port, connecting_failure(options), _connect)
+
+
+def connecting_failure(options: ChardevOptions) -> str:
+    """Return what a client that finds nobody says before the reason."""
+    where = options.path if options.path is not None else f"{options.host}:{options.port}"
+    return f"Failed to connect to '{where}'"
 
 
 def listening_socket(options: ChardevOptions) -> socket:
@@ -40,6 +46,10 @@ def listening_socket(options: ChardevOptions) -> socket:
 
     :raise ChardevError: it cannot be.
     """
+    if options.path is not None and options.abstract:
+        return _try_address(
+            _socket.AF_UNIX, _unix_name(options), f"Failed to bind socket to {options.path}", _listen_abstract
+        )
     if options.path == "":  # Linux would choose an abstract name, which anyone may connect to
         raise ChardevError("Failed to bind socket to : No such file or directory")
     if options.path is not None:
@@ -51,7 +61,7 @@ def listening_socket(options: ChardevOptions) -> socket:
             raise ChardevError(f"Failed to unlink socket {options.path}: {error.strerror}") from None
         return _try_address(_socket.AF_UNIX, options.path, f"Failed to bind socket to {options.path}", _listen)
     if options.host is not None:
-        return _try_addresses(options, "Failed to bind socket", _listen)
+        return _listen_on_port(options)
     inherited = _inherited_socket(options.fd or "")
     try:
         inherited.listen(_BACKLOG)
@@ -76,6 +86,32 @@ def _inherited_socket(number: str) -> socket:
     return _socket.socket(fileno=fd)
 
 
+def _unix_name(options: ChardevOptions) -> str | bytes:
+    path = options.path or ""
+    if not options.abstract:
+        return path
+    name = b"\0" + os.fsencode(path)
+    return name if options.tight else name.ljust(LONGEST_PATH, b"\0")
+
+
+def _listen_on_port(options: ChardevOptions) -> socket:
+    """Listen on the port, or on the first free one up to `to`."""
+    first = options.port
+    if options.last_port is None or not is_number(first):
+        return _try_addresses(options, first, "Failed to bind socket", _listen)
+    for port in range(int(first), options.last_port + 1):
+        try:
+            return _try_addresses(options, str(port), "Failed to bind socket", _listen)
+        except PortTakenError:
+            if port == options.last_port:
+                raise
+    raise ChardevError("Failed to find an available port: Address already in use")
+
+
+class PortTakenError(ChardevError):
+    """Somebody listens on that port already."""
+
+
 def _connect(connection: socket, address: Any) -> None:
     connection.connect(address)
 
@@ -87,6 +123,10 @@ def _listen(listener: socket, address: Any) -> None:
         os.fchmod(listener.fileno(), 0o600)
     else:
         listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    _listen_abstract(listener, address)
+
+
+def _listen_abstract(listener: socket, address: Any) -> None:
     listener.bind(address)
     listener.listen(_BACKLOG)
 
@@ -104,24 +144,15 @@ def _try_address(family: int, address: Any, failure: str, use: Callable[[socket,
     except OSError as error:
         result.close()
         if error.errno == errno.EADDRINUSE and family != _socket.AF_UNIX:
-            failure = "Failed to find an available port"
+            raise PortTakenError(f"Failed to find an available port: {error.strerror}") from None
         raise ChardevError(f"{failure}: {error.strerror}") from None
     return result
 
 
-def _try_addresses(options: ChardevOptions, failure: str, use: Callable[[socket, Any], None]) -> socket:
+def _try_addresses(options: ChardevOptions, port: str, failure: str, use: Callable[[socket, Any], None]) -> socket:
     """Use the first address of host and port that is good, or complain about the last."""
-    host = options.host or "127.0.0.1"
-    try:
-        if is_number(options.port) and not 0 <= int(options.port) <= 0xFFFF:
-            # glibc takes the port modulo 65536, and QEMU with it: another port than the one that was asked for.
-            raise _socket.gaierror(_socket.EAI_SERVICE, "Servname not supported for ai_socktype")
-        # As bytes: for a str Python loads the IDNA tables.
-        found = _socket.getaddrinfo(host.encode(), options.port, 0, _socket.SOCK_STREAM)
-    except _socket.gaierror as error:
-        reason = error.args[-1]
-        raise ChardevError(f"address resolution failed for {options.host}:{options.port}: {reason}") from None
-    for index, (family, _, _, _, address) in enumerate(found):
+    found = _resolve(options, port)
+    for index, (family, address) in enumerate(found):
         try:
             return _try_address(family, address, failure, use)
         except ChardevError:
@@ -130,25 +161,103 @@ def _try_addresses(options: ChardevOptions, failure: str, use: Callable[[socket,
     raise ChardevError(failure)
 
 
-def configured_address(options: ChardevOptions) -> str:
-    """Return the name of the address that a client is to connect to, connected or not."""
+def _resolve(options: ChardevOptions, port: str) -> list[tuple[int, Any]]:
+    """Return families and addresses of host and port."""
+    try:
+        if is_number(port) and not 0 <= int(port) <= 0xFFFF:
+            # glibc takes the port modulo 65536, and QEMU with it: another port than the one that was asked for.
+            raise _socket.gaierror(_socket.EAI_SERVICE, "Servname not supported for ai_socktype")
+        # As bytes: for a str Python loads the IDNA tables.
+        found = _socket.getaddrinfo(
+            (options.host or "127.0.0.1").encode(),
+            port,
+            _family(options),
+            _socket.SOCK_STREAM,
+        )
+    except _socket.gaierror as error:
+        reason = error.args[-1]
+        raise ChardevError(f"address resolution failed for {options.host}:{port}: {reason}") from None
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def candidates(options: ChardevOptions) -> list[tuple[int, Any]]:
+    """Return families and addresses of where a client is to connect to, the first that is there being meant.
+
+    :raise ChardevError: the host has none.
+    """
     if options.path is not None:
-        return f"unix:{options.path}"
-    return f"fd:{options.fd}" if options.host is None else f"tcp:{options.host}:{options.port}"
+        return [(_socket.AF_UNIX, _unix_name(options))]
+    return _resolve(options, options.port)
 
 
-def connection_name(connection: socket, role: str = "") -> str:
-    """Return the name of a connection; `role` stands behind the address of this end."""
-    name = connection.getsockname()
-    peer = ""
+def _family(options: ChardevOptions) -> int:
+    """Return the family of addresses that is asked for."""
+    if options.ipv4 and options.ipv6:
+        return _socket.AF_UNSPEC
+    if options.ipv6 or options.ipv4 is False:
+        return _socket.AF_INET6
+    if options.ipv4 or options.ipv6 is False:
+        return _socket.AF_INET
+    return _socket.AF_UNSPEC
+
+
+def configured_address(options: ChardevOptions) -> str:
+    """Return the name of an address as it was given, connected or not."""
+    if options.path is not None:
+        kind = ""
+        if options.abstract:
+            kind = options.switch("abstract") + (options.switch("tight") if options.tight else "")
+        return f"unix:{options.path}{kind}"
+    return f"fd:{options.fd}" if options.host is None else f"{protocol(options)}:{options.host}:{options.port}"
+
+
+def protocol(options: ChardevOptions) -> str:
+    """Return what a connection by TCP is called."""
+    return "telnet" if options.telnet else "tcp"
+
+
+def listening_name(listener: socket, options: ChardevOptions) -> str:
+    """Return the name of the address that is listened on."""
+    name = listener.getsockname()
     if isinstance(name, tuple):
+        return f"{protocol(options)}:{name[0]}:{name[1]}"
+    return configured_address(options) if options.abstract else f"unix:{os.fsdecode(name)}"
+
+
+def describe_address(options: ChardevOptions, name: Any = None) -> dict[str, Any]:
+    """Return an address with its parts; `name` is what is listened on, as the kernel gave it."""
+    if isinstance(name, tuple) or (name is None and options.host is not None):
+        host, port = name[:2] if name is not None else (options.host, options.port)
+        described: dict[str, Any] = {"type": "inet", "host": host, "port": str(port)}
+        families = {"ipv4": options.ipv4, "ipv6": options.ipv6}
+        if name is not None:
+            families = {"ipv6" if ":" in host else "ipv4": True}
+        return described | {family: wanted for family, wanted in families.items() if wanted is not None}
+    if options.path is None and name is None:
+        return {"type": "fd", "str": options.fd}
+    described = {"type": "unix", "path": os.fsdecode(name) if options.path is None else options.path}
+    return described | ({"abstract": True, "tight": options.tight} if options.abstract else {})
+
+
+def connection_name(connection: socket, options: ChardevOptions) -> str:
+    """Return the name of a connection; what this end is stands behind its address."""
+    name = connection.getsockname()
+    role = options.switch("server") if options.server else ""
+    if isinstance(name, tuple):
+        peer = ""
         try:
-            peer = " <-> " + address_name(connection.getpeername()).removeprefix("tcp:")
+            peer = f" <-> {_place(connection.getpeername())}"
         except OSError:
             pass  # it has just left
-    return address_name(name) + role + peer
+        return f"{protocol(options)}:{_place(name)}{role}{peer}"
+    if not name and options.release.covers("10.0"):
+        try:
+            name = connection.getpeername()
+        except OSError:
+            pass
+    # Abstract names begin with the zero that ends others.
+    return f"unix:{os.fsdecode(name) if isinstance(name, str) else ''}{role}"
 
 
-def address_name(address: Any) -> str:
-    """Return the name of an address as the kernel gave it."""
-    return f"tcp:{address[0]}:{address[1]}" if isinstance(address, tuple) else f"unix:{os.fsdecode(address)}"
+def _place(address: Any) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"

@@ -56,11 +56,15 @@ class Chardev:
     What is written is sent at once as far as that goes without waiting, the rest is kept and sent as the client reads.
     """
 
+    kind = "null"
+    """The name of this kind of device."""
+
     __slots__ = (
         "_ended",
         "_front_end",
         "_gone",
         "_in",
+        "_log",
         "_loop",
         "_mute",
         "_out",
@@ -80,6 +84,7 @@ class Chardev:
         self._loop = loop
         self._front_end: FrontEnd | None = None
         self._in = self._out = -1
+        self._log = -1
         self._unsent = bytearray()
         self._paused = False
         self._ended = False
@@ -93,6 +98,15 @@ class Chardev:
     def filename(self) -> str:
         """What the device is connected to, as QEMU writes it."""
         return "null"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the device has a user."""
+        return self._front_end is not None
+
+    def log_to(self, fd: int) -> None:
+        """Write all that clients are sent to a file as well, which is ours from now on."""
+        self._log = fd
 
     def attach(self, front_end: FrontEnd) -> None:
         """Give the device its user, to whom a client that is already there is announced at once.
@@ -110,6 +124,8 @@ class Chardev:
         """Send to the client, without waiting. Without a client, or if it does not listen any more, do nothing."""
         if not self.connected or self._mute:
             return
+        if self._log >= 0:
+            self._write_log(data)
         sent = 0
         if not self._unsent:
             sent = self._send(data)
@@ -141,6 +157,15 @@ class Chardev:
         if self._unsent:
             self._send_last_words()
         self._disconnect()
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
+
+    def _write_log(self, data: bytes) -> None:
+        try:
+            os.write(self._log, data)
+        except OSError:
+            pass  # a full disk is no reason to keep clients from their answers
 
     def _connect(self, in_fd: int, out_fd: int) -> None:
         self._in, self._out = in_fd, out_fd
@@ -181,10 +206,12 @@ class Chardev:
         on_writable = self._on_writable if self._unsent else None
         if self._in == self._out:
             # A pipe that has ended may be all that a script had to say; a socket without its client answers nobody.
-            on_hangup = self._on_hangup if self._paused and not self._gone else None
+            unread = self._paused or self._front_end is None
+            on_hangup = self._on_hangup if unread and not self._gone else None
             self._loop.watch(self._in, on_readable, on_writable, on_hangup)
         else:
-            self._loop.watch(self._in, on_readable)
+            if self._in >= 0:
+                self._loop.watch(self._in, on_readable)
             self._loop.watch(self._out, None, on_writable)
 
     def take_descriptor(self) -> int | None:
@@ -204,10 +231,17 @@ class Chardev:
             return
         if not data:
             self._end_of_input()
-        elif self._front_end is not None:
+        else:
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        if self._front_end is not None:
             self._front_end.on_data(data)
 
     def _on_hangup(self) -> None:
+        if self._front_end is None:
+            self._disconnect()
+            return
         self._gone = True
         self._update()
         if self._front_end is not None:

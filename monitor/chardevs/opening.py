@@ -9,30 +9,72 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...vm.releases import Release
     from ..loop import Loop
 
 
-def open_chardev(loop: Loop, options: dict[str, str], notify: Callable[[str], object] | None = None) -> Chardev:
+def open_chardev(
+    loop: Loop,
+    options: dict[str, str],
+    notify: Callable[[str], object] | None = None,
+    release: Release | None = None,
+) -> Chardev:
     """Open the character device that QEMU's options describe; the values are as spelled on the command line.
 
     A server with `wait` on (as it is by default) returns when the first client has come, or with none when the loop is
-    stopped; `notify` is then first given a line for stderr.
+    stopped. `notify` is given lines for stderr, of such a wait and of connections that do not come to be; `release` is
+    the QEMU to be, the default one without it.
 
     :raise ChardevError: the options are wrong or the device cannot be opened.
     """
-    checked = ChardevOptions(options)
-    if checked.backend == "null":
-        return Chardev(loop, checked.id)
-    if checked.backend == "stdio":
+    from ...vm.releases import find_release
+
+    checked = ChardevOptions(options, release or find_release(None))
+    if checked.log_file is None:
+        return _open(loop, checked, notify)
+    import os
+
+    from .files import open_log
+
+    log = open_log(checked)
+    try:
+        device = _open(loop, checked, notify)
+    except BaseException:
+        os.close(log)
+        raise
+    device.log_to(log)
+    return device
+
+
+def _open(loop: Loop, options: ChardevOptions, notify: Callable[[str], object] | None) -> Chardev:
+    if options.backend == "null":
+        return Chardev(loop, options.id)
+    if options.backend == "stdio":
         from .stdio import StdioChardev
 
-        return StdioChardev(loop, checked)
+        return StdioChardev(loop, options)
+    if options.backend == "pty":
+        from .terminal import PtyChardev
+
+        return PtyChardev(loop, options)
+    if options.backend in ("file", "pipe"):
+        from .files import FileChardev, PipeChardev
+
+        return FileChardev(loop, options) if options.backend == "file" else PipeChardev(loop, options)
+    return _open_socket(loop, options, notify)
+
+
+def _open_socket(loop: Loop, options: ChardevOptions, notify: Callable[[str], object] | None) -> Chardev:
     from .sockets import ServerChardev, SocketChardev
 
-    if not checked.server:
-        return SocketChardev(loop, checked)
-    server = ServerChardev(loop, checked)
-    if checked.wait:
+    if options.reconnect and not options.server:
+        from .reconnecting import ReconnectingChardev
+
+        return ReconnectingChardev(loop, options, notify)
+    if not options.server:
+        return SocketChardev(loop, options)
+    server = ServerChardev(loop, options)
+    if options.wait:
         try:
             if notify is not None:
                 notify(f"info: QEMU waiting for connection on: {server.filename}")

@@ -8,16 +8,24 @@ from __future__ import annotations
 import _socket
 import os
 
-from .addresses import address_name, configured_address, connected_socket, connection_name, listening_socket
+from .addresses import (
+    configured_address,
+    connected_socket,
+    connection_name,
+    describe_address,
+    listening_name,
+    listening_socket,
+)
 from .device import READ_SIZE, Chardev
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from typing import Any
 
     from ..loop import Loop
-    from .device import FrontEnd
     from .options import ChardevOptions
+    from .telnet import TelnetInput
 
 _ACCEPT_RETRY_SECONDS = 1.0
 INT_BYTES = 4
@@ -28,18 +36,31 @@ MOST_DESCRIPTORS = 16
 class SocketChardev(Chardev):
     """A connected socket that was given or that we connected; when the peer leaves, it stays disconnected."""
 
-    __slots__ = ("_address", "_descriptors", "_socket")
+    __slots__ = ("_address", "_descriptors", "_options", "_socket", "_telnet")
+
+    kind = "socket"
 
     def __init__(self, loop: Loop, options: ChardevOptions) -> None:
         super().__init__(loop, options.id)
-        self._socket = connected_socket(options)
+        self._options = options
         self._address = configured_address(options)
-        self._take(self._socket)
+        self._descriptors: list[int] = []
+        """What the client sent along and nobody has taken."""
+        self._telnet: TelnetInput | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._take(connected_socket(self._options))
 
     @property
     def filename(self) -> str:
         """What the device is connected to, as QEMU writes it."""
-        return connection_name(self._socket) if self.connected else f"disconnected:{self._address}"
+        return connection_name(self._socket, self._options) if self.connected else f"disconnected:{self._address}"
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where it is connected to, or listens, as QEMU tells it."""
+        return describe_address(self._options)
 
     def _take(self, connection: socket) -> None:
         """Make a connection the client."""
@@ -51,8 +72,14 @@ class SocketChardev(Chardev):
             except OSError:
                 pass  # an inherited socket may be neither
         self._socket = connection
-        self._descriptors: list[int] = []
-        """What the client sent along and nobody has taken."""
+        if self._options.telnet:
+            from .telnet import GREETING, TelnetInput
+
+            self._telnet = TelnetInput()
+            try:
+                connection.send(GREETING)
+            except OSError:
+                pass  # it has just left, which reading tells
         self._connect(connection.fileno(), connection.fileno())
 
     def _read(self) -> bytes:
@@ -68,6 +95,12 @@ class SocketChardev(Chardev):
                     numbers = memoryview(content[: len(content) // INT_BYTES * INT_BYTES]).cast("i")
                     self._descriptors += numbers.tolist()
         return data
+
+    def _receive(self, data: bytes) -> None:
+        if self._telnet is not None:
+            data = self._telnet.feed(data)
+        if data:
+            super()._receive(data)
 
     def take_descriptor(self) -> int | None:
         """A descriptor that the client has sent along with its last message, the caller's from now on."""
@@ -91,33 +124,24 @@ class ServerChardev(SocketChardev):
 
     __slots__ = ("_listener", "_made", "_path")
 
-    def __init__(self, loop: Loop, options: ChardevOptions) -> None:
-        Chardev.__init__(self, loop, options.id)
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where it is connected to, or listens, as QEMU tells it."""
+        name = None if self._listener is None else self._listener.getsockname()
+        return describe_address(self._options, name)
+
+    def _start(self) -> None:
+        options = self._options
         self._listener: socket | None = listening_socket(options)
-        self._address = address_name(self._listener.getsockname())
+        self._address = listening_name(self._listener, options) + options.switch("server")
         self._listener.setblocking(False)
-        self._path = None if options.path is None else os.path.abspath(options.path)
+        self._path = None if options.path is None or options.abstract else os.path.abspath(options.path)
         self._made = _identity(self._path)
         """Which file it is that we made, should another take its place."""
-
-    @property
-    def filename(self) -> str:
-        """What the device is connected to, as QEMU writes it."""
-        if not self.connected:
-            return f"disconnected:{self._address},server=on"
-        return connection_name(self._socket, ",server=on")
-
-    def attach(self, front_end: FrontEnd) -> None:
-        """Give the device its user; from now on clients are accepted.
-
-        :raise ChardevError: the device has a user.
-        """
-        super().attach(front_end)
         self._watch_listener()
 
     def wait_for_client(self) -> None:
         """Serve the loop until a client has come or the loop is stopped."""
-        self._watch_listener()
         while not self.connected and not self._loop.stopping:
             self._loop.run_once()
 

@@ -19,6 +19,8 @@ class StdioChardev(Chardev):
 
     __slots__ = ("_blocking", "_signal", "_terminal")
 
+    kind = "stdio"
+
     _in_use = False
 
     def __init__(self, loop: Loop, options: ChardevOptions) -> None:

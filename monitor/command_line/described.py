@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...vm.types import all_types
 from . import groups
+from .chardev_options import device_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ _TELLS_OF_MACHINES = "10.0"
 """The first version that tells of the properties that machine types have; those before it have one fixed list."""
 _FIXED_MACHINE_KEYS = {"mem-merge": "boolean", "dump-guest-core": "boolean", "accel": "string", "type": "string"}
 """Those of that list that are obeyed."""
-_CHANGED_KEYS = {
-    "chardev": {"nodelay": ("6.0", None), "mouse": ("6.1", None), "clipboard": ("6.1", None),
-                "reconnect": (None, "10.0")},
-}  # fmt: skip
-"""Keys that not every version has, with the first and the last that does."""
 _CHANGED_TYPES = {"overcommit": {"mem-lock": ("10.0", "string")}}
 """Keys whose values have become something else, since when, and what."""
 
@@ -44,7 +40,7 @@ def described_options(vm: VirtualMachine) -> list[dict[str, Any]]:
         found[group.name] = _keys_of(group, release)
     old = release.settings("smp").get("old", False)
     found["smp-opts"] = dict(reversed(groups.OLD_SMP.types.items())) if old else dict.fromkeys(reversed(smp), "number")
-    for group in (groups.MEMORY, groups.ACCELERATOR, groups.MONITOR, groups.DEVICE, groups.CHARACTER_DEVICE):
+    for group in (groups.MEMORY, groups.ACCELERATOR, groups.MONITOR, groups.DEVICE, device_group(release)):
         found[group.name] = _keys_of(group, release)
     return [
         {"option": name, "parameters": [{"name": key, "type": kind} for key, kind in keys.items()]}
@@ -54,13 +50,11 @@ def described_options(vm: VirtualMachine) -> list[dict[str, Any]]:
 
 def _keys_of(group: groups.OptionGroup, release: Release) -> Keys:
     """The keys of a group in a version, the last first, as QEMU has them."""
-    changed = _CHANGED_KEYS.get(group.name, {})
     retyped = _CHANGED_TYPES.get(group.name, {})
     keys: Keys = {}
     for key, kind in reversed(group.types.items()):
-        if release.covers(*changed.get(key, (None, None))):
-            since, later = retyped.get(key, ("", ""))
-            keys[key] = later if since and release.covers(since) else _TYPES.get(kind, kind)
+        since, later = retyped.get(key, ("", ""))
+        keys[key] = later if since and release.covers(since) else _TYPES.get(kind, kind)
     return keys
 
 

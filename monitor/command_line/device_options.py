@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...commands.keyval import BAD_IDENTIFIER, OptionError
 from ...vm.objects import is_identifier
 from . import groups
+from .chardev_options import KINDS, UNMODELLED_KINDS, device_group, read_device, served_options
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 
 QTEST = "qtest"
@@ -32,7 +33,7 @@ class DeviceOptions:
 
     def take_chardev(self, value: str) -> None:
         """Take `-chardev`."""
-        pairs = self.context.read(groups.CHARACTER_DEVICE, value)
+        pairs = self.context.read(device_group(self.context.release), value)
         self.devices.append(DeviceSettings(self.context.where, {key: values[-1] for key, values in pairs.items()}))
 
     def take_mon(self, value: str) -> None:
@@ -70,7 +71,7 @@ class DeviceOptions:
                 raise OptionError(BAD_IDENTIFIER.partition("\n")[0])
         else:
             try:
-                device = groups.read_device(text)
+                device = read_device(text, self.context.release)
                 self.context.claim("chardev", label)
             except OptionError as error:
                 if str(error):
@@ -94,11 +95,11 @@ class DeviceOptions:
                 if stdio_taken:
                     raise OptionError("cannot use stdio by multiple character devices")
                 stdio_taken = True
-            if backend not in groups.CHARACTER_DEVICES:
+            if backend in UNMODELLED_KINDS:
                 self.context.set_aside(f"-chardev {backend}")
                 self.unopened.add(label)
                 continue
-            device.options = groups.served_options(device.options)
+            device.options = served_options(device.options)
             settings.chardevs[label] = device
         self.context.where = ""
         if settings.nographic and settings.daemonize and settings.default_monitor and not settings.nodefaults:
@@ -118,7 +119,7 @@ class DeviceOptions:
         settings.qtest = QTEST
         try:
             self.context.claim("chardev", QTEST)
-            device = groups.served_options(groups.read_device(text) | {"id": QTEST})
+            device = served_options(read_device(text, self.context.release) | {"id": QTEST})
         except OptionError as error:
             if str(error):
                 self.context.warn(str(error))
@@ -131,18 +132,15 @@ class DeviceOptions:
         """Return a device's id and kind."""
         backend = device.get("backend")
         if backend is not None and groups.is_help(backend):
-            lines = ["Available chardev backend types: ", *(f"  {name}" for name in groups.CHARACTER_DEVICES)]
+            lines = ["Available chardev backend types: ", *(f"  {name}" for name in KINDS)]
             raise Answered(Question("text", text="\n".join(lines)))
         label = device.get("id")
         if label is None:
             raise OptionError("chardev: no id specified")
         if backend is None:
             raise OptionError(f'chardev: "{label}" missing backend')
-        if backend not in groups.CHARACTER_DEVICES:
-            from .unmodelled_values import CHARACTER_DEVICES
-
-            if backend not in CHARACTER_DEVICES:
-                raise OptionError(f"'{backend}' is not a valid char driver name")
+        if backend not in KINDS and backend not in UNMODELLED_KINDS:
+            raise OptionError(f"'{backend}' is not a valid char driver name")
         return label, backend
 
     def finish_monitors(self) -> None:

@@ -1,4 +1,4 @@
-"""What the option groups of the command line know: their keys, the types of the values, the spellings of a device.
+"""What the option groups of the command line know: their keys and the types of the values.
 
 How option texts are cut into pairs is in `keyval`; what the options mean together is in `cmdline`.
 """
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from ...vm.releases import Release
 
     Warn = Callable[[str], None]
-
-_CHARACTER_DEVICE_KEYS = {
-    "string": "backend path host port fd localaddr localport name logfile tls-creds tls-authz chardev",
-    "bool": "server wait delay nodelay telnet tn3270 websocket mux signal ipv4 ipv6 abstract tight append logappend"
-    " mouse clipboard",
-    "number": "to reconnect width height cols rows debug",
-    "size": "size",
-}
 
 _TRUE = ("on", "yes", "true", "y")
 _FALSE = ("off", "no", "false", "n")
@@ -91,7 +83,7 @@ class Context:
                     raise Answered(Question("text", text=_list_keys(group), status=1))
                 value = "on"
             elif group.types:
-                value = _checked(group, key, value, self.warn)
+                value = checked(group, key, value, self.warn)
             pairs.setdefault(key, []).append(value)
         return pairs
 
@@ -126,9 +118,6 @@ OLD_MACHINE = OptionGroup("machine", "type", False, {})
 NAME = OptionGroup("name", "guest", False, {"guest": "string", "process": "string", "debug-threads": "bool"})
 ADD_FD = OptionGroup("add-fd", None, True, {"fd": "number", "set": "number", "opaque": "string"})
 MONITOR = OptionGroup("mon", "chardev", True, {"mode": "string", "chardev": "string", "pretty": "bool"})
-CHARACTER_DEVICE = OptionGroup(
-    "chardev", "backend", True, {key: kind for kind, keys in _CHARACTER_DEVICE_KEYS.items() for key in keys.split()}
-)
 OVERCOMMIT = OptionGroup("overcommit", None, True, {"mem-lock": "bool", "cpu-pm": "bool"})
 DEVICE = OptionGroup("device", "driver", True, {})
 NUMA = OptionGroup("numa", "type", True, {})
@@ -140,59 +129,9 @@ SMP_KEYS = (
 )  # fmt: skip
 """The members of `-smp` in the order in which mistakes are found."""
 
-CHARACTER_DEVICES = ("stdio", "null", "socket")
-"""The kinds of character devices there are."""
 
 DISPLAYS = ("gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "default", "vnc")
 """The displays that QEMU has and this program has not."""
-
-_SERVED_KEYS = frozenset(("backend", "id", "path", "host", "port", "fd", "server", "wait", "reconnect", "signal"))
-_HARMLESS_KEYS = frozenset(("mux", "delay", "nodelay"))
-"""Several users of one device are refused anyway, and a monitor's lines are too short to be delayed."""
-_LOOPBACK = "127.0.0.1"
-_LONGEST_HOST = 64
-_LONGEST_PORT = 32
-
-
-def read_device(text: str) -> dict[str, str]:
-    """Return the character device that QEMU's short spelling (`unix:PATH,…`, `tcp:HOST:PORT,…`, `stdio`) means.
-
-    :raise OptionError: not such a spelling; with no text where QEMU gives no reason.
-    """
-    options: dict[str, str] = {}
-    if text.startswith("mon:"):
-        options["mux"] = "on"
-        text = text[4:]
-    if text in ("null", "stdio"):
-        return options | {"backend": text}
-    if text.startswith("unix:"):
-        return options | {"backend": "socket"} | _last(text[5:], "path")
-    if text.startswith("tcp:"):
-        host, _, place = text[4:].partition(":")
-        port, separator, rest = place.partition(",")
-        if not port or len(host) > _LONGEST_HOST:
-            raise OptionError("")
-        options |= {"backend": "socket", "host": host, "port": port[:_LONGEST_PORT]}
-        if separator:
-            options |= _last(rest, None)
-        options["host"] = options["host"] or _LOOPBACK
-        return options
-    raise OptionError(f"'{text}' is not a valid char driver")
-
-
-def served_options(device: dict[str, str]) -> dict[str, str]:
-    """Return those options of a character device that its opening obeys.
-
-    Left out is what asks for nothing, or is not looked at by QEMU either for this kind of device.
-
-    :raise OptionError: an option that QEMU obeys and nothing here does.
-    """
-    for key, value in device.items():
-        if key in _SERVED_KEYS or key in _HARMLESS_KEYS or value == "off":
-            continue
-        if device.get("backend") == "socket" or key.startswith("log"):
-            raise OptionError(f"option '{key}' is not supported")
-    return {key: value for key, value in device.items() if key in _SERVED_KEYS}
 
 
 def _find_id(group: OptionGroup, text: str) -> str | None:
@@ -210,16 +149,11 @@ def _find_id(group: OptionGroup, text: str) -> str | None:
     return None
 
 
-def _last(text: str, implied_key: str | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for key, value in parse_opts(text, implied_key, CHARACTER_DEVICE.types):
-        if key != "id":
-            pairs[key] = _checked(CHARACTER_DEVICE, key, "on" if value is None else value, None)
-    return pairs
+def checked(group: OptionGroup, key: str, value: str, warn: Warn | None) -> str:
+    """Return the value of a key as it is passed on.
 
-
-def _checked(group: OptionGroup, key: str, value: str, warn: Warn | None) -> str:
-    """Return the value of a key as it is passed on."""
+    :raise OptionError: there is no such key, or its value is wrong.
+    """
     kind = group.types.get(key)
     if kind is None:
         raise OptionError(f"Invalid parameter '{key}'")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ...commands.keyval import OptionError
 from ...vm.loading import load
-from .parser import Parser, refuse_all_but
+from .parser import Parser
 from .settings import Answered, CommandLineError, Settings
 
 TYPE_CHECKING = False

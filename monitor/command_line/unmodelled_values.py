@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
     Check = Callable[[groups.Context, dict[str, str]], None]
 
-CHARACTER_DEVICES = (
-    "ringbuf", "mux", "pipe", "qemu-vdagent", "msmouse", "vc", "parallel", "parport", "udp", "memory", "file", "serial",
-    "tty", "wctablet", "pty", "testdev", "braille", "spicevmc", "spiceport", "dbus", "hub",
-)  # fmt: skip
-"""The kinds of character devices that QEMU has besides ours; none is opened."""
 PORT_SPELLINGS = (
     "null", "pty", "msmouse", "wctablet", "braille", "testdev", "vc", "file", "pipe", "tcp", "telnet", "tn3270",
     "websocket", "unix", "udp", "chardev",

@@ -10,6 +10,7 @@ from ...commands.json_output import encode
 from ...vm.errors import VMError
 from ..attach.access import check_request
 from ..attach.client import Client, ReplyError, result_of
+from ..chardevs.addresses import listening_name
 from ..chardevs.device import Chardev, FrontEnd
 from ..chardevs.sockets import ServerChardev, SocketChardev
 from ..qmp import Answer, QMPSession, Request
@@ -31,10 +32,12 @@ NO_DESCRIPTORS = "a descriptor cannot be passed on: QEMU's monitor is at a TCP a
 class AcceptedChardev(SocketChardev):
     """A connection of one client."""
 
-    def __init__(self, loop: Loop, connection: socket, name: str) -> None:
-        Chardev.__init__(self, loop, name)
-        self._address = name
-        self._take(connection)
+    def __init__(self, loop: Loop, options: ChardevOptions, connection: socket) -> None:
+        self._accepted = connection
+        super().__init__(loop, options)
+
+    def _start(self) -> None:
+        self._take(self._accepted)
 
 
 class SharedServer(ServerChardev):
@@ -45,12 +48,13 @@ class SharedServer(ServerChardev):
         self._on_accepted = on_client
 
     @property
-    def address(self) -> str:
+    def place(self) -> str:
         """Where it listens, with the port that it got."""
-        return self._address
+        assert self._listener is not None, "it listens"
+        return listening_name(self._listener, self._options)
 
     def _take(self, connection: socket) -> None:
-        self._on_accepted(AcceptedChardev(self._loop, connection, self.id))
+        self._on_accepted(AcceptedChardev(self._loop, self._options, connection))
         self._watch_listener()
 
 
@@ -186,7 +190,7 @@ class Mux:
         server = SharedServer(self.upstream.loop, options, join)
         self._servers.append(server)
         server.attach(FrontEnd())
-        return server.address
+        return server.place
 
     def leave(self, client: MuxClient) -> None:
         """Forget a client that has gone."""

@@ -6,6 +6,7 @@ import sys
 
 from ...commands.json_stream import tells_places
 from ...vm.errors import VMError
+from ...vm.releases import find_release
 from ..attach.addresses import Address, connect
 from ..attach.client import Client
 from ..chardevs.device import ChardevError
@@ -102,7 +103,7 @@ def _listener(text: str) -> tuple[Address, ChardevOptions, bool]:
         told["path"] = address.path
     else:
         told |= {"host": address.host, "port": str(address.port)}
-    return address, ChardevOptions(told), access == "read-only"
+    return address, ChardevOptions(told, find_release(None)), access == "read-only"
 
 
 def _sessions(upstream: Client) -> Callable[[], QMPSession]:

@@ -317,6 +317,20 @@ class Commands:
         answer: list[answers.FdsetInfo] = self._call("query-fdsets", {})
         return answer
 
+    def query_chardev(self) -> list[answers.ChardevInfo]:
+        """All character devices; since QEMU 0.14."""
+        answer: list[answers.ChardevInfo] = self._call("query-chardev", {})
+        return answer
+
+    def query_chardev_backends(self) -> list[answers.ChardevBackendInfo]:
+        """The kinds of character devices there are; since QEMU 2.0."""
+        answer: list[answers.ChardevBackendInfo] = self._call("query-chardev-backends", {})
+        return answer
+
+    def chardev_remove(self, *, id: str) -> None:
+        """Close a character device that nothing uses; since QEMU 1.4."""
+        self._call("chardev-remove", {"id": id})
+
     def migrate(self, *, uri: str | None = None, channels: list[dict[str, Any]] | None = None, resume: bool | None = None) -> None:
         """Send the machine's memory to another one; goes on by itself; since QEMU 0.14."""
         self._call("migrate", {"uri": uri, "channels": channels, "resume": resume})

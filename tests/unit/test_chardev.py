@@ -25,6 +25,7 @@ from ramslot.monitor.chardevs.device import CONGESTED_SIZE, UNSENT_LIMIT, Charde
 from ramslot.monitor.chardevs.opening import open_chardev
 from ramslot.monitor.chardevs.options import ChardevOptions
 from ramslot.monitor.loop import Loop
+from ramslot.vm.releases import find_release
 
 SECONDS = 20
 
@@ -168,7 +169,7 @@ def reset(peer: socket.socket) -> None:
 @pytest.mark.parametrize("leave", [socket.socket.close, reset, lambda peer: peer.shutdown(socket.SHUT_WR)])
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 def test_a_client_that_dies_in_mid_line(loop: Loop, tmp_path: Path, kind: str, leave: Callable[..., None]) -> None:
-    address = {"path": str(tmp_path / "s")} if kind == "unix" else {"host": "", "port": "0"}
+    address = {"path": str(tmp_path / "s")} if kind == "unix" else {"host": "127.0.0.1", "port": "0"}
     device = open_chardev(loop, {"backend": "socket", "id": "c", "server": "on", "wait": "off", **address})
     front_end = Recorder(device)
     for _ in range(3):
@@ -471,7 +472,7 @@ def test_connecting_to_a_listener(loop: Loop, tmp_path: Path) -> None:
             peer.sendall(b"one\n")
             run_until(loop, lambda: "one" in front_end.events)
             assert peer.recv(100) == b"hello\n"
-            assert device.filename == "unix:"
+            assert device.filename == f"unix:{tmp_path / 'l'}"
         run_until(loop, lambda: "close" in front_end.events)
         assert device.filename == f"disconnected:unix:{tmp_path}/l"
         device.close()
@@ -648,7 +649,7 @@ def test_a_socket_that_cannot_listen(loop: Loop) -> None:
 
 
 def test_options_have_the_defaults_of_qemu() -> None:
-    options = ChardevOptions({"backend": "socket", "id": "a", "path": "p", "server": "on"})
+    options = ChardevOptions({"backend": "socket", "id": "a", "path": "p", "server": "on"}, find_release(None))
     assert (options.server, options.wait, options.signal) == (True, True, True)
 
 
@@ -668,6 +669,7 @@ import os, sys
 from ramslot.monitor.chardevs.device import ChardevError, FrontEnd
 from ramslot.monitor.chardevs.opening import open_chardev
 from ramslot.monitor.loop import Loop
+from ramslot.vm.releases import find_release
 
 class Echo(FrontEnd):
     def on_open(self):

@@ -54,6 +54,12 @@ class Program:
     def read_contract(self, text: str, _version: str | None) -> Any:
         raise AssertionError(text)
 
+    chardevs: dict[str, Any] = {}
+    chardev_kinds: tuple[str, ...] = ()
+
+    def remove_chardev(self, name: str) -> None:
+        raise AssertionError(name)
+
 
 def configured(machine_type: str = "pc", **fields: Any) -> Config:
     config = Config()

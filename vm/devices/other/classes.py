@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 LABELS = {
     **dict.fromkeys(("virtio-keyboard", "virtio-mouse", "virtio-tablet", "virtio-multitouch"), "virtio-input"),
-    **{"virtio-input-host": "virtio-input", "virtio-vga": "virtio-gpu", "vhost-scsi": "virtio-scsi"},
+    "virtio-input-host": "virtio-input",
+    "virtio-vga": "virtio-gpu",
+    "vhost-scsi": "virtio-scsi",
     "vhost-user-scsi": "virtio-scsi",
     "vhost-user-blk": "virtio-blk",
     "vhost-user-gpu": "virtio-gpu",
