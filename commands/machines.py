@@ -108,6 +108,19 @@ def query_cpus_fast(context: Context, _arguments: Arguments) -> list[dict[str, A
     return cpus
 
 
+def query_cpu_definitions(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """The CPU models that can be named. Which features the host lacks for one is not told: none is made use of."""
+    from ..vm.known.cpu_definitions import cpu_definitions
+
+    vm = context.vm
+    found = cpu_definitions(vm.target.arch, vm.release, vm.machine.newest_cpu_models)
+    if found is not None:
+        return found
+    if vm.release.covers("11.1"):
+        raise VMError("CPU model definitions are not supported on this target")
+    raise VMError("The command query-cpu-definitions has not been found", "CommandNotFound")
+
+
 def query_hotpluggable_cpus(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The slots for CPUs, the last one first."""
     machine = context.vm.machine

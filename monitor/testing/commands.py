@@ -439,6 +439,11 @@ class Commands:
         answer: list[answers.CpuInfoFast] = self._call("query-cpus-fast", {})
         return answer
 
+    def query_cpu_definitions(self) -> list[answers.CpuDefinitionInfo]:
+        """List the CPU models that can be named; since QEMU 1.2."""
+        answer: list[answers.CpuDefinitionInfo] = self._call("query-cpu-definitions", {})
+        return answer
+
     def query_hotpluggable_cpus(self) -> list[answers.HotpluggableCPU]:
         """List the slots for vCPUs, taken and free, the last one first; since QEMU 2.7."""
         answer: list[answers.HotpluggableCPU] = self._call("query-hotpluggable-cpus", {})

@@ -27,6 +27,8 @@ HEADS = {
     "machine_properties": "# NAME[:SINCE-UNTIL], then the machine types without their versions, * for all.",
     "object_types": "# NAME[:SINCE-UNTIL]",
     "cpu_models": "# Targets, then NAME[:SINCE-UNTIL] of each CPU model.",
+    "cpu_definitions": "# Targets, end[:SINCE-] of the types' names with * for the target, then NAME[=TYPE][>ALIAS][~FLAGS][:SINCE-UNTIL] of each CPU model;\n"
+    "# flags: s static, m safe to migrate, n not safe to migrate, d deprecated.",
 }
 
 
@@ -195,11 +197,47 @@ def cpu_rows() -> Iterable[str]:
     return (f"{','.join(targets)} {models_text}" for models_text, targets in rows.items())
 
 
+def definition_word(found: dict[str, Any], ending: str) -> str:
+    """What is told of a model, but for its features."""
+    name, stem = found["name"], found["typename"].removesuffix(ending)
+    flags = "s" * found["static"] + "d" * found["deprecated"]
+    if "migration-safe" in found:
+        flags += "m" if found["migration-safe"] else "n"
+    word = name if stem == name else f"{name}={stem}"
+    word += f">{found['alias-of']}" if "alias-of" in found else ""
+    return f"{word}~{flags}" if flags else word
+
+
+def definition_rows() -> Iterable[str]:
+    cpus: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    asked: dict[str, list[str]] = defaultdict(list)
+    endings: dict[str, str] = {}
+    for release, target, program in programs():
+        definitions = ask(program, ("query-cpu-definitions", {}))[0]
+        if definitions is None:
+            continue
+        asked[target].append(release)
+        endings[target] = "-" + "-".join(definitions[0]["typename"].rsplit("-", 2)[1:])
+        for found in definitions:
+            cpus[target][definition_word(found, endings[target])].add(release)
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for target, words in cpus.items():
+        text = " ".join(
+            word for name, releases in sorted(words.items()) for word in marked(name, releases, asked[target])
+        )
+        since = asked[target][0]
+        ending = "-*-cpu" if endings[target] in ("-i386-cpu", "-x86_64-cpu") else endings[target]
+        ending += "" if since == RELEASES[0] else f":{since}-"
+        rows[ending, text].append(target)
+    return (f"{','.join(targets)} {ending} {text}" for (ending, text), targets in rows.items())
+
+
 WRITERS: dict[str, Callable[[], Iterable[str]]] = {
     "options": lambda: name_rows(option_names),
     "object_types": lambda: name_rows(object_types),
     "machine_properties": property_rows,
     "cpu_models": cpu_rows,
+    "cpu_definitions": definition_rows,
 }
 
 

@@ -85,6 +85,8 @@ class Machine(QOMObject):
     abstract = True
     starts_without_ram = False
     """Whether `memory.size=0` is no mistake; QEMU dies of it on most boards that have RAM by default."""
+    newest_cpu_models = False
+    """Whether the name of a CPU model without a version is its last version, and not its first."""
     own_cpu_models: tuple[str, ...] = ()
     """Names of CPU models that the machine has besides its target's."""
     has_registers = True

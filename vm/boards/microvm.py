@@ -43,6 +43,7 @@ def _usb_ports(*kinds: int, since: str | None = None, until: str | None = None) 
 class MicroVM(X86Machine):
     """RAM up to 3 GiB below 4 GiB, the rest above; firmware that is plain memory."""
 
+    newest_cpu_models = True
     topology_levels = ()
     switch_defaults = {"rtc": "auto", "ioapic2": "auto", "pcie": "auto"}
     kept_defaults = {"auto-kernel-cmdline": True, "isa-serial": True, "x-option-roms": True}
