@@ -117,7 +117,7 @@ MEMORY = (
     *(memory(memaddr=address) for address in (5, 4096, 4 * GIB + (2 << 20))),
     memory(prealloc=3), memory(unplugged_inaccessible="x"), memory(dynamic_memslots=True), memory(size=5),
     memory("pc.ram"), memory("pp"), memory("fd"), memory("shared"), memory("a1", bus="x"),
-    *(memory("a1", addr=address) for address in ("x", 1, "1", "1.1", "20", "1f.8", "3.1", " 1", "+1", "0x1", "1 ")),
+    *(memory("a1", addr=address) for address in ("x", 1, "1", "1.1", "20", "1f.8", "3.1", " 1", "+1", "0x1", "1 ", "0x1.0x1", "0X1e.0X2", "1e. +2", "1.-1")),
     memory("a1", bus="pci.1"), memory("a1", bus="main-system-bus"),
     memory("a1", id="v", requested_size=64 << 20, block_size=4 << 20), "info memory-devices", "info ramblock",
     ask("qom-list", path=V), ask("qom-list", path=f"{V}/virtio-backend"), memory("a1"),

@@ -195,11 +195,14 @@ class PCIDevice(PluggableDevice):
     )
 
 
+_NUMBER = r"\s*\+?(?:0x)?([0-9a-f]+)"
+
+
 def _parse_address(text: str) -> int | None:
     """The number that a slot and a function mean; None if they mean none."""
     import re
 
-    match = re.fullmatch(r"\s*\+?(?:0x)?([0-9a-f]+)(?:\.(?:0x)?([0-9a-f]+))?", text, re.IGNORECASE)
+    match = re.fullmatch(_NUMBER + rf"(?:\.{_NUMBER})?", text, re.IGNORECASE)
     if match is None:
         return None
     slot, function = int(match[1], 16), int(match[2] or "0", 16)
