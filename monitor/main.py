@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SUBCOMMANDS = {
     "attach": "attach.command",
     "compat": "compat.command",
+    "completion": "manual.shell_completion",
     "host": "host_command",
+    "man": "manual.man_page",
     "map": "map_command",
     "mux": "mux.command",
     "proxy": "streams.proxy",

@@ -550,7 +550,7 @@ def test_what_memory_depends_on_is_told_apart(line: str, left_out: dict[str, str
 def test_objects_are_there_by_name() -> None:
     settings = read('-object iothread,id=i -object \'{"qom-type":"rng-builtin","id":"s"}\'')
     assert settings.config.other_objects == {"i": "iothread", "s": "rng-builtin"}
-    assert list(settings.aside) == ["-object iothread", "-object secret"]
+    assert list(settings.aside) == ["-object iothread", "-object rng-builtin"]
     assert refusal("-object monitor-qmp,id=q,chardev=c")[0].endswith("is not modelled (QEMU has it): use -mon")
 
 
