@@ -32,7 +32,7 @@ class ConsoleLexer(InputLexer):
     """Colours what is typed: QMP from its first brace on, HMP otherwise."""
 
     def __init__(self, commands: Iterable[str], session: LineSession | None = None) -> None:
-        self._hmp = HMPLexer(commands=commands, own=COMMANDS, aliases=session.aliases if session is not None else ())
+        self._hmp = HMPLexer(commands=[*commands, *COMMANDS], aliases=session.aliases if session is not None else ())
         self._json = JSONLexer()
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pygments.lexer import Lexer, RegexLexer, bygroups, default
-from pygments.token import Error, Keyword, Name, Number, Operator, Punctuation, String, Text, Token
+from pygments.token import Comment, Error, Generic, Keyword, Name, Number, Operator, Punctuation, String, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     Tokens = Iterator[tuple[int, _TokenType, str]]
 
-Address = Token.Address
-Dim = Token.Dim
-Heading = Token.Heading
-Label = Token.Label
-Memory = Token.Memory
+# Below tokens that every style has colours for: others use these lexers, too (`pygmentize -l qemu-mtree`).
+Address = Number.Hex.Address
+Dim = Comment.Dim
+Heading = Generic.Heading
+Label = Name.Label
+Memory = Name.Builtin.Memory
 MEMORY_TYPES = {"ram": Memory.RAM, "rom": Memory.ROM, "romd": Memory.ROMD, "i/o": Memory.IO}
 
 
@@ -42,17 +43,18 @@ PREFIXES = re.compile(r"\s*(?:-j|--json|watch(?:\s+[0-9.]+)?|assert(?:\s+not)?)\
 
 
 class HMPLexer(Lexer):
-    """A line of HMP as it is typed. The option `commands` are the names there are, `info` ones with both words.
-    Before those of `own` and `aliases`, and behind `PREFIXES`, there may be a whole line.
+    """A line of HMP as it is typed. The option `commands` are the names there are, `info` ones with both words; those
+    of the newest QEMU and the prompt's own where none are given. `aliases` may change later.
 
     A command is an error once no name can begin so; what stands behind an unknown command is plain text.
     """
 
     name = "HMP"
+    aliases = ["qemu-hmp"]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._commands: frozenset[str] = frozenset([*options.get("commands", ()), *options.get("own", ())])
+        self._commands = frozenset(options.get("commands") or _known_commands())
         self._aliases: Any = options.get("aliases", ())
         self._parameters = HMPParameterLexer()
 
@@ -92,6 +94,14 @@ class HMPLexer(Lexer):
         return Text if unfinished else Error
 
 
+def _known_commands() -> list[str]:
+    from ...commands import hmp_commands
+    from ...vm.releases import find_release
+    from ..lines.commands import COMMANDS
+
+    return [*hmp_commands(find_release(None)), *COMMANDS]
+
+
 class HMPParameterLexer(RegexLexer):
     """What stands behind an HMP command."""
 
@@ -119,6 +129,7 @@ class JSONLexer(RegexLexer):
     """JSON as QEMU reads it (strings in single quotes too), typed or printed."""
 
     name = "QMP JSON"
+    aliases = ["qemu-qmp"]
     flags = re.NOFLAG
     tokens = {
         "root": [
@@ -145,6 +156,7 @@ class MemoryTreeLexer(RegexLexer):
     """`info mtree`, with any of its options: trees of regions and flat views."""
 
     name = "info mtree"
+    aliases = ["qemu-mtree"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -185,6 +197,7 @@ class RAMBlockLexer(RegexLexer):
     """`info ramblock`."""
 
     name = "info ramblock"
+    aliases = ["qemu-ramblock"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -203,6 +216,7 @@ class MemslotLexer(RegexLexer):
     """`info memslots`."""
 
     name = "info memslots"
+    aliases = ["ramslot-memslots"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -226,6 +240,7 @@ class AddressLexer(RegexLexer):
     """`why`: what an address is, and the way to it."""
 
     name = "why"
+    aliases = ["ramslot-why"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -243,6 +258,7 @@ class MapLexer(RegexLexer):
     """`info map`: bars in the colours of what they stand for."""
 
     name = "info map"
+    aliases = ["ramslot-map"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -264,6 +280,7 @@ class PropertyListLexer(RegexLexer):
     """Lines of `name: value`: `info memdev`, `info status` and the like."""
 
     name = "properties"
+    aliases = ["qemu-properties"]
     flags = re.MULTILINE
     tokens = {
         "root": [
@@ -287,6 +304,7 @@ class ObjectTreeLexer(RegexLexer):
     """`info qom-tree` and `qom-list`: lines of `name (type)`."""
 
     name = "objects"
+    aliases = ["qemu-qom"]
     flags = re.MULTILINE
     tokens = {
         "root": [

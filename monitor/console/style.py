@@ -28,7 +28,6 @@ TEAL = "#00875f"
 TOKENS: dict[_TokenType, str] = {
     Error: RED,
     Generic.Deleted: RED,
-    Generic.Heading: "bold",
     Generic.Inserted: GREEN,
     Generic.Subheading: BLUE,
     Keyword: f"{BLUE} bold",
