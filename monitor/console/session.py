@@ -83,6 +83,7 @@ class ConsoleSession:
             cursor=ModalCursorShapeConfig(),
             complete_while_typing=False,
             enable_history_search=True,
+            enable_suspend=True,
             history=open_history(history_path()),
             auto_suggest=AutoSuggestFromHistory(),
             bottom_toolbar=self._status_bar,

@@ -30,10 +30,15 @@ class _Screen(pyte.Screen):
 class Terminal:
     """A program on a terminal of its own."""
 
+    def command(self, arguments: tuple[str, ...]) -> list[str]:
+        """What is run."""
+        return [sys.executable, "-m", "ramslot", *arguments]
+
     def __init__(self, *arguments: str, **environment: str) -> None:
+        program = self.command(arguments)
         self.child: pexpect.spawn[bytes] = pexpect.spawn(
-            sys.executable,
-            ["-m", "ramslot", *arguments],
+            program[0],
+            program[1:],
             dimensions=(LINES, COLUMNS),
             env={**os.environ, "TERM": "xterm-256color", "PAGER": "cat", "INPUTRC": os.devnull, **environment},
             timeout=20,
@@ -99,3 +104,10 @@ class Terminal:
             pass
         self.child.wait()
         return self.child.exitstatus
+
+
+class Shell(Terminal):
+    """A shell with job control."""
+
+    def command(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["bash", "--norc", "-i", *arguments]
