@@ -40,13 +40,15 @@ DEEPEST = 16
 class Answer:
     """What a command printed: its text with the lexer for its colours; or an error, with a remedy if there is one."""
 
-    __slots__ = ("failed", "hint", "lexer", "text")
+    __slots__ = ("failed", "hint", "lexer", "line", "text")
 
     def __init__(self, text: str, lexer: Lexer | None = None, *, failed: bool = False, hint: str | None = None) -> None:
         self.text = text
         self.lexer = lexer
         self.failed = failed
         self.hint = hint
+        self.line = ""
+        """The line that it is the plain answer to, if it is."""
 
 
 class Executor:
@@ -129,7 +131,9 @@ class Executor:
             return Answer(str(failure), failed=True, hint=likely or known)
         except Exception as error:
             return Answer(f"Error: {self._target.describe_error(error)[1]}\n", failed=True)
-        return Answer(printed.text, output_lexer(printed.line))
+        answer = Answer(printed.text, output_lexer(printed.line))
+        answer.line = printed.line
+        return answer
 
     async def _run_qmp(self, text: str) -> AsyncIterator[Answer]:
         session = self._subject.new_session()

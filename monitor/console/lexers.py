@@ -201,9 +201,9 @@ class RAMBlockLexer(RegexLexer):
     flags = re.MULTILINE
     tokens = {
         "root": [
-            (r"^ +Block Name .*$", Label),
+            (r"^ *Block Name .*$", Label),
             (
-                r"^(.*?)( +[0-9.]+ [KMGT]?i?B)(  )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})( )(0x[0-9a-f]{16})(.*)$",
+                r"^(.*?)( +[0-9.]+ [KMGT]?i?B)( +)((?:0x)?[0-9a-f]+)( +)((?:0x)?[0-9a-f]+)( +)((?:0x)?[0-9a-f]+)(.*)$",
                 _groups(Name, Number, Text, Address, Text, Number, Text, Number, Text),
             ),
             (r"\n", Text),
@@ -223,13 +223,13 @@ class MemslotLexer(RegexLexer):
             (r"^(accelerator: )(\w+)(, )([0-9]+)(.*)$", _groups(Label, Heading, Text, Number, Text)),
             (r"^ *Slot .*$", Label),
             (
-                r"^( *[0-9]+ +[0-9]+ )([0-9a-f]{16}-[0-9a-f]{16})( +[0-9.]+ [KMGTPE]?i?B )",
+                r"^( *[0-9]+ +[0-9]+ )([0-9a-f]+-[0-9a-f]+)( +[0-9.]+ [KMGTPE]?i?B )",
                 _groups(Text, Address, Number),
             ),
             (r"rw[-d](?= )", Memory.RAM),
             (r"r-[-d](?= )", Memory.ROM),
-            (r"( +)(.+?)( )([0-9a-f]{16})(?=$| 0x)", _groups(Text, Name, Text, Dim)),
-            (r"( )(0x[0-9a-f]{16})( +[0-9.]+ [KMG]?i?B)(.*)$", _groups(Text, Address, Number, Text)),
+            (r"( +)(.+?)( +)([0-9a-f]+)(?=$| +(?:0x)?[0-9a-f]+ +[0-9])", _groups(Text, Name, Text, Dim)),
+            (r"( +)((?:0x)?[0-9a-f]+)( +[0-9.]+ [KMG]?i?B)(.*)$", _groups(Text, Address, Number, Text)),
             (r"\n", Text),
             (r".", Text),
         ]

@@ -35,14 +35,17 @@ def shows_colours(command: str) -> bool:
     return os.path.basename(command.removeprefix(LESS_OPTIONS).split()[0]) in ("less", "bat", "moar", "moor", "ov")
 
 
+def is_terminal(output: Output) -> bool:
+    """Whether `output` is a terminal that can do more than plain text."""
+    try:
+        return isinstance(output, Vt100_Output) and os.isatty(output.fileno())
+    except (OSError, ValueError):  # one that somebody only plays
+        return False
+
+
 def wants_pager(output: Output, text: str) -> bool:
     """Whether `output` is a terminal that `text` is too long for."""
-    if not isinstance(output, Vt100_Output):
-        return False
-    try:
-        if not os.isatty(output.fileno()):
-            return False
-    except (OSError, ValueError):  # a terminal that somebody only plays
+    if not is_terminal(output):
         return False
     size = output.get_size()
     rows = 0

@@ -105,6 +105,14 @@ class Screen:
         output.cursor_goto(0, 0)
         self._print(cropped(fragments, size.rows - 1, size.columns))
 
+    def fitted(self, line: str, text: str) -> str:
+        """What `line` printed as the terminal has room for it."""
+        from .pager import is_terminal
+        from .tables import narrowed
+
+        output = self._session.output
+        return narrowed(line, text, output.get_size().columns) if is_terminal(output) else text
+
     def page(self, fragments: StyleAndTextTuples) -> tuple[str, str] | None:
         """What a pager is to show, and its command; None where the answer is short, or there is no pager."""
         from .pager import as_escapes, pager_command, shows_colours, wants_pager

@@ -149,7 +149,7 @@ class ConsoleSession:
                 return
 
     async def _show(self, answer: Answer) -> None:
-        text = answer.text
+        text = self._screen.fitted(answer.line, answer.text)
         fragments: StyleAndTextTuples = [("class:error", text)] if answer.failed else highlight(text, answer.lexer)
         paged = None if answer.failed else self._screen.page(fragments)
         if paged is None:

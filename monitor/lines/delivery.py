@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from signal import SIGINT, SIGKILL, SIGTERM
 
+from ...vm.errors import VMError
 from ..dispatch import HMPLineError
 
 TYPE_CHECKING = False
@@ -31,8 +32,14 @@ def deliver(text: str, redirection: Redirection, *, captured: bool, ending: Call
     if redirection.operator != "|":
         _write(redirection, data)
         return ""
+    status: int
     output: bytes
-    status, output = yield _run_shell(redirection.target, data, captured, ending)
+    try:
+        status, output = yield _run_shell(redirection.target, data, captured, ending)
+    except (OSError, ValueError) as error:
+        raise HMPLineError(f"Error: cannot run '{redirection.target}': {getattr(error, 'strerror', error)}\n") from None
+    except VMError as error:
+        raise HMPLineError(f"Error: {error}\n") from None
     if captured and status:
         how = f"status {status}" if status > 0 else f"signal {-status}"
         raise HMPLineError(f"{output.decode('utf-8', 'surrogateescape')}'{redirection.target}' ended with {how}\n")

@@ -28,8 +28,8 @@ def script_lines(loop: Loop, path: str) -> Iterator[tuple[str, str]]:
     try:
         # A FIFO is opened without waiting for its writer; what is read is waited for below.
         descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise VMError(f"cannot read script '{path}': {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with a null character is none
+        raise VMError(f"cannot read script '{path}': {getattr(error, 'strerror', error)}") from None
     try:
         for number, line in enumerate(_lines(loop, descriptor, name), 1):
             text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line

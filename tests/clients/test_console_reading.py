@@ -211,3 +211,12 @@ def test_mistyped_words_are_recognised(terminal: Callable[..., Terminal]) -> Non
         console.run(line)
         assert f"hint: did you mean '{meant}'?" in console.text, line
         console.type("\x0c")
+
+
+def test_tables_fit_the_terminal(terminal: Callable[..., Terminal]) -> None:
+    console = terminal("-M", "pc", "-m", "6G", "-accel", "sim")
+    console.run("info ramblock")
+    row = next(line for line in console.screen.display if "pc.ram " in line)
+    assert row.rstrip().endswith(" rw")
+    console.run("info ramblock | cat")  # for other programs it is what it always is
+    assert "0x0000000000000000 0x0000000180000000" in console.text.replace("\n", "")

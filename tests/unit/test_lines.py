@@ -81,6 +81,8 @@ def test_texts_go_to_files_and_commands(lines: Callable[[str], str], tmp_path: P
     [
         ("info status > /nonexistent/f", "Error: cannot write '/nonexistent/f': No such file or directory"),
         ("info status > /dev/full", "Error: cannot write '/dev/full': No space left on device"),
+        ("info status > a\0b", "Error: cannot write 'a\0b': embedded null byte"),
+        ("info status | a\0b", "Error: cannot run 'a\0b': embedded null byte"),
         ("info status >", "Error: '>' wants the name of a file"),
         ("info status | exit 3", "'exit 3' ended with status 3"),
         ("info status | kill -9 $$$$", "'kill -9 $$' ended with signal 9"),
