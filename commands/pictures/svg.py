@@ -25,6 +25,7 @@ LEGIBLE = 14
 """Pixels; what is lower has no text, which would lie upon its neighbour's."""
 MOST_BARS = 200
 """More than so many ranges are drawn as fewer that stand for several."""
+LOWEST_BOX = 6
 MOST_BOXES = 64
 """Slots of a range that are drawn each; more are drawn as one box that tells their number."""
 SANS, MONO = 7.0, 7.25
@@ -176,12 +177,16 @@ def _draw_slots(canvas: Canvas, shown: dict[str, Any], columns: Columns, top: fl
         return
     height = bottom - top
     whole = {"start": slots[0]["start"], "end": slots[-1]["end"]}
-    drawn = slots if len(slots) <= min(MOST_BOXES, height // 4) else [whole]
+    drawn = slots if len(slots) <= min(MOST_BOXES, height // LOWEST_BOX) else [whole]
+    numbers_each = 1 < len(drawn) <= height // ROW
     for box in drawn:
         y = top + (box["start"] - shown["start"]) * height / size_of(shown)
         tall = (box["end"] - box["start"] + 1) * height / size_of(shown)
         canvas.add("rect", class_="slot", x=columns.slots, y=y + 1, width=SLOT_WIDTH, height=max(tall - 2, 1), rx=3)
-    canvas.text(columns.slots + SLOT_WIDTH / 2, top + 17.5, slots_text(slots), "middle")
+        if numbers_each and tall > LEGIBLE:
+            canvas.text(columns.slots + SLOT_WIDTH / 2, y + 17.5, f"slot {box['slot']}", "middle")
+    if not numbers_each and height > LEGIBLE:
+        canvas.text(columns.slots + SLOT_WIDTH / 2, top + 17.5, slots_text(slots), "middle")
 
 
 # Two machines
@@ -266,7 +271,12 @@ def _framed(sides: list[dict[str, Any]], parts: list[str], width: int, height: i
     if len(sides) == 1:
         canvas.text(24, 36, sides[0]["label"], "title")
         canvas.text(24, 57, sides[0]["detail"], "dim")
-        for x, text in ((ALONE.bar, "addresses"), (ALONE.slots, "memslots"), (ALONE.backend, "backend")):
+        for x, text in (
+            (24, "address"),
+            (ALONE.bar, "what is there"),
+            (ALONE.slots, "memslots"),
+            (ALONE.backend, "backend"),
+        ):
             canvas.text(x, TOP - 10, text, "dim")
     else:
         for side, columns in zip(sides, BESIDE, strict=True):

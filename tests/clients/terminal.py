@@ -19,8 +19,8 @@ COLUMNS, LINES = 100, 30
 class _Screen(pyte.Screen):
     """A terminal that answers when it is asked where the cursor is."""
 
-    def __init__(self, send: Callable[[str], object]) -> None:
-        super().__init__(COLUMNS, LINES)
+    def __init__(self, send: Callable[[str], object], lines: int) -> None:
+        super().__init__(COLUMNS, lines)
         self._send = send
 
     def write_process_input(self, data: str) -> None:
@@ -29,6 +29,8 @@ class _Screen(pyte.Screen):
 
 class Terminal:
     """A program on a terminal of its own."""
+
+    lines = LINES
 
     def command(self, arguments: tuple[str, ...]) -> list[str]:
         """What is run."""
@@ -39,11 +41,11 @@ class Terminal:
         self.child: pexpect.spawn[bytes] = pexpect.spawn(
             program[0],
             program[1:],
-            dimensions=(LINES, COLUMNS),
+            dimensions=(self.lines, COLUMNS),
             env={**os.environ, "TERM": "xterm-256color", "PAGER": "cat", "INPUTRC": os.devnull, **environment},
             timeout=20,
         )
-        self.screen = _Screen(self.child.send)
+        self.screen = _Screen(self.child.send, self.lines)
         self.stream = pyte.ByteStream(self.screen)
         self.written = b""
 
