@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Range = dict[str, Any]
     Key = Callable[[Range], tuple[Any, ...]]
 
-EMPTY = ("hole", "unknown")
+EMPTY = ("hole", "unknown", "room")
 """What is no thing of its own: it is where the others are not."""
 
 
@@ -54,9 +54,10 @@ class Change:
 def compare(before: Sequence[Range], after: Sequence[Range]) -> list[Change]:
     """All that differs from one map to the other, by address."""
     partners, gone, new = _partners(before, after)
-    changes = [Change(number, None, {"gone": "gone"}) for number in gone]
-    changes += [Change(None, number, {"new": "new"}) for number in new]
-    for one, other in partners:
+    rooms, rooms_gone, rooms_new = _rooms(before, after)
+    changes = [Change(number, None, {"gone": "gone"}) for number in (*gone, *rooms_gone)]
+    changes += [Change(None, number, {"new": "new"}) for number in (*new, *rooms_new)]
+    for one, other in (*partners, *rooms):
         differences = dict(_differences(before[one], after[other]))
         if differences:
             changes.append(Change(one, other, differences))
@@ -82,6 +83,17 @@ def _partners(before: Sequence[Range], after: Sequence[Range]) -> tuple[list[tup
         ours = sorted({*ours} - {one for one, _other in matched})
         theirs = sorted({*theirs} - {other for _one, other in matched})
     return found, ours, theirs
+
+
+def _rooms(before: Sequence[Range], after: Sequence[Range]) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """The same of the room for memory devices, which differs of itself where a map has none, or less in its place."""
+    ours, theirs = (
+        {shown["start"]: number for number, shown in enumerate(ranges) if shown["kind"] == "room"}
+        for ranges in (before, after)
+    )
+    if not ours or not theirs:
+        return [], list(ours.values()), list(theirs.values())
+    return [(ours[start], theirs[start]) for start in ours.keys() & theirs.keys()], [], []
 
 
 def _differences(old: Range, new: Range) -> Iterator[tuple[str, str]]:

@@ -206,6 +206,8 @@ def _draw_ties(canvas: Canvas, document: dict[str, Any], along: Axis) -> None:
     """Between the two maps: what became of what."""
     maps = [side["map"] for side in document["sides"]]
     left, right = BESIDE[0].bar + BESIDE[0].width, BESIDE[1].bar
+    middle = (left + right) / 2
+    badges = []
     for change in document["changes"]:
         mark = _mark(change["kinds"])
         ends = []
@@ -215,15 +217,18 @@ def _draw_ties(canvas: Canvas, document: dict[str, Any], along: Axis) -> None:
                 ends.append((canvas.y(along.top(shown["start"])), canvas.y(along.top(shown["end"] + 1))))
         if len(ends) == 2:
             (one, two), (three, four) = ends
-            middle = (left + right) / 2
             curve = f"M{left} {one + 1:.1f}C{middle} {one + 1:.1f} {middle} {three + 1:.1f} {right} {three + 1:.1f}"
             curve += f"V{four - 1:.1f}C{middle} {four - 1:.1f} {middle} {two - 1:.1f} {left} {two - 1:.1f}Z"
             canvas.add("path", class_=f"tie {mark}", d=curve)
+        top, bottom = ends[-1]
+        if bottom - top > LEGIBLE:
+            badges.append((change, mark, top))
+    for change, mark, top in badges:
         text = _cut(" · ".join(BADGES[kind] for kind in change["kinds"]), 26)
         width = len(text) * SANS + 16
         x = left + 8 if change["after"] is None else right - 8 - width
-        canvas.add("rect", class_=f"badge {mark}", x=x, y=ends[-1][0] + 4, width=width, height=18, rx=9)
-        canvas.text(x + width / 2, ends[-1][0] + 17, text, f"badge-text middle {mark}")
+        canvas.add("rect", class_=f"badge {mark}", x=x, y=top + 4, width=width, height=18, rx=9)
+        canvas.text(x + width / 2, top + 17, text, f"badge-text middle {mark}")
 
 
 def _draw_changes(canvas: Canvas, document: dict[str, Any], y: float) -> float:

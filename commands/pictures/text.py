@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...vm.sizes import size_to_str
-from ..map import GLYPHS, name_text, size_of, slots_text
-from .comparison import EMPTY
+from ..map import GLYPHS, HOLES, name_text, size_of, slots_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ def _marked(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, lis
         (before[change["before"]], "-", change["texts"]) for change in document["changes"] if change["after"] is None
     ]
     for number, shown in enumerate(after):
-        if shown["kind"] not in EMPTY:
-            change = changes.get(number)
+        change = changes.get(number)
+        if change is not None or shown["kind"] not in HOLES:
             sign = " " if change is None else SIGNS.get(change["kinds"][0], CHANGED)
             found.append((shown, sign, [] if change is None else change["texts"]))
     yield from sorted(found, key=lambda each: (each[0]["start"], each[1] != "-"))

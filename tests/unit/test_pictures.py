@@ -320,6 +320,20 @@ def test_other_slots_and_other_backends(make: Callable[..., Context]) -> None:
     assert change.texts == ["slot 0 became slots 0, 1"]
 
 
+def test_room_is_where_the_others_are_not(make: Callable[..., Context]) -> None:
+    def plug(size: int, address: int) -> Context:
+        context = make("pc", GIB, max_ram_size=8 * GIB, ram_slots=2)
+        run_now(context.vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": size, "reserve": False}))
+        context.vm.plugging.add({"driver": "pc-dimm", "id": "d", "memdev": "m", "addr": address}, hot=True)
+        return context
+
+    assert differences(plug(GIB, 4 * GIB), plug(GIB, 6 * GIB)) == [("m", ["moved"])]
+    empty, roomy = (make("pc", GIB, max_ram_size=size * GIB, ram_slots=2) for size in (8, 9))
+    assert differences(empty, roomy) == [("", ["resized"])]
+    assert differences(make("pc", GIB), roomy) == [("", ["new"])]
+    assert "room for memory devices" in to_text(document([side_of(make("pc", GIB)), side_of(roomy)]))
+
+
 def test_a_renamed_backend_is_one_difference(make: Callable[..., Context]) -> None:
     named = [{"qom-type": "memory-backend-ram", "id": "m", "size": GIB}]
     renamed = make("none", GIB, machine_options={"memory-backend": "m"}, objects=named)
