@@ -245,7 +245,8 @@ function start() {
   ties.setAttribute("preserveAspectRatio", "none");
   ties.setAttribute("aria-hidden", "true");
   badges.id = "badges";
-  badges.setAttribute("aria-hidden", "true");
+  for (const element of [badges, cursor, pin]) element.setAttribute("aria-hidden", "true");
+  space.style.setProperty("--digits", Math.max(...page.sides.map(side => hex(side.map.at(-1).start).length), 8));
   space.append(ties, badges, cursor, pin);
   legend();
   changeList();

@@ -165,17 +165,19 @@ function drawSlots(element, bar, height) {
 
 const BADGES = {moved: "moved", resized: "resized", new: "new", gone: "gone", name: "other name", kind: "other kind",
   offset: "other part", ramblock: "other RAMBlock", backend: "other backend", slots: "other slot"};
+const MOST_TIES = 300; // of more only those are drawn that can be told apart
 const ties = document.createElementNS("http://www.w3.org/2000/svg", "svg");
 const badges = make("div");
 
 function drawTies(first, end) {
   if (!page.changes) return;
-  const paths = [], shown = [];
+  const paths = [], shown = [], lowest = page.changes.length > MOST_TIES ? 3 : 0;
   for (const change of page.changes) {
     const ends = ["before", "after"].map((name, number) => change[name] === null ? null : page.sides[number].map[change[name]]);
     const there = ends.filter(Boolean);
     if (Math.max(...there.map(range => range.bottom)) < first || Math.min(...there.map(range => range.top)) > end) continue;
-    if (there.length === 2) {
+    const height = Math.max(...there.map(range => range.bottom - range.top)) * view.scale;
+    if (there.length === 2 && height >= lowest) {
       const [one, two] = there.map(range => [range.top * view.scale + 1, range.bottom * view.scale - 1]);
       const path = document.createElementNS(ties.namespaceURI, "path");
       path.setAttribute("class", change.mark);
@@ -197,35 +199,49 @@ function drawTies(first, end) {
 
 // Overview
 
+const strip = document.createElement("canvas"); // all of it, drawn once for each size and colour scheme
+let stripOf = "";
+
 function drawOverview() {
   const width = overview.clientWidth, height = overview.clientHeight, density = devicePixelRatio || 1;
   if (!width || !height) return;
-  if (overview.width !== Math.round(width * density) || overview.height !== Math.round(height * density)) {
-    overview.width = Math.round(width * density);
-    overview.height = Math.round(height * density);
+  const colours = getComputedStyle(document.documentElement), colour = name => colours.getPropertyValue(name);
+  const wanted = [width, height, density, colour("--paper")].join();
+  if (stripOf !== wanted) {
+    stripOf = wanted;
+    for (const canvas of [overview, strip]) {
+      canvas.width = Math.round(width * density);
+      canvas.height = Math.round(height * density);
+    }
+    drawStrip(width, height, density, colour);
   }
-  const pen = overview.getContext("2d"), colours = getComputedStyle(document.documentElement);
-  const colour = name => colours.getPropertyValue(name);
+  const pen = overview.getContext("2d"), rows = height / axis.height;
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, overview.width, overview.height);
+  pen.drawImage(strip, 0, 0);
   pen.setTransform(density, 0, 0, density, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  const share = width / page.sides.length, rows = height / axis.height;
+  const top = map.scrollTop / view.scale * rows, tall = map.clientHeight / view.scale * rows;
+  if (tall >= height - 1) return;
+  pen.fillStyle = colour("--paper");
+  pen.globalAlpha = .6;
+  pen.fillRect(0, 0, width, top);
+  pen.fillRect(0, top + tall, width, height);
+  pen.globalAlpha = 1;
+  pen.strokeStyle = colour("--ink");
+  pen.lineWidth = 1.5;
+  pen.strokeRect(.75, top + .75, width - 1.5, Math.max(tall - 1.5, 3));
+}
+
+function drawStrip(width, height, density, colour) {
+  const pen = strip.getContext("2d"), rows = height / axis.height, share = width / page.sides.length;
+  pen.setTransform(density, 0, 0, density, 0, 0);
   for (const side of page.sides) {
     for (const range of side.map) {
       if (isHole(range)) continue;
-      const edge = range.change ? `--${range.change.mark}` : `--${range.kind.replace("/", "")}-edge`;
-      pen.fillStyle = colour(edge === "--renumbered" ? "--slot-edge" : edge);
-      pen.fillRect(side.number * share, range.top * rows, share - (page.sides.length > 1 ? 1 : 0), Math.max((range.bottom - range.top) * rows - .5, .5));
+      const kind = range.change?.mark ?? `${range.kind.replace("/", "")}-edge`;
+      pen.fillStyle = colour(`--${kind === "renumbered" ? "slot-edge" : kind}`);
+      const tall = Math.max((range.bottom - range.top) * rows - .5, .5);
+      pen.fillRect(side.number * share, range.top * rows, share - (page.sides.length > 1 ? 1 : 0), tall);
     }
-  }
-  const top = map.scrollTop / view.scale * rows, tall = map.clientHeight / view.scale * rows;
-  if (tall < height - 1) {
-    pen.fillStyle = colour("--paper");
-    pen.globalAlpha = .6;
-    pen.fillRect(0, 0, width, top);
-    pen.fillRect(0, top + tall, width, height);
-    pen.globalAlpha = 1;
-    pen.strokeStyle = colour("--ink");
-    pen.lineWidth = 1.5;
-    pen.strokeRect(.75, top + .75, width - 1.5, Math.max(tall - 1.5, 3));
   }
 }

@@ -17,6 +17,7 @@ NOT_UNDERSTOOD = (
     "'{}' is no command line of QEMU, no monitor (unix:PATH, tcp:HOST:PORT), and no file with a domain's XML, a log, "
     "or a saved stream"
 )
+NO_COMMAND_LINE = "'{}' is no command line of QEMU, and no file with one, or with a domain's XML"
 
 
 def read_side(text: str, version: str | None = None) -> Contract:
@@ -59,21 +60,18 @@ def read_text(text: str, origin: str, version: str | None = None) -> Contract:
 
 
 def find_side_line(text: str, version: str | None = None) -> CommandLine:
-    """The command line of a machine that is told as a command line, or by a file with one or with XML.
-
-    Raises `VMError`, also for a side that can be compared but describes no machine that could be made.
-    """
+    """The command line of a machine that is told as one, or by a file with one or with XML; raises `VMError`."""
     text = text.strip()
     if not os.path.exists(text):
-        return _line_in(text, text, version)
+        return _line_in(text, text, version, NO_COMMAND_LINE)
     try:
         contents = _text_of(text)
     except OSError as error:
         raise VMError(f"Could not read '{text}': {error.strerror}") from None
-    return _line_in(contents, os.path.basename(text), version)
+    return _line_in(contents, os.path.basename(text), version, NO_COMMAND_LINE)
 
 
-def _line_in(text: str, origin: str, version: str | None) -> CommandLine:
+def _line_in(text: str, origin: str, version: str | None, complaint: str = NOT_UNDERSTOOD) -> CommandLine:
     from .pasted import find_command_line
 
     if text.lstrip()[:1] == "<":
@@ -82,7 +80,7 @@ def _line_in(text: str, origin: str, version: str | None) -> CommandLine:
         return read_domain(text, version)
     line = find_command_line(text)
     if line is None:
-        raise VMError(NOT_UNDERSTOOD.format(origin if len(origin) < 80 else f"{origin[:77]}..."))
+        raise VMError(complaint.format(origin if len(origin) < 80 else f"{origin[:77]}..."))
     return line
 
 

@@ -12,6 +12,12 @@ from random import Random
 
 import pytest
 
+from ramslot.commands import Context
+from ramslot.commands.pictures.document import document, side_of
+from ramslot.commands.pictures.page import make_page
+from ramslot.vm.config import Config
+from ramslot.vm.machine import VirtualMachine
+
 from ..differential.oracle import OUR_ENVIRONMENT
 from .chromium import Page
 
@@ -283,6 +289,50 @@ def test_paper(open_page: Open, machine: tuple[Path, dict[int, str]]) -> None:
     rows = page.evaluate("document.querySelectorAll('#paper tr').length")
     assert rows == 1 + page.evaluate("page.sides[0].map.length")
     assert page.evaluate("space.offsetHeight") <= 900
+
+
+def add_pieces(vm: VirtualMachine, count: int, step: int) -> None:
+    """Let a guest see so many pieces of its RAM once more, far above it, with nothing between two of them."""
+    topology, root = vm.topology, vm.machine.memory_space.root
+    ram = vm.machine.memory_space.view.ranges[0].region
+    with topology.transaction():
+        for number in range(count):
+            root.add_subregion((16 << 40) + number * step, topology.alias(f"p{number}", ram, number * step, 0x10000))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 TiB and 10,000 ranges, twice: a page of one, and beside it `pair.html`."""
+    folder, sides = tmp_path_factory.mktemp("large"), []
+    for step in (2 << 20, 3 << 20):
+        config = Config()
+        config.machine_type, config.ram_size = "q35", 12 << 40
+        config.cpu_model, config.host = "qemu64,phys-bits=46", "nodes=8,memory=64T,overcommit=always"
+        with VirtualMachine(config) as vm:
+            add_pieces(vm, 10_000, step)
+            sides.append(side_of(Context(vm, None)))  # type: ignore[arg-type]  # no query here needs the program
+    (folder / "map.html").write_text(make_page(document(sides[:1])))
+    (folder / "pair.html").write_text(make_page(document(sides)))
+    return folder / "map.html"
+
+
+@pytest.mark.parametrize("name", ["map.html", "pair.html"])
+def test_ten_thousand_ranges(open_page: Open, large: Path, name: str) -> None:
+    """All of it is in sight at first, and no more elements are there than can be seen, at whatever zoom."""
+    page = open_page(large.with_name(name))
+    sides = page.evaluate("page.sides.length")
+    assert page.evaluate("page.sides[0].map.length") > 20_000
+    assert page.evaluate("space.offsetHeight") <= 800 and "ranges: pc.ram" in page.text("#space")
+    counts = []
+    for _ in range(8):
+        counts.append(page.evaluate("document.querySelectorAll('.bar').length"))
+        page.wheel(300, 500, -600, control=True)
+    assert max(counts) < 200 * sides
+    page.press("/")
+    page.type(f"pc.ram @{5000 * (2 << 20):#x}")
+    page.press("Enter")
+    assert page.text("#answer h2") == f"{(16 << 40) + 5000 * (2 << 20):#x} is pc.ram + {5000 * (2 << 20):#x} (ram)"
+    assert page.evaluate("document.querySelectorAll('.bar').length") < 200 * sides
 
 
 # Two machines
