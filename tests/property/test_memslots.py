@@ -157,6 +157,10 @@ def check(world: World, before: list[list[Memslot]], *, refused: bool) -> None:
             assert [slot.slot for slot in slots] == [slot.slot for slot in before[as_id]]
             assert [slot.gpa for slot in slots] == [slot.gpa for slot in before[as_id]]
         assert pages(slots) == expected_pages(space)
+        for start in range(0, 70 * PAGE, PAGE):
+            for end in (start + 1, start + PAGE, start + 9 * PAGE):
+                there = [slot for slot in slots if slot.gpa < end and slot.gpa + slot.size > start]
+                assert world.kernel.within(as_id, start, end) == sorted(there, key=lambda slot: slot.gpa)
         anew = MemslotTable(PAGE, world.kernel.max_size, PLENTY)
         anew.follower(0).update([], list(space.view.ranges))
         assert content(slots) == content(list(anew)), "as built from nothing"
