@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     pass
 
-PORTION = 1 << 16
 LARGEST_FILE = 1 << 63
 MAGIC_BYTES = MAGIC.to_bytes(4)
 AT_FIRST = 16
@@ -47,7 +46,7 @@ def read_stream(path: str, version: str | None = None) -> Contract:
             configured = file.read(AT_FIRST)[8:9] != bytes((SECTION_START,))
             file.seek(0)
             reader = StreamReader(None, configuration=configured, footers=configured)
-            for event in reader.events(lambda: file.read(PORTION)):
+            for event in reader.events(file.readinto):
                 if isinstance(event, RAMEntries):
                     break
                 if isinstance(event, Configuration):

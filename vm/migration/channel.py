@@ -28,7 +28,8 @@ BACKLOG = 256
 """A source connects once more for each channel of pages, 255 at most, and may do so before it sends anything."""
 MOST_BUFFERS = 1024
 """Of one call (IOV_MAX)."""
-RECEIVE_BYTES = 1 << 20
+MESSAGE_BYTES = 1 << 12
+"""Of what a destination tells, at once."""
 
 
 class Channel:
@@ -65,27 +66,38 @@ class Channel:
                 return
             buffers = _behind(buffers, sent)
 
-    def receive(self, cancellation: Cancellation) -> bytes:
+    def receive(self, cancellation: Cancellation, most: int = MESSAGE_BYTES) -> bytes:
         """Return what there is, waiting for some; nothing at the end. Raises `OSError`, `VMError` when cancelled."""
+        data = bytearray(most)
+        return bytes(data[: self.receive_into(memoryview(data), cancellation)])
+
+    def receive_into(self, room: memoryview, cancellation: Cancellation) -> int:
+        """Fill what can be of a buffer, waiting for something; returns how much, 0 at the end. Raises as `receive`."""
         if self._ahead:
-            data, self._ahead = self._ahead, b""
-            return data
-        return self._read(RECEIVE_BYTES, cancellation)
+            count = min(len(room), len(self._ahead))
+            room[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            return count
+        while True:
+            cancellation.check()
+            try:
+                return self.receive_now(room)
+            except BlockingIOError:
+                self._wait(select.POLLIN, cancellation)
 
     def receive_exactly(self, count: int, cancellation: Cancellation) -> bytes:
         """Return so many bytes, or fewer at the end. Raises as `receive`."""
         data = b""
-        while len(data) < count and (more := self._read(count - len(data), cancellation)):
+        while len(data) < count and (more := self.receive(cancellation, count - len(data))):
             data += more
         return data
 
     def push_back(self, data: bytes) -> None:
-        """Have data that was received be what `receive` returns next."""
+        """Have data that was received be what `receive_into` takes next."""
         self._ahead = data
 
     @property
     def has_data(self) -> bool:
-        """Whether `receive` returns what was pushed back."""
+        """Whether something was pushed back."""
         return bool(self._ahead)
 
     def waits_for_data(self, seconds: float) -> bool:
@@ -94,8 +106,8 @@ class Channel:
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def receive_into(self, buffer: memoryview) -> int:
-        """Fill what is there of a buffer, if there is something already; returns how much, 0 at the end."""
+    def receive_now(self, buffer: memoryview) -> int:
+        """Fill what can be of a buffer from what is there already; returns how much, 0 at the end."""
         try:
             return os.readv(self.fd, [buffer])
         except ConnectionResetError:
@@ -127,16 +139,6 @@ class Channel:
     def receive_at(self, position: int, count: int) -> bytes:
         """What is somewhere, up to the end. Raises `OSError`."""
         return os.pread(self.fd, count, position)
-
-    def _read(self, count: int, cancellation: Cancellation) -> bytes:
-        while True:
-            cancellation.check()
-            try:
-                return os.read(self.fd, count)
-            except BlockingIOError:
-                self._wait(select.POLLIN, cancellation)
-            except ConnectionResetError:
-                return b""
 
     def _wait(self, event: int, cancellation: Cancellation) -> None:
         self._poll.register(self.fd, event)

@@ -14,25 +14,41 @@ if TYPE_CHECKING:
     Parsing: TypeAlias = Generator["Event | NeedData", None, None]
     Taking: TypeAlias = Generator["NeedData", None, bytes]
 
+ROOM_BYTES = 256 << 10
+"""For what comes, at first: less than a processor keeps at hand, more than a socket holds."""
 MOST_BYTES = 256 << 20
 """Of one field: more is not waited for."""
 MOST_SEARCHED = 16 << 20
 
 
 class Feed:
-    """What was fed and not taken yet."""
+    """What came and was not taken yet, in one buffer that is filled again and again."""
 
     def __init__(self) -> None:
-        self.buffer = memoryview(b"")
+        self.buffer = memoryview(bytearray(ROOM_BYTES))
         self.at = 0
         """Where in the buffer is gone on from."""
+        self._filled = 0
+        """Up to where in the buffer something came."""
         self.ended = False
 
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes, which must stay as they are."""
-        rest = self.buffer[self.at :]
-        self.buffer = memoryview(bytes(rest) + data if len(rest) else data)
-        self.at = 0
+    def room(self) -> memoryview:
+        """Where what comes next belongs; never empty. Places in the buffer mean nothing from now on."""
+        rest = self.rest
+        if len(rest) == len(self.buffer):
+            self.buffer = memoryview(bytearray(2 * len(rest)))
+        self.buffer[: len(rest)] = rest
+        self.at, self._filled = 0, len(rest)
+        return self.buffer[len(rest) :]
+
+    def came(self, count: int) -> None:
+        """So many bytes are in the room now."""
+        self._filled += count
+
+    @property
+    def rest(self) -> memoryview:
+        """What is there; good until there is to be room for more."""
+        return self.buffer[self.at : self._filled]
 
     def end(self) -> None:
         """Nothing more comes."""
@@ -40,18 +56,18 @@ class Feed:
 
     def jump(self) -> None:
         """What is fed next is from another place."""
-        self.buffer, self.at = memoryview(b""), 0
+        self.at = self._filled = 0
 
     @property
     def have(self) -> int:
         """Bytes that are there."""
-        return len(self.buffer) - self.at
+        return self._filled - self.at
 
     def padded(self, count: int) -> Taking:
         """Take bytes; behind the end of the stream there are zeros, as QEMU reads numbers there."""
         while self.have < count and not self.ended:
             yield NEED_DATA
-        taken = bytes(self.buffer[self.at : self.at + count])
+        taken = bytes(self.rest[:count])
         self.at += len(taken)
         return taken.ljust(count, b"\0")
 
@@ -87,13 +103,13 @@ class Feed:
         """The next bytes, which stay; fewer at the end."""
         while self.have < count and not self.ended:
             yield NEED_DATA
-        return bytes(self.buffer[self.at : self.at + count])
+        return bytes(self.rest[:count])
 
     def until(self, mark: bytes, following: bytes) -> Generator[NeedData, None, bytes | None]:
         """Take bytes up to a mark behind which one of some bytes is; None if there is none before the end."""
         start = 0
         while True:
-            data = bytes(self.buffer[self.at :])
+            data = bytes(self.rest)
             while (found := data.find(mark, start)) >= 0 and found + len(mark) < len(data):
                 if data[found + len(mark)] in following:
                     self.at += found

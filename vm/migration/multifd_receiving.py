@@ -91,7 +91,7 @@ class MultifdReceiver(Receiver):
         for fd in self._links:
             self._poll.register(fd, select.POLLIN)
 
-    def _receive(self, cancellation: Cancellation) -> bytes:
+    def _receive(self, room: memoryview, cancellation: Cancellation) -> int:
         self._poll.register(self._channel.fd, select.POLLIN)
         try:
             while not self._channel.has_data:
@@ -99,7 +99,7 @@ class MultifdReceiver(Receiver):
                     break
         finally:
             self._poll.unregister(self._channel.fd)
-        return super()._receive(cancellation)
+        return super()._receive(room, cancellation)
 
     def _meet(self, event: Flush | SectionEnd, cancellation: Cancellation) -> None:
         if isinstance(event, SectionEnd) != self._migration.meets_at_sections:
@@ -126,7 +126,7 @@ class MultifdReceiver(Receiver):
         link = self._links.get(fd)
         if link is None:
             return False
-        count = link.channel.receive_into(link.reader.get_buffer())
+        count = link.channel.receive_now(link.reader.get_buffer())
         if not count:
             if not link.reader.is_between:
                 raise refused("a channel ended within a packet")

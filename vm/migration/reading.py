@@ -1,7 +1,8 @@
 """Reads a migration stream: bytes in, events out. It touches no socket and no memory, and knows no machine.
 
-Feed bytes as they come and take events until there is `NEED_DATA`; say `end` when nothing more comes. What an event
-tells is checked as far as the stream alone decides; who has the memory checks the rest, in the order of the events.
+Read what comes into `room()`, say that it `came`, and take events until there is `NEED_DATA`; say `end` when nothing
+more comes. Pages are good until there is to be room again. What an event tells is checked as far as the stream alone
+decides; who has the memory checks the rest, in the order of the events.
 """
 
 from __future__ import annotations
@@ -66,9 +67,22 @@ class StreamReader:
         self._kept = 0
         """Bytes of devices that were told while the guest runs."""
 
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes, which must stay as they are."""
-        self._feed.feed(data)
+    def room(self) -> memoryview:
+        """Where what comes next belongs; never empty."""
+        return self._feed.room()
+
+    def came(self, count: int) -> None:
+        """So many bytes are in the room now."""
+        self._feed.came(count)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that are somewhere else."""
+        while data:
+            room = self.room()
+            count = min(len(room), len(data))
+            room[:count] = data[:count]
+            self.came(count)
+            data = data[count:]
 
     def end(self) -> None:
         """Nothing more comes."""
@@ -95,16 +109,16 @@ class StreamReader:
             raise StreamError("Error reading dirty bitmap")
         return end
 
-    def events(self, receive: Callable[[], bytes]) -> Iterator[Event]:
-        """All events, of bytes that `receive` returns when it is asked for some, none at their end.
+    def events(self, receive: Callable[[memoryview], int]) -> Iterator[Event]:
+        """All events, of bytes that `receive` puts into a buffer and tells the number of, 0 at their end.
 
         Raises `StreamError`, and what `receive` raises.
         """
         while (event := self.next_event()) is not None:
             if not isinstance(event, NeedData):
                 yield event
-            elif data := receive():
-                self.feed(data)
+            elif count := receive(self.room()):
+                self.came(count)
             else:
                 self.end()
 
@@ -341,8 +355,9 @@ class StreamReader:
         """Gather all that follows. Who waits for an answer does not close the stream: it may end before it ends."""
         gathered = bytearray()
         while True:
-            gathered += self._feed.buffer[self._feed.at :]
-            grown, self._feed.at = self._feed.at < len(self._feed.buffer), len(self._feed.buffer)
+            grown = self._feed.have
+            gathered += self._feed.rest
+            self._feed.at += grown
             if len(gathered) > MOST_DEVICE_BYTES:
                 raise StreamError("too much follows the RAM to be the state of devices")
             if self._feed.ended or (grown and end_of_devices(gathered)):

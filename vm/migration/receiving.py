@@ -60,15 +60,15 @@ class Receiver:
 
     def run(self, cancellation: Cancellation) -> None:
         """Receive all of it. Raises `StreamError`, `OSError`, `MissingPage`, and `VMError` when cancelled."""
-        for event in self._reader.events(lambda: self._receive(cancellation)):
+        for event in self._reader.events(lambda room: self._receive(room, cancellation)):
             cancellation.check()
             self._take(event, cancellation)
         if self._answers:
             with suppress(OSError):  # the source may not wait for it
                 self._channel.send([answer(fmt.SHUT, 0)], cancellation)
 
-    def _receive(self, cancellation: Cancellation) -> bytes:
-        return self._channel.receive(cancellation)
+    def _receive(self, room: memoryview, cancellation: Cancellation) -> int:
+        return self._channel.receive_into(room, cancellation)
 
     def _take(self, event: Event, cancellation: Cancellation) -> None:
         if isinstance(event, Pages | ZeroPages):

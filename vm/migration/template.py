@@ -23,7 +23,7 @@ def read_devices(migration: Migration, path: str, cancellation: Cancellation) ->
     devices = b""
     live: list[LivePart] = []
     try:
-        for event in reader.events(lambda: channel.receive(cancellation)):
+        for event in reader.events(lambda room: channel.receive_into(room, cancellation)):
             cancellation.check()
             if isinstance(event, MappedPages):
                 channel.position = reader.place_behind(event, channel.position)
