@@ -14,10 +14,10 @@ from ..compat.nearest import nearest_release
 from ..dispatch import QMP_TWIN, HMPLineError
 from ..worker import Worker
 from .access import check_request, hmp_name
-from .client import Client
+from .client import Client, ReplyError
 from .command_line_diff import DIFF
 from .schema import Help, parse_help
-from .views import DERIVED, Views
+from .views import DERIVED, STRANGE, Views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...commands.hmp import HMPCommand
+    from ...vm.releases import Release
     from ...vm.steps import Task
     from ..loop import Loop
 
@@ -35,6 +36,8 @@ STRUCTURED = ("info mtree", "info ramblock", "info numa")
 LEAVE = ("quit", "q")
 """Ends the session, and never the machine; QMP's `quit` would end that."""
 NOTE = "derived from QEMU's flat view by the rules of KVM, numbered anew: QEMU tells of no slots\n"
+LAST_WORDS_SECONDS = 0.2
+"""After QEMU's end, for showing what it answered before."""
 _REFUSED = re.compile(r"(Error: |unknown command: ')|.*\nTry \"help [^\n]*\" for more information\n\Z", re.DOTALL)
 
 
@@ -56,25 +59,34 @@ class Attached:
         self.worker = Worker(self.loop)
         self.ending = False
         self.show_progress: Callable[[str], object] | None = None
+        self.left = False
+        """Whether the session was ended by our own user."""
         self.failure: str | None = None
         """Why the session ended against our will."""
         self._program = program
         self.write = write
         self._json = as_json
         client.on_end = self._on_end
-        told = client.ask_now("query-version")
-        number = told["qemu"]
-        self.version = f"{number['major']}.{number['minor']}.{number['micro']}"
-        self.is_ramslot = str(told.get("package", "")).startswith(PACKAGE.split()[0])
-        name = client.ask_now("qom-get", {"path": "/machine", "property": "type"})
-        self.machine_type = str(name).removesuffix("-machine")
         self.notes: list[str] = []
-        release = nearest_release(f"{number['major']}.{number['minor']}", self.machine_type, None, self.notes)
-        self.commands = {each["name"] for each in client.ask_now("query-commands")}
+        try:
+            release = self._learn()
+        except STRANGE as error:
+            raise VMError(f"{client.name}: no QEMU answers so: {type(error).__name__}: {error}") from None
         self.own_lines = self._choose_lines(hmp_commands(release))
         self._structured = {name: command for name, command in hmp_commands(release).items() if name in STRUCTURED}
         self._lines: dict[str, Help] = {}
         self._views = Views(client, release, pid, command_line)
+
+    def _learn(self) -> Release:
+        """Learn what this is, and return the release that is nearest."""
+        told = self.client.ask_now("query-version")
+        number = told["qemu"]
+        self.version = f"{number['major']}.{number['minor']}.{number['micro']}"
+        self.is_ramslot = str(told.get("package", "")).startswith(PACKAGE.split()[0])
+        name = self.client.ask_now("qom-get", {"path": "/machine", "property": "type"})
+        self.machine_type = str(name).removesuffix("-machine")
+        self.commands = {str(each["name"]) for each in self.client.ask_now("query-commands")}
+        return nearest_release(f"{number['major']}.{number['minor']}", self.machine_type, None, self.notes)
 
     def _choose_lines(self, lines: dict[str, HMPCommand]) -> dict[str, HMPCommand]:
         """Our HMP commands: where another ramslot is attached, it answers for itself."""
@@ -92,7 +104,10 @@ class Attached:
         """The HMP commands there are, QEMU's (which it is asked for once) and ours."""
         if not self._lines:
             for line in ("help", "help info"):
-                text = self.client.ask_now("human-monitor-command", {"command-line": line})
+                try:
+                    text = self.client.ask_now("human-monitor-command", {"command-line": line})
+                except ReplyError:
+                    continue  # before the machine is made (`-preconfig`) there are few commands
                 self._lines |= parse_help(str(text))
             self._lines |= {name: Help(each.syntax, each.help) for name, each in self.own_lines.items()}
             self._lines = dict(sorted(self._lines.items()))
@@ -182,7 +197,8 @@ class Attached:
         """What a line of ours, or one whose text we read, returns as QMP; of others the text. Raises `HMPLineError`."""
         was_json, self._json = self._json, True
         try:
-            return json.loads((yield from self.run_line(line)) or '{"return": null}')["return"]
+            answer: dict[str, Any] = json.loads((yield from self.run_line(line)) or "{}")
+            return answer.get("return")
         finally:
             self._json = was_json
 
@@ -225,12 +241,13 @@ class Attached:
     # End
 
     def _on_end(self) -> None:
-        if not self.ending:
+        if not self.client.shut_down:
             self.failure = f"{self.client.name}: QEMU has ended, or has closed the connection"
-            self.shut_down("host-signal")
+        self.loop.call_later(LAST_WORDS_SECONDS, self.shut_down, "host-signal")
 
     def shut_down(self, _reason: str) -> None:
         """End the session. The machine goes on."""
+        self.left = not self.client.closed
         self.ending = True
         self.loop.stop()
 

@@ -64,6 +64,8 @@ class Client:
         self.on_event: Callable[[Reply], object] = lambda _event: None
         self.on_end: Callable[[], object] = lambda: None
         self.closed = False
+        self.shut_down = False
+        """Whether QEMU said that it ends."""
         self.has_oob = oob
         """Whether there are out-of-band commands."""
         self.passes_descriptors = connection.family == socket.AF_UNIX
@@ -187,6 +189,7 @@ class Client:
         if not isinstance(message, dict):
             return
         if "event" in message:
+            self.shut_down = self.shut_down or message["event"] == "SHUTDOWN"
             self.on_event(message)
         elif "QMP" in message and isinstance(message["QMP"], dict):
             self.greeting = self.greeting or message["QMP"]

@@ -76,6 +76,11 @@ def run_attach_command(program: str, words: list[str]) -> int:
     except VMError as error:
         print(f"{program}: attach: {error}", file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, OSError):
+        raise
+    except Exception as error:  # a defect of ours, told without a traceback
+        print(f"{program}: attach: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     finally:
         loop.close()
 
@@ -149,7 +154,7 @@ def _run(program: str, options: Options, loop: Loop) -> int:
         status = _serve(attached, options)
     finally:
         (attached or client).close()
-    if attached.failure is not None:
+    if attached.failure is not None and not attached.left:
         attached.warn(attached.failure)
         return 1
     return status

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...commands import Context, handler
 from ...vm.errors import VMError
 from .client import ReplyError
+from .errors import AnswerError
 from .memory_maps import Mapping, mapping_at, read_maps
 from .seen import Answers, SeenMachine, region_name
 from .table_text import parse_host_address, parse_memory_devices, parse_numa, parse_ramblocks
@@ -35,6 +36,10 @@ SEEN = {
 """Queries that are asked of a machine as it is seen, and their subjects in `commands`."""
 DERIVED = ("query-memslots", "query-memslots-cost")
 """Queries whose answers are made by our rules, QEMU not telling any."""
+
+
+STRANGE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, AssertionError)
+"""What comes of answers of another form than any QEMU's."""
 
 
 class Views:
@@ -72,9 +77,12 @@ class Views:
                 contract(self._release.number).check(command, arguments)
             except ArgumentError as error:
                 raise VMError(str(error)) from None
-        if command in self._own:
-            return (yield from self._own[command](arguments))
-        return (yield from self._ask_seen(command, arguments))
+        try:
+            if command in self._own:
+                return (yield from self._own[command](arguments))
+            return (yield from self._ask_seen(command, arguments))
+        except STRANGE as error:
+            raise AnswerError(f"QEMU's answers are not understood: {type(error).__name__}: {error}") from None
 
     def _human(self, line: str) -> Step:
         return self._client.question("human-monitor-command", {"command-line": line})

@@ -171,8 +171,6 @@ class Mux:
         self.new_session = new_session
         self.greeting = encode({"QMP": upstream.greeting})
         self.ended = False
-        self.shut_down = False
-        """Whether QEMU said that it ends."""
         self._on_end = on_end
         self._clients: list[MuxClient] = []
         self._servers: list[SharedServer] = []
@@ -207,7 +205,6 @@ class Mux:
         self.upstream.close()
 
     def _tell_event(self, message: dict[str, Any]) -> None:
-        self.shut_down = self.shut_down or message.get("event") == "SHUTDOWN"
         event = encode(message)
         for client in list(self._clients):
             client.tell_event(event)

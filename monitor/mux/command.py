@@ -71,7 +71,7 @@ def _run(program: str, words: list[str], loop: Loop) -> int:
     finally:
         lost = mux.ended
         mux.close()
-    if lost and not mux.shut_down:
+    if lost and not upstream.shut_down:
         print(f"{program}: mux: {address}: QEMU has ended, or has closed the connection", file=sys.stderr)
         return 1
     return 0

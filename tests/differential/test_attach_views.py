@@ -6,6 +6,7 @@ They are equal but for what no QEMU tells: numbers of slots, addresses of hosts,
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,3 +172,19 @@ def test_memory_of_the_process_is_looked_at() -> None:
         found = asked(target, "query-address", address=0x100000)
         assert found["host"]["mapping"]["nodes"] == ram["host"]["nodes"]
         assert "whose mapping has pages on node" in said(target, "why 0x100000")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", ["pc", "q35", "none"])
+def test_derived_slots_are_where_kvm_has_its_own(machine: str, release: str) -> None:
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no /dev/kvm")
+    with running(machine, release, "-accel", "kvm") as (address, _), attached(address) as target:
+        if not asked(target, "query-kvm")["enabled"]:
+            pytest.skip("this QEMU has no KVM")
+        views, table = asked(target, "query-flatviews"), asked(target, "query-memslots")
+    memory = next(view for view in views if any(space["name"] == "memory" for space in view["address-spaces"]))
+    marked = [(each["start"], each["end"]) for each in memory["ranges"] if each["accelerated"]]
+    slots = sorted((slot["gpa"], slot["gpa"] + slot["size"] - 1) for slot in table["slots"])
+    assert table["accelerator"] == "kvm"
+    assert slots == marked
