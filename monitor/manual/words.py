@@ -93,7 +93,7 @@ def _targets() -> list[str]:
 
 
 def _accelerators() -> list[str]:
-    from ..command_line.groups import ACCELERATORS
+    from ..command_line.accelerator_options import ACCELERATORS
 
     return sorted(ACCELERATORS)
 

@@ -15,6 +15,7 @@ from ramslot.monitor.lines.commands import COMMANDS
 from ramslot.monitor.lines.jsonpath import PathError, find
 from ramslot.monitor.lines.redirection import split_redirection
 from ramslot.monitor.lines.session import LineSession
+from ramslot.monitor.own_machine import OwnMachine
 from ramslot.monitor.program import Program
 from ramslot.vm.releases import find_release
 
@@ -91,7 +92,7 @@ def program() -> Iterator[Program]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=4))
 def test_a_line_is_answered_or_refused(program: Program, lines: list[str]) -> None:
-    session = LineSession(program.context)
+    session = LineSession(OwnMachine(program))
     for line in lines:
         if any(f"{word} " in f"{line} " for word in LEFT_OUT) or split_redirection(line)[1] is not None:
             continue

@@ -570,7 +570,9 @@ def test_machine_types_of_distributions(name: str, upstream: str, whose: str) ->
 
 
 def test_a_monitor_wants_a_device_that_is_opened() -> None:
-    assert refusal("-chardev msmouse,id=a -mon chardev=a")[0].startswith("-mon chardev=a: monitors on a character device")
+    assert refusal("-chardev msmouse,id=a -mon chardev=a")[0].startswith(
+        "-mon chardev=a: monitors on a character device"
+    )
 
 
 @pytest.mark.parametrize(("option", "since"), [("action panic=none", "7.2"), ("run-with user=x", "10.0")])

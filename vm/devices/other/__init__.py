@@ -1,4 +1,4 @@
-"""Devices that are no memory themselves: of disks, NICs, graphics, bridges and controllers a guest's memory shows RAMBlocks,
+"""Devices that are no memory themselves: disks, NICs, graphics, bridges, controllers. Memory shows RAMBlocks of them,
 and each has a place on a bus, which decides on names of RAMBlocks.
 
 Which types there are, on what bus, and their properties are recorded from real QEMUs (`vm/known`); there is no class
