@@ -259,12 +259,6 @@ class Parser:
                 self.context.set_aside(f"-overcommit {key}=")
 
 
-def refuse_all_but(values: tuple[str, ...], value: str) -> None:
-    """Raise `OptionError` for a value of an option of which there is only what makes nothing."""
-    if value not in values:
-        raise OptionError(f"only '{values[0]}' is modelled (QEMU has more)")
-
-
 def _is_inherited(fd: int) -> bool:
     """Whether a descriptor is there, and is none that we opened."""
     try:

@@ -11,7 +11,6 @@ from ...vm.boards.targets import targets
 from ...vm.compat.contract import Contract, Unchecked
 from ...vm.compat.of_machine import contract_of
 from ...vm.errors import VMError
-from ...vm.known import covers, family_of, parted, rows
 from ...vm.known.distributions import upstream_machine
 from ...vm.machine import VirtualMachine
 from ...vm.releases import Release, find_release
@@ -20,7 +19,7 @@ from ..command_line.settings import CommandLineError
 from .nearest import is_release, nearest_release, versioned_machine
 from .option_words import OptionWords
 from .pasted import CommandLine
-from .set_aside import Divided, divide
+from .set_aside import Divided, divide, leave_out_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,13 +54,11 @@ def read_command_line(
         divided = divide(words, release, lambda name: _is_modelled(words, line, release, name))
     except ValueError as error:
         raise VMError(str(error)) from None
+    firmware = _leave_out_missing_firmware(divided)
+    contract = _built_with_devices(line, divided, release, origin, look)
     if divided.aside:
         notes.append(f"not modelled, memory does not depend on it: {', '.join(divided.aside)}")
-    firmware = _leave_out_missing_firmware(divided)
-    contract = _built(line, divided.used, release, origin, look)
     unchecked = [*divided.unchecked, *firmware]
-    if divided.has_defaults:
-        unchecked = _only_defaults_of(contract.machine_type or "", release, unchecked)
     gone = FLASH_INSTEAD_OF if divided.has_flash or firmware else None
     return replace(
         contract,
@@ -155,29 +152,20 @@ def _leave_out_missing_firmware(divided: Divided) -> list[Unchecked]:
     return [Unchecked(f"-bios {path}, which is not here", "the firmware's") for path in missing]
 
 
-def _only_defaults_of(machine_type: str, release: Release, unchecked: list[Unchecked]) -> list[Unchecked]:
-    """Without the default devices where the machine has none that bring blocks."""
-    brought = {
-        name.rpartition("/")[2] if "/" in name else name
-        for known, *blocks in rows("default_blocks")
-        for name in blocks
-        if parted(known)[0] == family_of(machine_type) and covers(parted(known)[2], release)
-    }
-    kept = []
-    for each in unchecked:
-        if each.what.startswith("the default "):
-            is_rom = each.what.endswith("NIC")
-            names = sorted(name for name in brought if _of_nic(name) == is_rom)
-            if not names:
-                continue
-            kept.append(Unchecked(each.what, ", ".join(names)))
-        else:
-            kept.append(each)
-    return kept
-
-
-def _of_nic(name: str) -> bool:
-    return name.endswith(".rom") and "vga" not in name
+def _built_with_devices(
+    line: CommandLine,
+    divided: Divided,
+    release: Release,
+    origin: str,
+    look: Callable[[VirtualMachine], None] | None,
+) -> Contract:
+    """The contract, less the devices that have no place in what is modelled of the machine."""
+    while True:
+        try:
+            return _built(line, divided.used, release, origin, look)
+        except VMError as error:
+            if not leave_out_device(divided, str(error)):
+                raise
 
 
 def _built(

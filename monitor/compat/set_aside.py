@@ -1,8 +1,8 @@
 """Divides the options of a whole QEMU's command line: what memory depends on, what it does not, and what brings
 RAMBlocks that are not modelled here.
 
-Which devices bring RAMBlocks is recorded from real QEMUs (`vm/known/device_blocks.txt`). What is not known to bring
-none is taken to bring some.
+Devices are built with the machine, so that their RAMBlocks are compared. What is not known to bring none is taken to
+bring some.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ...commands.keyval import parse_opts
 from ...vm.compat.contract import Unchecked
-from ...vm.known import covers, parted, rows
+from ...vm.devices.other import knows_blocks
 from ..command_line.options import find_option
 from ..command_line.unmodelled import BRINGS_BLOCKS
 from ..command_line.unmodelled_properties import MACHINE_BLOCKS
@@ -62,18 +62,11 @@ SILENT = frozenset(
     }
 )
 """Modelled here, and of no use to a contract: nobody needs to be told."""
+DEFAULTS = ("vga", "nic", "net", "netdev")
+"""What says which devices a board has unasked."""
 FLASH_BLOCKS = "system.flash0, system.flash1, isa-bios"
 MEMORY_OBJECTS = ("memory-backend-", "thread-context")
 MEMORY_DEVICES = ("pc-dimm", "nvdimm", "virtio-mem", "virtio-pmem", "ivshmem-plain")
-WITHOUT_PLACE = ("bus", "multifunction", "devno", "iommu_platform", "disable-legacy", "disable-modern", "failover")
-"""Of memory behind PCI or a channel: where the device itself is says nothing of its memory."""
-VGA = frozenset(
-    {
-        *("VGA", "cirrus-vga", "isa-cirrus-vga", "isa-vga", "vmware-svga", "qxl-vga", "virtio-vga", "virtio-vga-gl"),
-        *("vhost-user-vga", "ati-vga", "virtio-vga-rutabaga"),
-    }
-)
-"""With one of these there is no default VGA."""
 
 
 @dataclass(slots=True)
@@ -91,9 +84,6 @@ class Divided:
     """What is in flash memory."""
     has_flash: bool = False
     """Whether the firmware is in flash memory, which is not known here, not in a ROM."""
-    has_defaults: bool = True
-    no_vga: bool = False
-    no_nic: bool = False
 
 
 def divide(words: tuple[str, ...], release: Release, properties: Callable[[str], bool]) -> Divided:
@@ -123,7 +113,6 @@ def divide(words: tuple[str, ...], release: Release, properties: Callable[[str],
             position += 1
         _take(found, name, value, release, properties)
     _add_flash(found)
-    _add_defaults(found)
     return found
 
 
@@ -147,10 +136,12 @@ def _take(found: Divided, name: str, value: str | None, release: Release, proper
     elif name == "device":
         _take_device(found, value or "", release)
     elif name in USED:
-        found.has_defaults = found.has_defaults and name != "nodefaults"
         found.used.append((name, value))
-    elif name in ("vga", "nic", "net", "netdev"):
-        _take_default(found, name, value or "", text)
+    elif name in DEFAULTS:
+        found.surroundings.append(text)
+        found.used.append((name, value))
+        if name != "vga" and (value or "").partition(",")[0] != "none":
+            found.aside[f"-{name}"] = None
     elif name == "pflash" or (name == "drive" and _pairs(value or "").get("if") == "pflash"):
         found.flash.add_drive(name, value or "", {"file": value or ""} if name == "pflash" else _pairs(value or ""))
     elif name in BRINGS_BLOCKS:
@@ -159,22 +150,6 @@ def _take(found: Divided, name: str, value: str | None, release: Release, proper
     elif name not in SILENT:
         if name == "blockdev":
             found.flash.add_node(value or "", _pairs(value or "", "driver"))
-        found.aside[f"-{name}"] = None
-
-
-def _take_default(found: Divided, name: str, value: str, text: str) -> None:
-    """What takes the place of a default device."""
-    found.surroundings.append(text)
-    if name == "vga":
-        found.no_vga = True
-        if value != "none":
-            found.unchecked.append(Unchecked(text, "the VGA's memory and ROM"))
-        return
-    found.no_nic = True
-    kind = value.partition(",")[0]
-    if kind != "none" and name != "netdev" and (name == "nic" or kind == "nic"):
-        found.unchecked.append(Unchecked(text, "the NIC's ROM"))
-    elif kind != "none":
         found.aside[f"-{name}"] = None
 
 
@@ -207,36 +182,27 @@ def _take_object(found: Divided, value: str) -> None:
 
 def _take_device(found: Divided, value: str, release: Release) -> None:
     kind = _driver(value, "driver")
+    text = f"-device {value}"
+    found.surroundings.append(text)
+    found.used.append(("device", _as_pairs(value, "driver")))
     if kind.startswith(MEMORY_DEVICES):
-        found.used.append(("device", _as_pairs(value, "driver") if kind.endswith("dimm") else _without_place(value)))
-        found.surroundings.append(f"-device {value}")
         return
-    found.surroundings.append(f"-device {value}")
-    found.no_vga = found.no_vga or kind in VGA
-    blocks = _blocks_of(kind, release)
-    rom_only = bool(blocks) and all(name.endswith(".rom") for name in blocks or ())
-    if blocks == {} or (rom_only and _pairs(value, "driver").get("romfile") == ""):
+    if knows_blocks(kind, release):
         found.aside[f"-device {kind}"] = None
     else:
-        found.unchecked.append(Unchecked(f"-device {kind}", ", ".join(blocks or ())))
+        found.unchecked.append(Unchecked(f"-device {kind}"))
 
 
-def _blocks_of(kind: str, release: Release) -> dict[str, int] | None:
-    """The RAMBlocks that a device brings, with their sizes; None where that is not known."""
-    for known, *blocks in rows("device_blocks"):
-        name, _, marks = parted(known)
-        if name == kind and covers(marks, release):
-            return {block: int(size) for block, _, size in (each.partition("=") for each in blocks)}
-    return None
-
-
-def _add_defaults(found: Divided) -> None:
-    if found.has_defaults and not found.no_vga:
-        found.unchecked.append(Unchecked("the default VGA", "its memory and ROM"))
-        found.surroundings.append("default VGA")
-    if found.has_defaults and not found.no_nic:
-        found.unchecked.append(Unchecked("the default NIC", "its ROM"))
-        found.surroundings.append("default NIC")
+def leave_out_device(found: Divided, message: str) -> bool:
+    """Let a device that is no memory be unchecked if a message is about it; false if there is none such."""
+    for place, (name, value) in enumerate(found.used):
+        kind = _driver(value or "", "driver") if name == "device" else ""
+        if kind and not kind.startswith(MEMORY_DEVICES) and message.startswith(f"-device {value}: "):
+            del found.used[place]
+            found.aside.pop(f"-device {kind}", None)
+            found.unchecked.append(Unchecked(f"-device {kind} ({message.removeprefix(f'-device {value}: ')})"))
+            return True
+    return False
 
 
 def _driver(value: str, key: str) -> str:
@@ -272,9 +238,3 @@ def _as_pairs(value: str, implied: str) -> str:
     texts = {key: {"true": "on", "false": "off"}.get(text, text) for key, text in texts.items()}
     first = texts.pop(implied, "")
     return ",".join([first, *(f"{key}={text.replace(',', ',,')}" for key, text in texts.items())])
-
-
-def _without_place(value: str) -> str:
-    kept = {key: text for key, text in _pairs(value, "driver").items() if key not in (*WITHOUT_PLACE, "addr")}
-    driver = kept.pop("driver", "")
-    return ",".join([driver, *(f"{key}={text.replace(',', ',,')}" for key, text in kept.items())])

@@ -97,7 +97,8 @@ def test_a_log_of_libvirt() -> None:
     assert (memory.page_size, memory.shared) == (2 << 20, True)
     (note,) = found.notes
     assert note.startswith("not modelled, memory does not depend on it: -object secret, -rtc, -boot, -blockdev")
-    assert [each.what for each in found.unchecked if "virtio-net" in each.what] == ["-device virtio-net-pci"]
+    (unchecked,) = [each.what for each in found.unchecked if "virtio-net" in each.what]
+    assert unchecked == "-device virtio-net-pci (Bus 'pci.1' not found)"
 
 
 def test_a_line_of_proxmox_also_where_it_failed() -> None:
@@ -106,7 +107,8 @@ def test_a_line_of_proxmox_also_where_it_failed() -> None:
         assert (found.machine_type, found.target) == ("pc-i440fx-7.2", "x86_64")
         assert ram(found) == {"pc.ram": 4 * GIB}
         assert not found.exact
-        assert "-device VGA" in [each.what for each in found.unchecked]
+        assert {"0000:00:02.0/vga.vram", "0000:00:02.0/vga.rom"} <= {block.name for block in found.blocks}
+        assert not found.unchecked
 
 
 def test_the_xml_of_a_domain() -> None:
@@ -187,18 +189,29 @@ def test_hostile_files_are_told(tmp_path: Path) -> None:
 def test_what_may_bring_blocks_makes_a_yes_uncertain() -> None:
     plain = f"{PC} -m 1G"
     assert ask(plain, plain)[0][0].certain
-    for other in (
-        f"{plain} -device VGA",
-        f"{plain} -device nosuch-card",
-        PC.replace("-nodefaults ", ""),
-    ):
-        verdict = ask(plain, other if "-m" in other else f"{other} -m 1G")[0][0]
+    for other in (f"{plain} -device vfio-pci,host=01:00.0", f"{plain} -device nosuch-card"):
+        verdict = ask(plain, other)[0][0]
         assert verdict.compatible
         assert not verdict.certain, other
 
 
+def test_blocks_of_devices_are_missing_where_there_is_no_such_device() -> None:
+    plain = f"{PC} -m 1G"
+    assert reasons(f"{plain} -device VGA,addr=5", f"{plain} -device VGA,addr=6") == [
+        ("block", f'Unknown ramblock "0000:00:05.0/{name}", cannot accept migration')
+        for name in ("vga.vram", "vga.rom")
+    ]
+    assert "vga.vram" in str(reasons(plain.replace("-nodefaults ", ""), plain)[0][1])
+    assert "e1000.rom" in str(
+        reasons(plain.replace("-nodefaults ", ""), plain.replace("-nodefaults ", "-net none "))[0][1]
+    )
+    for other in (f"{plain} -device VGA", plain.replace("-nodefaults ", "")):
+        verdict = ask(other, other)[0][0]
+        assert (verdict.compatible, verdict.certain) == (True, True)
+
+
 def test_the_same_unknown_on_both_sides_is_the_same() -> None:
-    side = f"{PC} -m 1G -device VGA -pflash x"
+    side = f"{PC} -m 1G -device vfio-pci,host=01:00.0 -pflash x"
     assert ask(side, f"{side} -rtc base=utc")[0][0].certain
     assert not ask(side, side.replace("7.2", "10.0").replace("pc ", "pc-i440fx-7.2 "))[0][0].certain
 
@@ -226,7 +239,7 @@ def test_flash_memory_counts_where_its_files_are_here(tmp_path: Path) -> None:
 
 
 def test_a_no_is_certain_whatever_is_unknown() -> None:
-    verdict = ask(f"{PC} -m 1G -device VGA", f"{PC} -m 2G -device VGA,addr=9")[0][0]
+    verdict = ask(f"{PC} -m 1G -pflash x", f"{PC} -m 2G -pflash y")[0][0]
     assert (verdict.compatible, verdict.certain) == (False, True)
 
 

@@ -116,14 +116,15 @@ def find_row(subject: str, name: str, release: Release) -> list[str] | None:
     """The row that begins with a name, and is of a release; None if there is none."""
     with open(f"{__file__.rpartition('/')[0]}/{subject}.txt", encoding="utf-8") as file:
         text = file.read()
-    start = text.find(f"\n{name}")
-    while start != -1:
-        end = text.find("\n", start + 1)
-        row = text[start + 1 : end].split()
-        known, _, marks = parted(row[0])
-        if known == name and covers(marks, release):
-            return row
-        start = text.find(f"\n{name}", end)
+    for mark in (" ", ":", "\n") if name else ():
+        start = text.find(f"\n{name}{mark}")
+        while start != -1:
+            end = text.find("\n", start + 1)
+            row = text[start + 1 : end].split()
+            known, _, marks = parted(row[0])
+            if known == name and covers(marks, release):
+                return row
+            start = text.find(f"\n{name}{mark}", end)
     return None
 
 

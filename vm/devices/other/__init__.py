@@ -1,5 +1,5 @@
-"""Devices that are no memory themselves: disks, NICs, graphics, bridges, controllers. Memory shows RAMBlocks of them,
-and each has a place on a bus, which decides on names of RAMBlocks.
+"""Devices that are no memory themselves: NICs, graphics, bridges, controllers, disks. Memory shows their RAMBlocks, and
+each has a place on a bus, which decides on names of RAMBlocks.
 
 Which types there are, on what bus, and their properties are recorded from real QEMUs (`vm/known`); there is no class
 for a type, but one for all that are reached in the same way.

@@ -1,4 +1,4 @@
-"""The properties of such devices, as they were recorded: looked at and kept, they decide on blocks and places."""
+"""The properties of such devices, as they were recorded: they are looked at, kept, and decide on blocks and places."""
 
 from __future__ import annotations
 
