@@ -224,10 +224,11 @@ def test_the_keyboard_goes_from_range_to_range(open_page: Open, machine: tuple[P
         page.press("ArrowDown")
         seen.append(page.text("#answer h2").split()[0])
         assert page.evaluate("document.activeElement.className") == "body"
-    assert seen == ["0x0", "0xc0000", "0xe0000", "0x100000"]
+    starts = page.evaluate("page.sides[0].map.map(range => `0x${range.start.toString(16)}`)")
+    assert seen == starts[:4]
     page.press("ArrowUp")
     page.press("Enter")
-    assert page.evaluate("location.hash") == "#0xe0000"
+    assert page.evaluate("location.hash") == f"#{starts[2]}"
     page.press("End")
     assert page.evaluate("document.activeElement.ariaLabel").startswith("nothing")
 

@@ -34,7 +34,8 @@ def pictures() -> dict[str, str]:
         saved = Path(folder, "map.svg")
         drawing = Terminal(*MACHINE, "-c", f"info map --output {saved}")
         assert drawing.end() == 0, drawing.text
-        console = TallTerminal("-M", "pc", "-m", "6G", "-host", "nodes=2,memory=64G", XDG_STATE_HOME=folder)
+        own = {"XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder}  # no history, and no start-up file
+        console = TallTerminal("-M", "pc", "-m", "6G", "-host", "nodes=2,memory=64G", **own)
         console.until_prompt()
         for line in SHOWN:
             console.run(line)
