@@ -45,7 +45,7 @@ LINES = [
     ("ramslot --machine pc-q35-11", {"pc-q35-11.0", "pc-q35-11.1"}),
     ("ramslot -M none -qemu 1", {"10.0", "11.1"}),
     ("ramslot -object memory-backend-m", {"memory-backend-memfd"}),
-    ("ramslot -serial n", {"none", "null"}),
+    ("ramslot -display n", {"none"}),
     ("ramslot stre", {"stream"}),
     ("ramslot stream ver", {"verify"}),
     ("ramslot host e", {"export"}),
