@@ -11,6 +11,7 @@ from . import groups
 from .chardev_options import KINDS, UNMODELLED_KINDS, device_group, read_device, served_options
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 
+OLD_MONITOR = "warning: '-mon' is deprecated, use '-object' with 'monitor-hmp' or 'monitor-qmp' types instead"
 QTEST = "qtest"
 """The id of the device that -qtest makes."""
 
@@ -38,6 +39,8 @@ class DeviceOptions:
 
     def take_mon(self, value: str) -> None:
         """Take `-mon`."""
+        if self.context.release.covers("11.1") and not any(where.startswith("-mon ") for where, _ in self.monitors):
+            self.context.warn(OLD_MONITOR)
         pairs = self.context.read(groups.MONITOR, value)
         self.monitors.append((self.context.where, {key: values[-1] for key, values in pairs.items()}))
         self.context.settings.default_monitor = False
@@ -64,7 +67,9 @@ class DeviceOptions:
     def _device_monitor(self, text: str, monitor: dict[str, str]) -> None:
         """Add a monitor on a device in the short spelling, or on one that -chardev makes."""
         label = f"compat_monitor{self.compat_monitors}"
-        self.compat_monitors += 1
+        # Up to QEMU 10.0 a device that another option makes takes a number, too.
+        if not text.startswith("chardev:") or not self.context.release.covers("11.1"):
+            self.compat_monitors += 1
         if text.startswith("chardev:"):
             label = text[8:]
             if not is_identifier(label):
@@ -79,7 +84,7 @@ class DeviceOptions:
                 raise OptionError(f"parse error: {text}") from None
             self.devices.append(DeviceSettings(self.context.where, device | {"id": label}))
         self.context.claim("mon", label)
-        self.monitors.append((self.context.where, monitor | {"chardev": label}))
+        self.monitors.append((self.context.where, monitor | {"chardev": label, "id": label}))
         self.context.settings.default_monitor = False
 
     def finish_devices(self) -> None:
@@ -167,8 +172,10 @@ class DeviceOptions:
             if label in used:
                 raise OptionError(f"Device '{label}' is in use")
             used.add(label)
-            compatible = label if label.startswith("compat_monitor") else f"compat_monitor{len(settings.monitors)}"
-            name = monitor.get("id", compatible)
+            name = monitor.get("id")
+            if name is None:
+                name = f"compat_monitor{self.compat_monitors}"
+                self.compat_monitors += 1
             settings.monitors.append(MonitorSettings(where, label, mode, pretty))
             settings.config.monitors[name] = "monitor-qmp" if mode == "control" else "monitor-hmp"
             if mode == "readline":

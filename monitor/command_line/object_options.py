@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...vm.releases import Release
+    from .device_options import DeviceOptions
 
 
 class ObjectOptions:
     """Reads these options; what they mean goes to the configuration in the order in which they come."""
 
-    def __init__(self, context: groups.Context) -> None:
+    def __init__(self, context: groups.Context, devices: DeviceOptions) -> None:
         self._context = context
+        self._devices = devices
         self._config = context.settings.config
 
     def take_object(self, value: str) -> None:
@@ -63,9 +65,12 @@ class ObjectOptions:
 
         if not object_type(kind, self._context.release):
             return False
-        from .unmodelled_objects import take_object
+        from .unmodelled_objects import MONITORS, take_monitor, take_object
 
-        take_object(self._context, arguments, is_json=is_json)
+        if kind in MONITORS:
+            take_monitor(self._devices, arguments)
+        else:
+            take_object(self._context, arguments, is_json=is_json)
         return True
 
     def _pairs(self, value: str) -> dict[str, list[str]]:

@@ -131,6 +131,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             lambda parser, value: parser.machine.take_machine(value),
             alias="M",
         ),
+        Option("readconfig", "file", "read options from a file", lambda _parser, _value: None),
+        Option("set", "group.id.arg=value", "set a value of an option that has an id", lambda _parser, _value: None),
         Option("qemu", "version", "be that version of QEMU: 11.1, 10.0, 7.2 or 5.2", lambda _parser, _value: None),
         Option(
             "target", "arch", "be what qemu-system-arch is, where the machine alone does not tell", _store("target")

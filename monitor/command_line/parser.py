@@ -30,6 +30,8 @@ EARLY, BLOCK_DEVICES, LATE = range(3), range(3, 5), range(5, 9)
 MODELLED = {"type", "accel", "memory", "smp", "memory-backend", "firmware"}
 """Properties of machines that need not be looked for: all have them."""
 
+EXPANDED = ("readconfig", "set")
+"""Options that stand for others, or change them."""
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
 
@@ -51,7 +53,7 @@ class Parser:
             self.config.target = architecture.removesuffix("-microvm")
         self.machine = MachineOptions(self.context)
         self.devices = DeviceOptions(self.context)
-        self.objects = ObjectOptions(self.context)
+        self.objects = ObjectOptions(self.context, self.devices)
         self.disk_image: str | None = None
         self._flash: FlashOptions | None = None
         self._checks: list[tuple[int, str, Callable[[], None]]] = []
@@ -82,9 +84,13 @@ class Parser:
                 position += 1
             if option.name == "qemu":
                 self.choose_release(word, value)
-            uses.append((option, word, value))
-        for option, word, value in uses:
-            self.context.where = f"{word} {value}" if option.takes_value else word
+            uses.append((option, f"{word} {value}" if option.takes_value else word, value))
+        if any(option.name in EXPANDED for option, _, _ in uses):
+            from .config_file import expand
+
+            uses = expand(self.context, uses)
+        for option, where, value in uses:
+            self.context.where = where
             option.handler(self, value)
 
     def check_later(self, stage: int, check: Callable[[], None]) -> None:

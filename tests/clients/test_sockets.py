@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ramslot.monitor.command_line.device_options import OLD_MONITOR
+
 from .program import ENVIRONMENT, QUIET, Client, Program, QMPError, wait_for
 
 Launch = Callable[..., Program]
@@ -76,7 +78,7 @@ def test_inherited_socket_pair(launch: Launch) -> None:
     assert client.call("query-status")["running"] is False
     client.call("quit")
     assert client.at_end()
-    assert program.end() == (0, "", "")
+    assert program.end() == (0, "", f"ramslot: -mon chardev=mon,mode=control: {OLD_MONITOR}\n")
 
 
 def test_inherited_listening_socket(launch: Launch, tmp_path: Path) -> None:

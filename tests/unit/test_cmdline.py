@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramslot.commands.keyval import OptionError, parse_keyval, parse_opts
+from ramslot.monitor.command_line.device_options import OLD_MONITOR
 from ramslot.monitor.command_line.options import OPTIONS, parse, refuse_unmodelled, usage
 from ramslot.monitor.command_line.settings import CommandLineError, Settings
 
@@ -389,7 +390,7 @@ def test_audio_came_late() -> None:
             ["Duplicate ID 'qtest' for chardev", 'Failed to initialize device for qtest: "null"'],
         ),
         ("-qtest null -qtest chardev:x", ['Failed to initialize device for qtest: "chardev:x"']),
-        ("-chardev null,id=c -qtest chardev:c -mon c", ["-mon c: Device 'c' is in use"]),
+        ("-qemu 10.0 -chardev null,id=c -qtest chardev:c -mon c", ["-mon c: Device 'c' is in use"]),
         ("-qtest", ["-qtest: requires an argument"]),
     ],
 )
@@ -551,7 +552,14 @@ def test_objects_are_there_by_name() -> None:
     settings = read('-object iothread,id=i -object \'{"qom-type":"rng-builtin","id":"s"}\'')
     assert settings.config.other_objects == {"i": "iothread", "s": "rng-builtin"}
     assert list(settings.aside) == ["-object iothread", "-object rng-builtin"]
-    assert refusal("-object monitor-qmp,id=q,chardev=c")[0].endswith("is not modelled (QEMU has it): use -mon")
+
+
+def test_objects_that_are_monitors() -> None:
+    settings = read("-chardev null,id=c -object monitor-qmp,id=q,chardev=c,pretty=on")
+    assert settings.config.monitors == {"q": "monitor-qmp"}
+    (monitor,) = settings.monitors
+    assert (monitor.chardev, monitor.mode, monitor.pretty) == ("c", "control", True)
+    assert refusal("-object monitor-hmp,id=q,chardev=c")[0].endswith('chardev "c" not found')
 
 
 @pytest.mark.parametrize(
@@ -570,9 +578,14 @@ def test_machine_types_of_distributions(name: str, upstream: str, whose: str) ->
 
 
 def test_a_monitor_wants_a_device_that_is_opened() -> None:
-    assert refusal("-chardev msmouse,id=a -mon chardev=a")[0].startswith(
-        "-mon chardev=a: monitors on a character device"
-    )
+    text = refusal("-qemu 7.2 -chardev msmouse,id=a -mon chardev=a")[0]
+    assert text.startswith("-mon chardev=a: monitors on a character device")
+
+
+def test_mon_is_deprecated_once() -> None:
+    settings = read("-chardev null,id=a -mon a -chardev null,id=b -mon b")
+    assert settings.warnings == [f"-mon a: {OLD_MONITOR}"]
+    assert read("-qemu 10.0 -chardev null,id=a -mon a").warnings == []
 
 
 @pytest.mark.parametrize(("option", "since"), [("action panic=none", "7.2"), ("run-with user=x", "10.0")])

@@ -207,6 +207,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "texts": {
             "second node": "Duplicate node name",
+            "no configuration": "read config {0}: {1}",
             "no RAM there": "Memory at address {:#x}is not RAM",
             "empty dump": "dump: no guest memory to dump",
             "hosts": "KVM",
