@@ -70,9 +70,6 @@ if TYPE_CHECKING:
         def run_hmp(self, context: Context, line: str) -> Task[str]:
             """Run an HMP line for a program, which does not wait, and return what it prints."""
 
-        def described_options(self) -> list[dict[str, Any]]:
-            """The options of the command line that take keys, as `query-command-line-options` answers."""
-
         def read_contract(self, text: str, version: str | None) -> MemoryContract:
             """What another machine promises of its memory, told as `ramslot compat` takes it; raises `VMError`."""
 

@@ -23,21 +23,29 @@ def query_commands(context: Context, _arguments: Arguments) -> list[dict[str, st
     return [{"name": name} for name in context.contract.commands()]
 
 
+def query_command_line_options(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
+    """The groups of options with their keys; raises `VMError` if there is no group of that name."""
+    from ..vm.known import option_groups
+
+    wanted = arguments.get("option")
+    found = [
+        {"option": name, "parameters": [_parameter(*key) for key in keys]}
+        for name, keys in option_groups(context.vm.target.name, context.vm.release)
+        if wanted in (None, name)
+    ]
+    if wanted is not None and not found:
+        raise VMError(f"invalid option name: {wanted}")
+    return found
+
+
+def _parameter(name: str, kind: str, default: str) -> dict[str, str]:
+    told = {"name": name, "type": kind}
+    return {**told, "default": default} if default else told
+
+
 def query_qmp_schema(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """The description of all commands, events and types."""
     return context.contract.introspect()
-
-
-def query_command_line_options(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
-    """The options that take keys, or one of them."""
-    described = context.program.described_options()
-    name = arguments.get("option")
-    if name is None:
-        return described
-    chosen = [option for option in described if option["option"] == name]
-    if not chosen:
-        raise VMError(f"invalid option name: {name}")
-    return chosen
 
 
 def human_monitor_command(context: Context, arguments: Arguments) -> Task[str]:

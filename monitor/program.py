@@ -222,13 +222,6 @@ class Program:
             raise VMError("another machine's monitor is not asked from here; 'ramslot compat' asks both")
         return read_side(text, version)
 
-    def described_options(self) -> list[dict[str, Any]]:
-        """The options of the command line that take keys, as `query-command-line-options` answers."""
-        from .command_line.described import described_options
-
-        assert self.vm is not None
-        return described_options(self.vm)
-
     def complete(self, line: str) -> tuple[int, list[str]]:
         """Where the last word of an HMP line begins, and the words that may stand there."""
         from .completion import candidates

@@ -490,7 +490,7 @@ class Commands:
         return answer
 
     def query_command_line_options(self, *, option: str | None = None) -> list[answers.CommandLineOptionInfo]:
-        """List the options of the command line that take keys, with their keys; no option that is only set aside is among them; since QEMU 1.5."""
+        """List the groups of options of the command line, as the QEMU of this version has them, with their keys; those that are only set aside are among them; since QEMU 1.5."""
         answer: list[answers.CommandLineOptionInfo] = self._call("query-command-line-options", {"option": option})
         return answer
 

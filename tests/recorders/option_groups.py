@@ -18,7 +18,7 @@ from ramslot.vm import known
 FILE = Path(str(known.__file__)).parent / "option_groups.txt"
 HEAD = (
     "# GROUP[:SINCE-UNTIL], then KEY=TYPE[=DEFAULT][:SINCE-UNTIL] of each key; a key that is listed twice comes twice.\n"
-    "# machine/TARGET,...: the keys of -machine; accel/NAME and object/NAME: the properties of a type.\n"
+    "# GROUP/TARGET,...: a group that only these have; accel/NAME and object/NAME: the properties of a type.\n"
 )
 ACCELERATORS = ("kvm", "tcg")
 OURS = ("memory-backend-", "thread-context")
@@ -50,21 +50,45 @@ def rows() -> Iterable[str]:
     """Targets whose keys of -machine are the same share a row."""
     releases: dict[str, set[str]] = defaultdict(set)
     keys: dict[str, dict[tuple[str, int], set[str]]] = defaultdict(lambda: defaultdict(set))
+    orders: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    everywhere: dict[str, list[str]] = defaultdict(list)
     for release, target, program in programs():
+        everywhere[release].append(target)
         for group, words in groups(program, target).items():
             releases[group].add(release)
-            for position, word in enumerate(words):
-                keys[group][word, words[:position].count(word)].add(release)
+            places[group][release].append(target)
+            found = [(word, words[:position].count(word)) for position, word in enumerate(words)]
+            for key in found:
+                keys[group][key].add(release)
+            merge(orders[group], found)
         print(release, target, file=sys.stderr)
     lines: dict[str, list[str]] = defaultdict(list)
     for group, its_releases in sorted(releases.items()):
         there = [release for release in RELEASES if release in its_releases]
-        words = [mark for (word, _), found in sorted(keys[group].items()) for mark in marked(word, found, there)]
-        for name in marked(group, its_releases, RELEASES):
-            lines[" ".join((name.partition("/")[2].partition(":")[2], *words))].append(name)
+        order = sorted(orders[group]) if "/" in group else orders[group]
+        words = [mark for key in order for mark in marked(key[0], keys[group][key], there)]
+        whose: dict[str, set[str]] = defaultdict(set)
+        for release in there:
+            is_everywhere = "/" in group or places[group][release] == everywhere[release]
+            whose["" if is_everywhere else "/" + ",".join(places[group][release])].add(release)
+        for targets, of_releases in whose.items():
+            for name in marked(group + targets, of_releases, RELEASES):
+                lines[" ".join((name.partition("/")[2].partition(":")[2], *words))].append(name)
     for line, names in lines.items():
         for name in names if not names[0].startswith("machine/") else [shared(names)]:
             yield " ".join((name, *line.split(" ")[1:])).rstrip()
+
+
+def merge(order: list[tuple[str, int]], found: list[tuple[str, int]]) -> None:
+    """Add to an order what is new in another, each behind what it is behind there."""
+    place = 0
+    for key in found:
+        if key in order:
+            place = order.index(key) + 1
+        else:
+            order.insert(place, key)
+            place += 1
 
 
 def shared(names: list[str]) -> str:

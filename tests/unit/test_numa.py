@@ -48,9 +48,6 @@ class Program:
     def run_hmp(self, _context: Context, line: str) -> Any:
         raise AssertionError(line)
 
-    def described_options(self) -> list[dict[str, Any]]:
-        return []
-
     def read_contract(self, text: str, _version: str | None) -> Any:
         raise AssertionError(text)
 

@@ -37,7 +37,7 @@ def option_group(name: str, release: Release) -> dict[str, str] | None:
     """
     for known, *keys in rows("option_groups"):
         group, _, marks = known.partition(":")
-        if group == name and covers(marks, release):
+        if (group if "/" in name else group.partition("/")[0]) == name and covers(marks, release):
             return {key: kind for key, kind, _ in _keys(keys, release)}
     return None
 
@@ -47,7 +47,7 @@ def option_groups(target: str, release: Release) -> Iterator[tuple[str, list[tup
     for known, *keys in rows("option_groups"):
         group, _, marks = known.partition(":")
         kind, _, whose = group.partition("/")
-        if kind not in ("accel", "object") and (not whose or target in whose.split(",")) and covers(marks, release):
+        if (not whose or target in whose.split(",")) and covers(marks, release):
             yield "" if kind == "-" else kind, list(_keys(keys, release))
 
 
