@@ -115,7 +115,7 @@ def _add_card(machine: Machine, type_name: str) -> None:
     if root is None:
         raise VMError(f"No 'PCI' bus found for device '{type_name}'")
     number = next(each for each in range(0, 32 * FUNCTIONS, FUNCTIONS) if each not in root.functions)
-    blocks = card_blocks(type_name, machine.board.release, {}) or []
+    blocks = card_blocks(machine, type_name, {}) or []
     with machine.topology.transaction():
         device, topology = machine.add_device(type_name), machine.topology
         memory = root.enter(number) or machine.system

@@ -154,7 +154,6 @@ def test_what_is_there_unasked(options: str, release: str, tmp_path: Path) -> No
         ),
         ("ppc64", f"-M {PSERIES} -nic user,model=virtio"),
         ("s390x", "-M s390-ccw-virtio"),
-        ("loongarch64", "-M virt"),
         ("sparc", "-M SS-10"),
         ("mips", "-M malta"),
     ],

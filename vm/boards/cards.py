@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
     from ..memory.region import MemoryRegion
     from ..qom import QOMObject
-    from ..releases import Release
     from .machine import Machine
 
     Options = Mapping[str, object]
@@ -39,24 +38,25 @@ LEAST_VGA, MOST_VGA = 1, 512
 """Bounds of the memory of a VGA, in MiB."""
 
 
-def card_blocks(type_name: str, release: Release, options: Options) -> list[tuple[str, int]] | None:
+def card_blocks(machine: Machine, type_name: str, options: Options) -> list[tuple[str, int]] | None:
     """The RAMBlocks of a device with their sizes, in the order in which they come; None if they are not known.
 
     Raises `VMError` for a ROM's file that is not there.
     """
-    row = find_row("device_blocks", type_name, release)
+    row = find_row("device_blocks", type_name, machine.board.release)
     if row is None:
         return None
     found = []
     for block in row[1:]:
-        name, _, size = block.partition("=")
+        name, _, text = block.partition("=")
+        size = machine.card_sizes.get(f"{type_name}/{name}", int(text))
         if is_option_rom(name, type_name):
-            length = _rom_size(int(size), options)
+            length = _rom_size(size, options)
             if length:
                 found.append((name, length))
         else:
             rule = _SIZES.get((type_name if type_name.startswith("qxl") else "", name))
-            found.append((name, rule(options, int(size)) if rule is not None else int(size)))
+            found.append((name, rule(options, size) if rule is not None else size))
     return found
 
 

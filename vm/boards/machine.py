@@ -139,6 +139,8 @@ class Machine(QOMObject):
     """Whether of the default devices only the blocks are known, as they were recorded."""
     usb_with_graphics: str | None = None
     """The type of the USB controller on PCI that comes with graphics."""
+    card_sizes: dict[str, int] = {}
+    """Sizes of blocks, `TYPE/BLOCK`, that devices of older versions have different; a setting of the version."""
     global_vga_memory = False
     """Whether the RAMBlock of a VGA's memory is named without the device; a setting of the version."""
     has_channels = False

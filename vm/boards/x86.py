@@ -21,6 +21,13 @@ DEFAULT_CPU = {"x86_64": "qemu64", "i386": "qemu32"}
 OLD_NAMES = ("1.3", "1.2", "1.1", "1.0")
 """Versions whose names do not have the chipset."""
 
+OLD_CIRRUS = {"cirrus-vga/vga.vram": 8 << 20}
+OLD_VGAS = {"VGA/vga.vram": 8 << 20, "vmware-svga/vga.vram": 8 << 20}
+OLD_ROMS = {
+    f"{name}.rom": 128 * KIB
+    for name in ("e1000/e1000", "virtio-net-pci/virtio-net-pci", "rtl8139/rtl8139", "ne2k_pci/ne2000", "pcnet/pcnet")
+}
+
 CHANGES: dict[str, dict[str, Any]] = {
     "9.0": {"copies_flash": True},
     "8.2": {"smbios": "64"},
@@ -36,7 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "2.6": {"legacy_cpu_hotplug": True},
     "2.4": {"fw_cfg_dma": False, "hole64_after_device_memory": False},
     "2.2": {"acpi_blobs": (ACPI_TABLES, ACPI_LOADER)},
-    "2.1": {"spare_gib_per_slot": False, "dimm_alignment": 4096, "default_vga": "cirrus-vga"},
+    "2.1": {"spare_gib_per_slot": False, "dimm_alignment": 4096, "default_vga": "cirrus-vga", "card_sizes": OLD_CIRRUS},
     "2.0": {"memory_hotplug": False, "legacy_tables_size": 6980},
     "1.7": {
         "default_firmware": "",
@@ -47,6 +54,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "1.6": {"acpi_blobs": (), "kvmvapic_rom": False, "legacy_cpu_hotplug": False, "pci_path": "0000"},
     "1.5": {"pci_path": "0000:00"},
+    "1.4": {"card_sizes": OLD_CIRRUS | OLD_ROMS},
+    "1.1": {"card_sizes": OLD_CIRRUS | OLD_ROMS | OLD_VGAS},
     "1.0": {"kvmvapic": False},
 }
 """What a version has different from its successor."""

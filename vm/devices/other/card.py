@@ -47,7 +47,7 @@ class Card(PCIDevice, Offering):
                 raise VMError(f"Property '{self.type_name}.{name}' is not modelled (QEMU has it)")
         super().check(machine, rooms)
         check_required(self.type_name, self.kept)
-        self._blocks = card_blocks(self.type_name, self.qemu, self.kept) or []
+        self._blocks = card_blocks(machine, self.type_name, self.kept) or []
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be on the bus, with its blocks and the buses behind it; raises `VMError`, nothing changed, if that fails."""

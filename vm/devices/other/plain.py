@@ -68,7 +68,7 @@ class PlainDevice(Offering):
         if self.bus_kind:
             self._bus = rooms.find_bus(machine, self._wanted_bus, self.bus_kind)
         check_required(self.type_name, self.kept)
-        self._blocks = card_blocks(self.type_name, self.qemu, self.kept) or []
+        self._blocks = card_blocks(machine, self.type_name, self.kept) or []
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:
         """Be there, with its blocks and buses; raises `VMError`, nothing changed, if that fails."""
