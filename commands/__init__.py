@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..vm.releases import Release
     from ..vm.steps import Task
     from .hmp import HMPCommand
+    from .limits import Limits
 
     Arguments: TypeAlias = dict[str, Any]
     Handler: TypeAlias = Callable[["Context", Arguments], Any]
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 class Context:
     """What a handler works on; each client has its own."""
 
-    __slots__ = ("contract", "failure", "program", "take_descriptor", "texts", "vm")
+    __slots__ = ("contract", "failure", "limits", "program", "take_descriptor", "texts", "vm")
 
     def __init__(self, vm: VirtualMachine, program: Program) -> None:
         from ..schema import contract
@@ -86,6 +87,8 @@ class Context:
         self.program = program
         self.failure: Exception | None = None
         """The client's last command that failed did so for this."""
+        self.limits: Limits | None = None
+        """What the client may not do, if anything."""
         self.take_descriptor: Callable[[], int | None] = lambda: None
         """A descriptor that the client sent along, from then on the caller's."""
         self.texts: dict[str, tuple[object, str]] = {}

@@ -19,8 +19,13 @@ def qmp_capabilities(_context: Context, _arguments: Arguments) -> dict[str, Any]
 
 
 def query_commands(context: Context, _arguments: Arguments) -> list[dict[str, str]]:
-    """The names of all QMP commands."""
-    return [{"name": name} for name in context.contract.commands()]
+    """The names of all QMP commands that the client may use."""
+    limits = context.limits
+    return [
+        {"name": name}
+        for name, command in context.contract.commands().items()
+        if limits is None or limits.permits(command)
+    ]
 
 
 def query_command_line_options(context: Context, arguments: Arguments) -> list[dict[str, Any]]:

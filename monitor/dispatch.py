@@ -50,6 +50,9 @@ def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
     command = context.contract.find(name)
     if command is None:
         raise VMError(f"The command {name} has not been found", "CommandNotFound")
+    limits = context.limits
+    if limits is not None:
+        limits.check_command(command)
     if not context.vm.initialized and not command.allow_preconfig:
         text = context.vm.release.text("too early", TOO_EARLY).format(name)
         raise VMError(text, hint=LEAVE_PRECONFIG)
@@ -57,6 +60,8 @@ def execute(context: Context, name: str, arguments: dict[str, Any]) -> Any:
         context.contract.check(name, arguments)
     except ArgumentError as error:
         raise VMError(str(error)) from None
+    if limits is not None:
+        limits.check_paths(name, arguments, context.vm.release)
     return handler(command.subject, name)(context, arguments)
 
 

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..commands.limits import Limits
     from ..vm.compat.contract import Contract as MemoryContract
     from ..vm.hostmem.prealloc import Preallocation
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .chardevs.device import Chardev
-    from .command_line.settings import Settings
+    from .command_line.settings import MonitorSettings, Settings
     from .progress import ProgressReporter
     from .qtest_server import QtestServer
     from .sessions import HMPMonitor, QMPMonitor
@@ -83,7 +84,7 @@ class Program:
         if self.settings.qtest is not None:
             self._open_qtest(self.settings.qtest)
         for monitor in self.settings.monitors:
-            self._add_monitor(monitor.chardev, monitor.mode, monitor.pretty)
+            self._add_monitor(monitor)
 
     def _open_chardev(self, name: str, options: dict[str, str]) -> None:
         from .chardevs.opening import open_chardev
@@ -99,13 +100,25 @@ class Program:
         self.qtest = QtestServer(self, chardev, open_log(self.settings.qtest_log))
         chardev.attach(self.qtest)
 
-    def _add_monitor(self, chardev_id: str, mode: str, pretty: bool) -> None:
+    def _add_monitor(self, settings: MonitorSettings) -> None:
         from .sessions import HMPMonitor, QMPMonitor
 
-        chardev = self.chardevs[chardev_id]
-        monitor = QMPMonitor(self, chardev, pretty) if mode == "control" else HMPMonitor(self, chardev)
+        chardev = self.chardevs[settings.chardev]
+        limits = self._limits_of(settings)
+        if settings.mode == "control":
+            monitor: QMPMonitor | HMPMonitor = QMPMonitor(self, chardev, settings.pretty, limits)
+        else:
+            monitor = HMPMonitor(self, chardev, limits)
         chardev.attach(monitor)
         self.monitors.append(monitor)
+
+    def _limits_of(self, settings: MonitorSettings) -> Limits | None:
+        folders = tuple(self.settings.allowed_paths)
+        if not settings.read_only and not folders:
+            return None
+        from ..commands.limits import Limits
+
+        return Limits(settings.chardev, settings.read_only, folders)
 
     def start_machine(self) -> None:
         """Make the machine; raises `VMError`. From now on commands are answered."""

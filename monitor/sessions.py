@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..commands import Context
+    from ..commands.limits import Limits
     from ..vm.steps import Cancellation
     from .chardevs.device import Chardev
     from .program import Program
@@ -28,8 +29,9 @@ PROMPTS_WHILE_WAITING = None, "7.2"
 class QMPMonitor(FrontEnd):
     """QMP on a character device, for one client after another."""
 
-    def __init__(self, program: Program, chardev: Chardev, pretty: bool) -> None:
+    def __init__(self, program: Program, chardev: Chardev, pretty: bool, limits: Limits | None = None) -> None:
         self._program = program
+        self._limits = limits
         self._chardev = chardev
         self._pretty = pretty
         self._session = self._new_session()
@@ -133,6 +135,7 @@ class QMPMonitor(FrontEnd):
         if self._context is None:
             self._context = self._program.new_context()
             self._context.take_descriptor = self._chardev.take_descriptor
+            self._context.limits = self._limits
         return self._context
 
     def _run_out_of_band(self, session: QMPSession, context: Context, request: Request) -> None:
@@ -176,10 +179,11 @@ class QMPMonitor(FrontEnd):
 class HMPMonitor(FrontEnd):
     """HMP with QEMU's line editor on a character device."""
 
-    def __init__(self, program: Program, chardev: Chardev) -> None:
+    def __init__(self, program: Program, chardev: Chardev, limits: Limits | None = None) -> None:
         from .readline import Readline
 
         self._program = program
+        self._limits = limits
         self._chardev = chardev
         self._readline = Readline(complete=program.complete)
         self._context: Context | None = None
@@ -252,6 +256,7 @@ class HMPMonitor(FrontEnd):
         if self._context is None:
             self._context = self._program.new_context()
             self._context.take_descriptor = self._chardev.take_descriptor
+            self._context.limits = self._limits
         task = run_hmp_line(self._context, line)
         running = self._program.worker.start(task, self._finish)
         self._cancellation = None if _name(line) in GOES_ON else running

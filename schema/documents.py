@@ -58,6 +58,7 @@ class Command:
         "description",
         "features",
         "name",
+        "reads_only",
         "returns",
         "returns_type",
         "since",
@@ -76,6 +77,8 @@ class Command:
         self.since: str = declaration["since"]
         """The program and version that had it first."""
         self.allow_oob: bool = declaration.get("x-allow-oob", False)
+        self.reads_only: bool = declaration.get("x-reads-only", False)
+        """Whether nothing is another thing after it: the machine, the program, the files of the host."""
         allowed = declaration.get("x-allow-preconfig", False)
         self.allow_preconfig: bool = covers({"since": allowed}, number) if isinstance(allowed, str) else allowed
         """Whether it can be used before the board is made."""

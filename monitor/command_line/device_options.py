@@ -5,15 +5,21 @@ No device is opened here, and what the options of a socket mean together is its 
 
 from __future__ import annotations
 
+import os
+
 from ...commands.keyval import BAD_IDENTIFIER, OptionError
 from ...vm.objects import is_identifier
 from . import groups
 from .chardev_options import KINDS, UNMODELLED_KINDS, device_group, read_device, served_options
 from .settings import Answered, DeviceSettings, MonitorSettings, Question
 
-OLD_MONITOR = "warning: '-mon' is deprecated, use '-object' with 'monitor-hmp' or 'monitor-qmp' types instead"
 QTEST = "qtest"
 """The id of the device that -qtest makes."""
+
+
+MON_DEPRECATED = "warning: '-mon' is deprecated, use '-object' with 'monitor-hmp' or 'monitor-qmp' types instead"
+
+IN_USE = "chardev '{}' is already in use"
 
 
 class DeviceOptions:
@@ -39,10 +45,12 @@ class DeviceOptions:
 
     def take_mon(self, value: str) -> None:
         """Take `-mon`."""
-        if self.context.release.covers("11.1") and not any(where.startswith("-mon ") for where, _ in self.monitors):
-            self.context.warn(OLD_MONITOR)
-        pairs = self.context.read(groups.MONITOR, value)
-        self.monitors.append((self.context.where, {key: values[-1] for key, values in pairs.items()}))
+        if self.context.release.covers("11.0") and not any(where.startswith("-mon ") for where, _ in self.monitors):
+            self.context.warn(MON_DEPRECATED)
+        text, access = _split_access(f",{value}")
+        pairs = self.context.read(groups.MONITOR, text[1:])
+        monitor = {key: values[-1] for key, values in pairs.items()}
+        self.monitors.append((self.context.where, monitor | ({} if access is None else {"access": access})))
         self.context.settings.default_monitor = False
 
     def take_qmp(self, value: str) -> None:
@@ -60,12 +68,21 @@ class DeviceOptions:
         if value != "none":
             self._device_monitor(value, {"mode": "readline"})
 
+    def take_allowed_path(self, value: str) -> None:
+        """Take `-allow-path`."""
+        if not os.path.isdir(value):
+            raise OptionError(f"'{value}' is no folder")
+        self.context.settings.allowed_paths.append(os.path.realpath(value))
+
     def take_qtest(self, value: str) -> None:
         """Take `-qtest`, of which the last counts."""
         self.qtest = value
 
     def _device_monitor(self, text: str, monitor: dict[str, str]) -> None:
         """Add a monitor on a device in the short spelling, or on one that -chardev makes."""
+        text, access = _split_access(text)
+        if access is not None:
+            monitor = monitor | {"access": access}
         label = f"compat_monitor{self.compat_monitors}"
         # Up to QEMU 10.0 a device that another option makes takes a number, too.
         if not text.startswith("chardev:") or not self.context.release.covers("11.1"):
@@ -158,6 +175,9 @@ class DeviceOptions:
             pretty = monitor.get("pretty") == "on"
             if mode not in ("readline", "control"):
                 raise OptionError(f"Parameter 'mode' does not accept value '{mode}'")
+            access = monitor.get("access", "full")
+            if access not in ("full", "read-only"):
+                raise OptionError(f"Parameter 'access' does not accept value '{access}'")
             label = monitor.get("chardev")
             if label is None:
                 raise OptionError("Parameter 'chardev' is missing")
@@ -170,14 +190,23 @@ class DeviceOptions:
             if pretty and mode == "readline":
                 raise OptionError("'pretty' is not compatible with HMP monitors")
             if label in used:
-                raise OptionError(f"Device '{label}' is in use")
+                raise OptionError(self.context.release.text("chardev in use", IN_USE).format(label))
             used.add(label)
             name = monitor.get("id")
             if name is None:
                 name = f"compat_monitor{self.compat_monitors}"
                 self.compat_monitors += 1
-            settings.monitors.append(MonitorSettings(where, label, mode, pretty))
+            settings.monitors.append(MonitorSettings(where, label, mode, pretty, access == "read-only"))
             settings.config.monitors[name] = "monitor-qmp" if mode == "control" else "monitor-hmp"
             if mode == "readline":
                 settings.console_replaced = True
         self.context.where = ""
+
+
+def _split_access(text: str) -> tuple[str, str | None]:
+    """Take `access=`, which QEMU has not, out of what is written about a monitor or its device."""
+    before, found, rest = text.partition(",access=")
+    if not found or before.endswith(","):
+        return text, None
+    access, comma, after = rest.partition(",")
+    return before + comma + after, access

@@ -285,14 +285,27 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "mon",
-            "[chardev=]name[,mode=readline|control][,pretty[=on|off]]",
-            "open a monitor on a device made by -chardev",
+            "[chardev=]name[,mode=readline|control][,pretty[=on|off]][,access=full|read-only]",
+            "open a monitor on a device made by -chardev\n"
+            "access=read-only (also behind the device of -qmp and -monitor) refuses what is more\n"
+            "than to read",
             lambda parser, value: parser.devices.take_mon(value),
+        ),
+        Option(
+            "allow-path",
+            "folder",
+            "let clients of monitors name files of the host in this folder only; may be repeated",
+            lambda parser, value: parser.devices.take_allowed_path(value),
         ),
         Option(
             "chardev",
             "socket,id=id,path=path|host=host,port=port|fd=n[,server=on|off][,wait=on|off]\n"
+            "         [,reconnect-ms=n][,abstract=on|off][,tight=on|off][,telnet=on|off]\n"
+            "         [,to=port][,ipv4=on|off][,ipv6=on|off]\n"
             "-chardev stdio,id=id\n"
+            "-chardev pty,id=id[,path=link]\n"
+            "-chardev file,id=id,path=path[,append=on|off][,input-path=path]\n"
+            "-chardev pipe,id=id,path=path\n"
             "-chardev null,id=id",
             "make a character device",
             lambda parser, value: parser.devices.take_chardev(value),

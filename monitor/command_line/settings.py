@@ -56,21 +56,24 @@ class DeviceSettings:
 class MonitorSettings:
     """One monitor on a character device."""
 
-    __slots__ = ("chardev", "mode", "origin", "pretty")
+    __slots__ = ("chardev", "mode", "origin", "pretty", "read_only")
 
-    def __init__(self, origin: str, chardev: str, mode: str, pretty: bool) -> None:
+    def __init__(self, origin: str, chardev: str, mode: str, pretty: bool, read_only: bool = False) -> None:
         self.origin = origin
         self.chardev = chardev
         """The id of its character device."""
         self.mode = mode
         """"control" (QMP) or "readline" (HMP)."""
         self.pretty = pretty
+        self.read_only = read_only
+        """Whether its clients may change nothing."""
 
 
 class Settings:
     """The meaning of a command line."""
 
     __slots__ = (
+        "allowed_paths",
         "aside",
         "chardevs",
         "commands",
@@ -100,6 +103,8 @@ class Settings:
         self.config = Config()
         self.chardevs: dict[str, DeviceSettings] = {}
         self.monitors: list[MonitorSettings] = []
+        self.allowed_paths: list[str] = []
+        """Folders of the host whose files clients of monitors may name; none limits nothing."""
         self.commands: list[str] = []
         """`-c` lines in order."""
         self.script: str | None = None

@@ -275,12 +275,12 @@ class ReplayEndpoint(Endpoint):
 _MONITORS = (
     "-chardev",
     f"socket,id=ramslot-control,fd={CONTROL_FD}",
-    "-mon",
-    "chardev=ramslot-control,mode=control",
+    "-qmp",
+    "chardev:ramslot-control",
     "-chardev",
     f"socket,id=ramslot-clients,fd={CLIENTS_FD},server=on,wait=off",
-    "-mon",
-    "chardev=ramslot-clients,mode=control",
+    "-qmp",
+    "chardev:ramslot-clients",
 )
 
 

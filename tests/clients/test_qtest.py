@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ramslot.monitor.command_line.device_options import OLD_MONITOR
+from ramslot.monitor.command_line.device_options import MON_DEPRECATED
 from ramslot.vm.host.kvm import KVM, KVMError
 from ramslot.vm.host.linux import LinuxHost
 
@@ -126,7 +126,9 @@ def test_launched_by_libqtest(tmp_path: Path, launch: Launch) -> None:
         qmp = Client(second.accept()[0])
     assert qtest.ask("endianness") == "OK little"
     qmp.call("quit")
-    assert program.end() == (0, "", f"ramslot: -mon chardev=char0,mode=control: {OLD_MONITOR}\n")
+    status, output, errors = program.end()
+    assert (status, output) == (0, "")
+    assert errors.endswith(f"{MON_DEPRECATED}\n")
 
 
 @pytest.mark.parametrize("accelerator", ACCELERATORS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ramslot.monitor.command_line.device_options import OLD_MONITOR
+from ramslot.monitor.command_line.device_options import MON_DEPRECATED
 
 from .program import ENVIRONMENT, QUIET, Client, Program, QMPError, wait_for
 
@@ -78,7 +78,9 @@ def test_inherited_socket_pair(launch: Launch) -> None:
     assert client.call("query-status")["running"] is False
     client.call("quit")
     assert client.at_end()
-    assert program.end() == (0, "", f"ramslot: -mon chardev=mon,mode=control: {OLD_MONITOR}\n")
+    status, output, errors = program.end()
+    assert (status, output) == (0, "")
+    assert errors.endswith(f"{MON_DEPRECATED}\n")
 
 
 def test_inherited_listening_socket(launch: Launch, tmp_path: Path) -> None:

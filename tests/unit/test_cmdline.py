@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramslot.commands.keyval import OptionError, parse_keyval, parse_opts
-from ramslot.monitor.command_line.device_options import OLD_MONITOR
+from ramslot.monitor.command_line.device_options import MON_DEPRECATED
 from ramslot.monitor.command_line.options import OPTIONS, parse, refuse_unmodelled, usage
 from ramslot.monitor.command_line.settings import CommandLineError, Settings
 
@@ -380,6 +380,9 @@ def test_audio_came_late() -> None:
     assert refusal("-qemu 7.2 -audio none") == ["-audio none: Parameter 'model' is missing"]
 
 
+MON_WARNING = f"-mon c: {MON_DEPRECATED}"
+
+
 @pytest.mark.parametrize(
     ("line", "messages"),
     [
@@ -390,7 +393,8 @@ def test_audio_came_late() -> None:
             ["Duplicate ID 'qtest' for chardev", 'Failed to initialize device for qtest: "null"'],
         ),
         ("-qtest null -qtest chardev:x", ['Failed to initialize device for qtest: "chardev:x"']),
-        ("-qemu 10.0 -chardev null,id=c -qtest chardev:c -mon c", ["-mon c: Device 'c' is in use"]),
+        ("-chardev null,id=c -qtest chardev:c -mon c", [MON_WARNING, "-mon c: chardev 'c' is already in use"]),
+        ("--qemu 10.0 -chardev null,id=c -qtest chardev:c -mon c", ["-mon c: Device 'c' is in use"]),
         ("-qtest", ["-qtest: requires an argument"]),
     ],
 )
@@ -584,7 +588,7 @@ def test_a_monitor_wants_a_device_that_is_opened() -> None:
 
 def test_mon_is_deprecated_once() -> None:
     settings = read("-chardev null,id=a -mon a -chardev null,id=b -mon b")
-    assert settings.warnings == [f"-mon a: {OLD_MONITOR}"]
+    assert settings.warnings == [f"-mon a: {MON_DEPRECATED}"]
     assert read("-qemu 10.0 -chardev null,id=a -mon a").warnings == []
 
 

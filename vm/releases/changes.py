@@ -45,6 +45,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "texts": {
             "GIC versions": "Valid values are 3, 2, host, max.",
             "who discards": "ram_block_discard_range",
+            "chardev in use": "Device '{}' is in use",
             "dump while waiting": "Dump not allowed during incoming migration.",
         },
         "qtest": {"cuts ports": True},  # what reaches beyond the last port is read as far as there are ports
