@@ -68,16 +68,18 @@ def query_guest_policy(context: Context, _arguments: Arguments) -> dict[str, Any
 
 def device_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """The properties that can be given to a device of a type, and its size."""
-    from ..vm.types import all_types
+    from ..vm.types import all_types, class_of
     from .qom import described_property
 
     name, release = arguments["typename"], context.vm.release
     known = all_types(release, context.vm.target).get(name)
     if known is None:
         raise VMError(f"Device '{name}' not found", "DeviceNotFound")
-    if known.abstract or not known.implements("device"):
+    if not known.implements("device"):
         raise VMError(release.text("no device type", NO_DEVICE_TYPE))
-    declared = settable_properties(known.implementation, release)
+    if known.abstract:
+        raise VMError(release.text("abstract device type", NO_DEVICE_TYPE))
+    declared = settable_properties(class_of(known, release, context.vm.target), release)
     return [described_property(found, with_default=True) for found in declared]
 
 

@@ -100,7 +100,7 @@ def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any
         if wanted is None or known.implements(wanted):
             listed: dict[str, Any] = {"abstract": True} if known.abstract else {}
             listed["name"] = known.name
-            if known.parent is not None:
+            if known.parent is not None and known.has_known_parent:
                 listed["parent"] = known.parent.name
             found.append(listed)
     return found
@@ -108,14 +108,14 @@ def qom_list_types(context: Context, arguments: Arguments) -> list[dict[str, Any
 
 def qom_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """The properties that objects of a type have."""
-    from ..vm.types import all_types
+    from ..vm.types import all_types, class_of
 
     known = all_types(context.vm.release, context.vm.target).get(arguments["typename"])
     if known is None:
         raise VMError(f"Class '{arguments['typename']}' not found", "DeviceNotFound")
     release = context.vm.release
     with_defaults = release.settings("devices").get("lists defaults", True)
-    declared = known.implementation.class_properties(release)
+    declared = class_of(known, release, context.vm.target).class_properties(release)
     return [described_property(found, with_default=with_defaults) for found in declared]
 
 

@@ -9,6 +9,7 @@ from .boards import machine_types
 from .boards.targets import targets
 from .devices import device_class, device_types
 from .devices.device import MemoryDevice, PluggableDevice
+from .devices.other import other_class, other_types
 from .objects import object_class, object_types
 from .qom import Container, MemoryRegionObject, QOMObject
 
@@ -21,9 +22,12 @@ ACCELERATORS = ("tcg", "kvm", "sim", "qtest")
 
 
 class KnownType:
-    """One type: `implementation` is the class that has its properties, `interfaces` what it implements besides."""
+    """One type: `implementation` is the class that has its properties, `interfaces` what it implements besides.
 
-    __slots__ = ("abstract", "implementation", "interfaces", "name", "parent")
+    Of some only an ancestor is known, and not whether it is the parent.
+    """
+
+    __slots__ = ("abstract", "has_known_parent", "implementation", "interfaces", "name", "parent")
 
     def __init__(
         self,
@@ -33,9 +37,11 @@ class KnownType:
         *,
         abstract: bool = False,
         interfaces: tuple[str, ...] = (),
+        has_known_parent: bool = True,
     ) -> None:
         self.name = name
         self.parent = parent
+        self.has_known_parent = has_known_parent
         self.implementation = implementation
         self.abstract = abstract
         self.interfaces = interfaces
@@ -93,6 +99,9 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
         types.add_ancestors(plugged)
         types.known[name].abstract = False
         types.known[name].interfaces = interfaces
+    for name in other_types(plugs, release):
+        if name not in types.known:
+            types.known[name] = KnownType(name, types.known["device"], has_known_parent=False)
     accelerator = types.add("accel", types.root, abstract=True)
     for name in ACCELERATORS:
         types.add(f"{name}-accel", accelerator)
@@ -104,6 +113,13 @@ def all_types(release: Release, target: Target | None = None) -> dict[str, Known
         else:
             types.add(name, parent, machine_type.machine)
     return types.known
+
+
+def class_of(known: KnownType, release: Release, target: Target) -> type[QOMObject]:
+    """The class with a type's properties: of a device that is no memory it is made when it is first asked for."""
+    if known.has_known_parent:
+        return known.implementation
+    return other_class(known.name, target, release)
 
 
 def refused_type(name: str, release: Release) -> str:

@@ -220,6 +220,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "maxmem": "-m option maxmem",
             "bad value": "Invalid parameter '{value}'",
             "no device type": "Parameter 'typename' expects device",
+            "abstract device type": "Parameter 'typename' expects non-abstract device type",
             "duplicate device": "Duplicate ID '{}' for device",
             "too early": "The command '{}' isn't permitted in 'preconfig' state",
             "too early for people": "Command '{}' not available with -preconfig until after exit_preconfig.\n",

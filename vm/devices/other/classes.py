@@ -26,6 +26,8 @@ LABELS = {
     "vhost-user-vga": "virtio-gpu",
 }
 """What regions call a VirtIO device, where it is not the beginning of its type's name."""
+BACKEND = "virtio-backend"
+"""The property that is the VirtIO device behind its proxy, which has it anyway."""
 TRANSITIONAL = ("blk", "net", "scsi", "9p", "balloon", "rng", "serial", "vsock")
 """VirtIO devices that drivers from before VirtIO 1.0 know."""
 
@@ -39,9 +41,11 @@ def make_class(type_name: str, bus: str) -> type[PluggableDevice]:
     stem = _virtio_stem(type_name)
     if stem is None:
         return _class(type_name, Card, {"properties": declared_properties(type_name, _names(PCIDevice))})
-    inner = _class(f"{stem}-device", VirtIODevice, {"label": LABELS.get(stem, stem)})
+    declared = declared_properties(type_name, _names(VirtIOPCI, VirtIODevice))
+    backend = next((found.type_name for found in declared if found.name == BACKEND), f"child<{stem}-device>")
+    inner = _class(backend[len("child<") : -1], VirtIODevice, {"label": LABELS.get(stem, stem)})
     members: dict[str, Any] = {
-        "properties": declared_properties(type_name, _names(VirtIOPCI, VirtIODevice)),
+        "properties": tuple(found for found in declared if found.name != BACKEND),
         "virtio_class": inner,
         "modern_only": type_name.endswith("-non-transitional") or stem.rpartition("-")[2] not in TRANSITIONAL,
     }
