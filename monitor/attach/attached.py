@@ -75,7 +75,7 @@ class Attached:
         self.own_lines = self._choose_lines(hmp_commands(release))
         self._structured = {name: command for name, command in hmp_commands(release).items() if name in STRUCTURED}
         self._lines: dict[str, Help] = {}
-        self._views = Views(client, release, pid, command_line)
+        self.views = Views(client, release, pid, command_line)
 
     def _learn(self) -> Release:
         """Learn what this is, and return the release that is nearest."""
@@ -97,7 +97,7 @@ class Attached:
     @property
     def request_names(self) -> set[str]:
         """The QMP commands there are, QEMU's and ours."""
-        return self.commands | self._views.names
+        return self.commands | self.views.names
 
     @property
     def lines(self) -> dict[str, Help]:
@@ -161,7 +161,7 @@ class Attached:
     def _typed_request(self, line: str) -> tuple[str, dict[str, Any]] | None:
         """The request that a line stands for which begins with the name of a QMP command that HMP has not."""
         name, rest = take_word(line) if line else ("", "")
-        if "-" not in name or name in IN_BOTH or not (name in self.commands or self._views.has(name)):
+        if "-" not in name or name in IN_BOTH or not (name in self.commands or self.views.has(name)):
             return None
         arguments: dict[str, Any] = {}
         while rest:
@@ -187,8 +187,8 @@ class Attached:
 
     def run_command(self, name: str, arguments: dict[str, Any]) -> Task[Any]:
         """Run a QMP command, here if it is ours and QEMU has none of that name."""
-        if name not in self.commands and self._views.has(name):
-            return (yield from self._views.answer(name, dict(arguments)))
+        if name not in self.commands and self.views.has(name):
+            return (yield from self.views.answer(name, dict(arguments)))
         if not self.write:
             check_request(name, arguments)
         return (yield self.client.question(name, arguments))

@@ -44,7 +44,7 @@ refused here. quit ends the session, never the machine; in QMP it would end that
 -c runs a line and -script FILE those of a file (- is standard input), as '{program}
 -c' does: exit status 1 when one fails, which -keep-going lets not end it. -json prints
 results as JSON, one a line, those of 'info mtree', 'info ramblock' and 'info numa' in
-structure. -wait SECONDS is how long a greeting is waited for ({seconds:g}).
+structure. -wait SECONDS is how long a greeting is waited for, 5 unless told.
 
 A QMP monitor serves one client at a time: '{program} mux' makes one serve several."""
 
@@ -67,7 +67,7 @@ class Options:
 def run_attach_command(program: str, words: list[str]) -> int:
     """Carry out `attach WORDS...` and return the exit status."""
     if not words or any(word in ("-h", "-help", "--help") for word in words):
-        print(USAGE.format(program=program, seconds=GREETING_SECONDS), file=sys.stdout if words else sys.stderr)
+        print(USAGE.format(program=program), file=sys.stdout if words else sys.stderr)
         return 0 if words else 1
     loop = Loop()
     try:

@@ -6,6 +6,8 @@ the tree would show is compared with QEMU's own flat view, and what differs tell
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from ...vm.errors import VMError
 from ...vm.memory.address_space import MemoryTopology
 from ...vm.memory.explain import explain
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 ADDRESS_MASK = (1 << 64) - 1
 ROUNDS = 8
 """How often a tree is built before what still differs is left so."""
-_KINDS = {"ram": RAM, "rom": ROM, "romd": ROM_DEVICE, "ramd": RAM, "container": CONTAINER}
+_KINDS = {"ram": RAM, "rom": ROM, "romd": ROM_DEVICE, "ramd": RAM}
+"""Kinds of regions by their types. QEMU 11.1 calls what nothing contains a container, also where it has registers."""
 
 
 class SeenTrees:
@@ -68,25 +71,55 @@ class SeenTrees:
 
     def _fitted(self, space: str, tree: dict[str, Any], view: list[FlatRange]) -> MemoryRegion:
         guesses = _Guesses({each.region.name for each in view if each.region.kind == IO})
-        while True:
+        for _ in range(ROUNDS):
             builder = _Builder(self._mtree, self._find_block, guesses)
             root = builder.build(tree, 0)
-            shown = builder.topology.add_space(space, root).view.ranges
-            differing = [each for each in shown if not _is_in(each, view)]
-            guesses.rounds += 1
-            if not differing or guesses.rounds > ROUNDS or not guesses.learn(builder, root, differing, view):
-                self.differs[space] = len(differing)
-                return root
+            comparison = _Comparison(builder, root, builder.topology.add_space(space, root).view.ranges, view)
+            self.differs[space] = comparison.count
+            if not comparison.count or not guesses.learn(comparison):
+                break
+        return root
 
 
-def _is_in(shown: FlatRange, view: list[FlatRange]) -> bool:
-    return any(
-        each.start == shown.start
-        and each.end == shown.end
-        and each.region.name == shown.region.name
-        and each.offset == shown.offset
-        and each.readonly == shown.readonly
-        for each in view
+class _Comparison:
+    """What a tree shows, in pieces that each come by one way (aliases unite nothing here), beside QEMU's own view."""
+
+    def __init__(self, builder: _Builder, root: MemoryRegion, pieces: list[FlatRange], view: list[FlatRange]) -> None:
+        self.pairs = [(piece, _told_at(view, piece.start)) for piece in pieces]
+        self._builder = builder
+        self._root = root
+        missing = _length(view) != _length(pieces)
+        self.count = sum(not _is_part(piece, told) for piece, told in self.pairs) + missing
+        """Pieces that QEMU does not show, and one more where it shows something else."""
+
+    def place(self, region: MemoryRegion) -> int:
+        """Which of QEMU's lines describes a region."""
+        return id(self._builder.places[region])
+
+    def aliases_to(self, piece: FlatRange) -> list[int]:
+        """The places of the aliases on the way to a piece."""
+        way, _others = explain(self._root, piece.start)
+        steps = way.steps if way is not None else ()
+        return [self.place(step.region) for step in steps if step.region.alias is not None]
+
+
+def _told_at(view: list[FlatRange], address: int) -> FlatRange | None:
+    position = bisect_right(view, address, key=lambda each: each.start) - 1
+    return view[position] if position >= 0 and address < view[position].end else None
+
+
+def _length(ranges: list[FlatRange]) -> int:
+    return sum(each.end - each.start for each in ranges)
+
+
+def _is_part(piece: FlatRange, told: FlatRange | None) -> bool:
+    """Whether a piece is some of what QEMU shows."""
+    return (
+        told is not None
+        and piece.end <= told.end
+        and piece.region.name == told.region.name
+        and piece.offset == told.offset + piece.start - told.start
+        and piece.readonly == told.readonly
     )
 
 
@@ -94,27 +127,36 @@ class _Guesses:
     """What the text does not tell of regions, by their places in it."""
 
     def __init__(self, registers: set[str]) -> None:
-        self.rounds = 0
         self.containers: set[int] = set()
         self.readonly: set[int] = set()
         self._registers = registers
 
     def is_container(self, tree: dict[str, Any]) -> bool:
         """Whether an i/o region answers nothing itself."""
-        return id(tree) in self.containers or (bool(tree["subregions"]) and tree["name"] not in self._registers)
+        if tree["name"] in self._registers:
+            return id(tree) in self.containers
+        return id(tree) in self.containers or bool(tree["subregions"]) or tree["type"] == "container"
 
-    def learn(self, builder: _Builder, root: MemoryRegion, shown: list[FlatRange], view: list[FlatRange]) -> bool:
-        """Take what differs from the view as a hint; whether there was any."""
-        before = len(self.containers) + len(self.readonly)
-        for each in shown:
-            told = next((other for other in view if other.start <= each.start < other.end), None)
-            if each.region.kind == IO and (told is None or told.region.name != each.region.name):
-                self.containers.add(id(builder.places[each.region]))
-            elif told is not None and told.readonly and not each.readonly and told.region.name == each.region.name:
-                way, _others = explain(root, each.start)
-                aliases = [step.region for step in way.steps if step.region.alias is not None] if way else []
-                self.readonly |= {id(builder.places[alias]) for alias in aliases[:1]}
-        return len(self.containers) + len(self.readonly) > before
+    def learn(self, comparison: _Comparison) -> bool:
+        """Take what differs as a hint, first at containers; whether there was any."""
+        before = len(self.containers), len(self.readonly)
+        for piece, told in comparison.pairs:
+            if piece.region.kind == IO and (told is None or told.region.name != piece.region.name):
+                self.containers.add(comparison.place(piece.region))
+        if len(self.containers) == before[0]:
+            self._learn_readonly(comparison)
+        return (len(self.containers), len(self.readonly)) != before
+
+    def _learn_readonly(self, comparison: _Comparison) -> None:
+        """Of the aliases to memory that QEMU shows as ROM, that one it is by which nothing else can be written."""
+        writable: set[int] = set()
+        for piece, told in comparison.pairs:
+            if told is not None and not told.readonly:
+                writable.update(comparison.aliases_to(piece))
+        for piece, told in comparison.pairs:
+            if told is not None and told.readonly and not piece.readonly:
+                found = [place for place in comparison.aliases_to(piece) if place not in writable]
+                self.readonly.update(found[:1])
 
 
 class _Builder:
@@ -140,6 +182,7 @@ class _Builder:
         else:
             region = self._plain(tree, size)
         self.places[region] = tree
+        region.unmergeable = region.alias is not None
         region.priority = tree["priority"]
         region.nonvolatile = tree["type"].startswith("nv-")
         if not tree["enabled"]:

@@ -222,6 +222,9 @@ class Views:
             "query-numa": (yield from self._numa({})),
             "query-memory-devices": parse_memory_devices((yield self._human("info memory-devices"))),
         }
+        status = (yield from self._told("query-status", {})).get("status")
+        if status != "prelaunch":
+            notes = [*notes, "the guest has run: its firmware, and it, switch memory and registers"]
         return describe_diff(theirs, ours, notes, self._release)
 
 

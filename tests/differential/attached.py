@@ -53,6 +53,9 @@ def running(machine: str, release: str, *more: str) -> Iterator[tuple[str, subpr
     program = qemu(arch, release)
     if program is None:
         pytest.skip(f"there is no qemu-system-{arch} {release}")
+    if "-cont" in more:  # a guest that runs
+        options.remove("-S")
+        more = tuple(word for word in more if word != "-cont")
     with tempfile.TemporaryDirectory(prefix="ramslot-") as folder:
         path = Path(folder) / "qmp"
         process = subprocess.Popen(

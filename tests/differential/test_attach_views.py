@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -188,3 +189,26 @@ def test_derived_slots_are_where_kvm_has_its_own(machine: str, release: str) -> 
     slots = sorted((slot["gpa"], slot["gpa"] + slot["size"] - 1) for slot in table["slots"])
     assert table["accelerator"] == "kvm"
     assert slots == marked
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_a_guest_whose_firmware_has_run(machine: str, release: str) -> None:
+    """The firmware switches areas below 1 MiB to RAM, and some of it to be read only: by which alias is found out."""
+    with running(machine, release, "-cont") as (address, _), attached(address) as target:
+        deadline = time.monotonic() + 60
+        seen = before = None
+        while not (seen and seen == before and any("rom): pc.ram" in line or "rom): n0" in line for line in seen)):
+            assert time.monotonic() < deadline, "the firmware has not come so far"
+            before, seen = seen, said(target, "info mtree -f").splitlines()
+            time.sleep(1)
+        machine_seen = target.worker.wait(target.views.seen())
+        for space in machine_seen.spaces:
+            assert space.root.name
+            assert space.unexplained == 0, space.name
+        found = asked(target, "query-address", address=0xF0000)
+        assert found["range"]["readonly"]
+        assert found["readonly-by"] == found["path"][1]["name"] == "pam-rom"
+        found = asked(target, "query-address", address=0xE8000)
+        assert not found["range"]["readonly"]
+        assert found["path"][1]["name"] == "pam-ram"
