@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 OWN_LINES = ("info map", "why", "info memslots", "info slots-cost", "info compat")
 """HMP commands of ours that a real QEMU has not."""
-STRUCTURED = ("info mtree", "info ramblock", "info numa")
-"""HMP commands of QEMU whose texts we read, for `-json`."""
 LEAVE = ("quit", "q")
 """Ends the session, and never the machine; QMP's `quit` would end that."""
 NOTE = "derived from QEMU's flat view by the rules of KVM, numbered anew: QEMU tells of no slots\n"
@@ -73,7 +71,7 @@ class Attached:
         except STRANGE as error:
             raise VMError(f"{client.name}: no QEMU answers so: {type(error).__name__}: {error}") from None
         self.own_lines = self._choose_lines(hmp_commands(release))
-        self._structured = {name: command for name, command in hmp_commands(release).items() if name in STRUCTURED}
+        self._known_lines = {name: row for name, row in hmp_commands(release).items() if name.startswith("info ")}
         self._lines: dict[str, Help] = {}
         self.views = Views(client, release, pid, command_line)
 
@@ -137,7 +135,7 @@ class Attached:
 
     def _run_hmp(self, line: str, twin: bool) -> Task[str]:
         name, rest = _split(line)
-        command = self.own_lines.get(name) or (self._structured.get(name) if self._json else None)
+        command = self.own_lines.get(name) or self._structured(name)
         if command is not None:
             words = command.parse(rest, name)
             request, arguments = command.request(NO_MACHINE, words)
@@ -147,6 +145,8 @@ class Attached:
             if self._json:
                 return self._spelled(result)
             return (NOTE if request in DERIVED else "") + command.render(result, words)
+        if name in ("help", "?") and rest in self.own_lines:
+            return self.own_lines[rest].help_line
         forwarded = {"command-line": line}
         if twin:
             return self._twin("human-monitor-command", forwarded)
@@ -157,6 +157,17 @@ class Attached:
             own = [each for each in self.own_lines.values() if each.name.startswith("info ") == (rest == "info")]
             text += "".join(each.help_line for each in own)
         return self._spelled(text) if self._json else text
+
+    def _structured(self, name: str) -> HMPCommand | None:
+        """For `-json`, the HMP command of this name, if it stands for a QMP command that can be asked."""
+        command = self._known_lines.get(name) if self._json else None
+        if command is None:
+            return None
+        try:
+            request, _arguments = command.request(NO_MACHINE, {})
+        except (AttributeError, KeyError):  # it depends on a machine of ours, or on words
+            return None
+        return command if request in self.request_names else None
 
     def _typed_request(self, line: str) -> tuple[str, dict[str, Any]] | None:
         """The request that a line stands for which begins with the name of a QMP command that HMP has not."""

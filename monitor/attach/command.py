@@ -43,8 +43,10 @@ refused here. quit ends the session, never the machine; in QMP it would end that
 
 -c runs a line and -script FILE those of a file (- is standard input), as '{program}
 -c' does: exit status 1 when one fails, which -keep-going lets not end it. -json prints
-results as JSON, one a line, those of 'info mtree', 'info ramblock' and 'info numa' in
-structure. -wait SECONDS is how long a greeting is waited for, 5 unless told.
+results as JSON, one a line, in structure where there is one: of 'info mtree', 'info
+ramblock' and 'info numa', too. What our prompt and scripts have beside HMP works here,
+on QEMU's answers: pipes, -j, assert, mark and diff, watch, variables, aliases.
+-wait SECONDS is how long a greeting is waited for, 5 unless told.
 
 A QMP monitor serves one client at a time: '{program} mux' makes one serve several."""
 

@@ -55,6 +55,7 @@ class AttachedSubject:
     def __init__(self, attached: Attached) -> None:
         self._attached = attached
         self._state = ""
+        self._asking = False
         self._on_event: OnEvent | None = None
         self._lines = attached.lines
         attached.client.on_event = self._take_event
@@ -75,6 +76,8 @@ class AttachedSubject:
         name = " ".join(words[:2]) if words[:1] == ["info"] else "".join(words[:1])
         if not name or name in self._lines:
             return None
+        if name in ("exit", "logout", "bye"):
+            return "'quit' ends the session, and not the machine"
         similar = get_close_matches(name, [*self.names, *COMMANDS, *aliases], 1)
         return f"did you mean '{similar[0]}'?" if similar else None
 
@@ -96,9 +99,12 @@ class AttachedSubject:
         self._ask_state()
 
     def _ask_state(self) -> None:
-        self._attached.client.send({"execute": "query-status"}, self._note_state)
+        if not self._asking:
+            self._asking = True
+            self._attached.client.send({"execute": "query-status"}, self._note_state)
 
     def _note_state(self, reply: dict[str, Any]) -> None:
+        self._asking = False
         told = reply.get("return")
         if isinstance(told, dict):
             self._state = str(told.get("status", ""))

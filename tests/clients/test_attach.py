@@ -52,11 +52,17 @@ def test_lines_and_scripts(tmp_path: Path, release: str) -> None:
         assert attach(address, "-c", "quit", "-c", "info status").stdout == ""
         assert attach("-pid", str(process.pid), "-c", "info diff").stdout.startswith("equal to what ramslot shows")
         assert attach(address, "-c", "info map | grep -c pc.rom").stdout == "1\n"
+        assert json.loads(attach(address, "-c", "-j why 0").stdout)["ramblock"]["name"] == "pc.ram"
+        done = attach(address, "-write", "-c", "mark", "-c", "object_add memory-backend-ram,id=x,size=1M", "-c", "diff")
+        assert done.stdout.startswith("--- info ramblock (mark)\n+++ info ramblock (now)")
+        done = attach(address, "-c", "help why", "-c", "help info map")
+        assert done.stdout.startswith("why address [address-space] -- explain what is at a guest address")
+        assert "info map [--output" in done.stdout
         assert attach(address, "-c", 'assert query-status $.status == "prelaunch"').returncode == 0
 
 
 def test_json_is_one_value_a_line() -> None:
-    lines = ("info mtree -f", "info ramblock", "info numa", "info map", "why 0", "info status", "query-kvm")
+    lines = ("info mtree -f", "info ramblock", "info numa", "info map", "why 0", "info status", "query-kvm", "info pic")
     with running("pc", "7.2") as (address, _):
         done = attach(address, "--json", *(word for line in lines for word in ("-c", line)))
     answers = [json.loads(line)["return"] for line in done.stdout.splitlines()]
@@ -65,7 +71,8 @@ def test_json_is_one_value_a_line() -> None:
     assert answers[1][0]["name"] == "pc.ram"
     assert answers[3][0]["ramblock"] == "pc.ram"
     assert answers[4]["backend"]["type"] == "memory-backend-ram"
-    assert answers[5] == "VM status: paused (prelaunch)\n"
+    assert answers[5]["status"] == "prelaunch"
+    assert "irr=" in answers[7]
     assert answers[6]["present"] in (True, False)
 
 
