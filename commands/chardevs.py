@@ -56,5 +56,6 @@ HMP = (
         help="remove chardev",
         syntax="id",
         parameters=(Word("id"),),
+        example="chardev-remove null0",
     ),
 )

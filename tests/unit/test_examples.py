@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MACHINE = (
     *("-M", "q35", "-m", "2G,slots=4,maxmem=8G", "-accel", "sim", "-device", "virtio-balloon-pci"),
     *("-object", "memory-backend-ram,id=m,size=1G", "-object", "memory-backend-ram,id=m0,size=1G"),
-    *("-device", "pc-dimm,id=dimm0,memdev=m0"),
+    *("-device", "pc-dimm,id=dimm0,memdev=m0", "-chardev", "null,id=null0"),
 )
 PRECONFIG = ("-M", "q35", "-m", "1G", "-preconfig", "-object", "memory-backend-ram,id=m,size=1G")
 OTHER_MACHINES = {
@@ -57,6 +57,7 @@ def run(arguments: tuple[str, ...], lines: tuple[str, ...]) -> str:
     """What the last of `lines` prints on a machine of its own."""
     program = Program(parse(["ramslot", *arguments]))
     try:
+        program.open_monitors()
         program.start_machine()
         session = LineSession(OwnMachine(program))
         text = ""

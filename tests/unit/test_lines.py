@@ -273,7 +273,7 @@ def test_what_changed_since_a_mark(lines: Callable[[str], str]) -> None:
     [
         "info ramblock contains pc.ram",
         'info ramblock contains "  pc.ram"',
-        "not info ramblock contains vga.vram",
+        "not info ramblock contains nobody.ram",
         "info ramblock matches ^ +pc.ram .* rw$",
         "object_del nobody fails",
         "object_del nobody fails not found",
