@@ -31,11 +31,18 @@ def fed(reader: PacketReader, data: bytes, dice: Random) -> tuple[Memory, int]:
     memory: Memory = {}
     meetings, at = 0, 0
     while at < len(data):
-        buffer = reader.get_buffer()
-        count = min(len(buffer), len(data) - at, dice.choice([1, 7, PAGE, 1 << 20]))
-        buffer[:count] = data[at : at + count]
-        at += count
-        for event in reader.buffer_updated(count):
+        ahead = reader.pages_ahead if dice.random() < 0.5 else []
+        for block, start, length in ahead:  # some take the contents themselves
+            for offset in range(start, start + length, PAGE):
+                memory[block, offset] = data[at : at + PAGE]
+                at += PAGE
+        count = 0
+        if not ahead:
+            buffer = reader.get_buffer()
+            count = min(len(buffer), len(data) - at, dice.choice([1, 7, PAGE, 1 << 20]))
+            buffer[:count] = data[at : at + count]
+            at += count
+        for event in reader.passed() if ahead else reader.buffer_updated(count):
             if isinstance(event, Synchronized):
                 meetings += 1
             elif isinstance(event, ZeroPages):

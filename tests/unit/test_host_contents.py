@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -126,4 +128,52 @@ def test_where_pages_are_missing_is_told(host: LinuxHost, tmp_path: Path) -> Non
     assert missing.value.offset == 5 * PAGE
     with pytest.raises(ValueError):
         memory.read_pages(3 * PAGE, buffer, PAGE, PAGE + 8)
+    memory.close()
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_memory_is_received_into_any_places(anonymous: HostMemory, data: st.DataObject) -> None:
+    before = os.urandom(PAGES * PAGE)
+    anonymous.write(0, before)
+    expected = bytearray(before)
+    cuts = sorted(data.draw(st.sets(st.integers(0, PAGES * PAGE), min_size=2, max_size=9)))
+    parts = data.draw(st.permutations([(start, end - start) for start, end in pairwise(cuts)]))
+    sent = os.urandom(data.draw(st.integers(1, sum(length for _start, length in parts))))
+    left = sent
+    for start, length in parts:
+        expected[start : start + min(length, len(left))] = left[:length]
+        left = left[length:]
+    source, sink = os.pipe()
+    try:
+        os.set_blocking(source, False)
+        os.write(sink, sent[: 1 << 16])  # what a pipe holds
+        came = anonymous.receive(source, parts)
+        assert came == min(len(sent), 1 << 16)
+        if came == len(sent):
+            assert anonymous.read(0, len(before)) == expected
+        with pytest.raises(BlockingIOError):
+            anonymous.receive(source, parts)
+        os.close(sink)
+        sink = -1
+        assert anonymous.receive(source, parts) == 0
+    finally:
+        os.close(source)
+        if sink >= 0:
+            os.close(sink)
+
+
+def test_what_is_received_for_a_page_that_is_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"x" * PAGE * 8)
+    memory = of_file(host, path, PAGE * 8, share=True)
+    os.truncate(path, PAGE * 5)
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"y" * (4 * PAGE))
+        start = 3 * PAGE
+        with pytest.raises(MissingPage) as missing:
+            while True:
+                start += memory.receive(here.fileno(), [(start, 7 * PAGE - start)])
+    assert missing.value.offset == 5 * PAGE
     memory.close()

@@ -8,6 +8,7 @@ the plain strerror.
 from __future__ import annotations
 
 import errno
+import os
 from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
@@ -113,6 +114,16 @@ class HostMemory(ABC):
         for number in range(pages_in(len(buffer), page_size, stride)):
             start = number * stride
             self.write(offset + number * page_size, buffer[start : start + page_size])
+
+    def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
+        """Fill parts, offset and length each, with bytes from a descriptor; returns how many came, 0 at the end.
+
+        Raises `MissingPage`, and `OSError` of the descriptor.
+        """
+        offset, length = parts[0]
+        data = os.read(fd, length)
+        self.write(offset, data)
+        return len(data)
 
     @abstractmethod
     def sum_words(self, offset: int, count: int, stride: int) -> int:

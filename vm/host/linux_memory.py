@@ -161,6 +161,15 @@ class LinuxMemory(HostMemory):
         self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
         write_pages(self.address, offset, buffer, page_size, stride)
 
+    def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
+        if not self.readonly:
+            try:
+                return os.readv(fd, [self.view(*part) for part in parts])
+            except OSError as error:
+                if error.errno != errno.EFAULT:
+                    raise
+        return super().receive(fd, parts)  # which tells the page that is missing
+
     def sum_words(self, offset: int, count: int, stride: int) -> int:
         from .linux_access import sum_words
 

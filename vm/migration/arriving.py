@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from ..memory.stream import owned_pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from ..host import HostMemory
     from ..memory.ramblock import RAMBlock
     from .events import Pages
 
@@ -15,6 +18,33 @@ CHUNK = 64 << 20
 """Bytes of which it is asked at once which are there."""
 MOST_BYTES = 1 << 20
 """That are compared at once."""
+MOST_PARTS = 1024
+"""Of memory that one call fills (IOV_MAX)."""
+
+
+class Landing:
+    """Memory whose contents come next on a channel: they are put there by the kernel, and are nowhere else before."""
+
+    def __init__(self, parts: list[tuple[HostMemory, int, int]]) -> None:
+        self._parts = parts
+        """What is left: memory, offset and length."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have come."""
+        return not self._parts
+
+    def receive(self, fd: int) -> int:
+        """Take what there is; returns how many bytes came, 0 at the end. Raises `MissingPage` and `OSError`."""
+        memory = self._parts[0][0]
+        together = takewhile(lambda part: part[0] is memory, self._parts[:MOST_PARTS])
+        came = left = memory.receive(fd, [(offset, length) for _memory, offset, length in together])
+        while left:
+            _memory, offset, length = self._parts[0]
+            done = min(left, length)
+            left -= done
+            self._parts[:1] = [(memory, offset + done, length - done)] if done < length else []
+        return came
 
 
 class Arrivals:
@@ -43,6 +73,15 @@ class Arrivals:
         for owner, owner_offset, offset, length in owned_pieces(block, start, len(data)):
             self._mark(owner, owner_offset, length)
             owner.host.write(owner_offset, data[offset - start : offset - start + length])
+
+    def landing(self, runs: Iterable[tuple[RAMBlock, int, int]]) -> Landing:
+        """Where parts of blocks are whose contents come next: block, offset and length of each."""
+        parts = []
+        for block, start, length in runs:
+            for owner, owner_offset, _offset, piece in owned_pieces(block, start, length):
+                self._mark(owner, owner_offset, piece)
+                parts.append((owner.host, owner_offset, piece))
+        return Landing(parts)
 
     def clear(self, block: RAMBlock, start: int, length: int) -> None:
         """Have zeros in a part of a block; pages that are not there, or have them already, are left alone.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..steps import Cancellation
     from .address import Address
+    from .arriving import Landing
 
 POLL_MILLISECONDS = 50
 """How often one that waits looks whether it was cancelled."""
@@ -106,10 +107,10 @@ class Channel:
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def receive_now(self, buffer: memoryview) -> int:
-        """Fill what can be of a buffer from what is there already; returns how much, 0 at the end."""
+    def receive_now(self, where: memoryview | Landing) -> int:
+        """Fill what can be of a buffer, or of memory, from what is there already; returns how much, 0 at the end."""
         try:
-            return os.readv(self.fd, [buffer])
+            return os.readv(self.fd, [where]) if isinstance(where, memoryview) else where.receive(self.fd)
         except ConnectionResetError:
             return 0
 

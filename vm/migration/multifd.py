@@ -20,8 +20,11 @@ from .refusals import uuid_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from .events import PacketEvent
+
+    Run: TypeAlias = tuple[str, int, int]
 
 PACKET_BYTES = 512 << 10
 """Of contents, at most."""
@@ -95,7 +98,8 @@ class PacketReader:
     """One channel behind what it begins with.
 
     Fill `get_buffer` and tell `buffer_updated` how much of it was filled, which gives events. Their data is good until
-    the next call. Both raise `StreamError`.
+    the next call. Where there are `pages_ahead`, their contents may be taken off the channel instead, and `passed`
+    gives the events without them. All raise `StreamError`.
     """
 
     def __init__(self, page_size: int, method: str) -> None:
@@ -121,6 +125,21 @@ class PacketReader:
     def get_buffer(self) -> memoryview:
         """Where what comes next belongs; never empty."""
         return (self._head if self._size < 0 else self._data[: self._size])[self._filled :]
+
+    @property
+    def pages_ahead(self) -> list[Run]:
+        """The pages whose contents come next as they are, all of them: runs of block, offset and length."""
+        if self._size <= 0 or self._filled or self._inflate is not None:
+            return []
+        page_size, offsets = self._page_size, self._offsets
+        return [
+            (self._block, offsets[first], (end - first) * page_size) for first, end in self._runs(0, self._counts[0])
+        ]
+
+    def passed(self) -> Iterator[PacketEvent]:
+        """The contents of the pages ahead went elsewhere: what else the packet brings."""
+        self._size = -1
+        return self._events_behind()
 
     def buffer_updated(self, count: int) -> Iterator[PacketEvent]:
         """So many bytes came: what they complete."""
@@ -155,12 +174,16 @@ class PacketReader:
         self._filled, self._size = 0, size
 
     def _events(self, data: memoryview) -> Iterator[PacketEvent]:
-        page_size, (count, zeros) = self._page_size, self._counts
+        page_size, count = self._page_size, self._counts[0]
         if self._inflate is not None and count:
             data = self._inflated(data, count * page_size)
         for first, end in self._runs(0, count):
             piece = data[first * page_size : end * page_size]
             yield Pages(self._block, self._offsets[first], end - first, piece, page_size)
+        yield from self._events_behind()
+
+    def _events_behind(self) -> Iterator[PacketEvent]:
+        page_size, (count, zeros) = self._page_size, self._counts
         for first, end in self._runs(count, count + zeros):
             yield ZeroPages(self._block, self._offsets[first], (end - first) * page_size, 0)
         if self._flags & SYNC:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 
 from . import format as fmt
 from .channel import POLL_MILLISECONDS
@@ -13,11 +14,13 @@ from .receiving import Receiver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation
+    from .arriving import Landing
     from .channel import Channel, Listener
+    from .events import PacketEvent
     from .state import Migration
 
 STREAM_MAGIC = fmt.MAGIC.to_bytes(MAGIC_BYTES)
@@ -63,7 +66,7 @@ def gather(listener: Listener, count: int, uuid: bytes, cancellation: Cancellati
 class Link:
     """A channel of pages, and how far it is."""
 
-    __slots__ = ("at_meeting", "channel", "ended", "reader")
+    __slots__ = ("at_meeting", "channel", "ended", "landing", "reader")
 
     def __init__(self, channel: Channel, reader: PacketReader) -> None:
         self.channel = channel
@@ -71,6 +74,8 @@ class Link:
         self.at_meeting = False
         """Whether it is where all are waited for."""
         self.ended = False
+        self.landing: Landing | None = None
+        """Where the pages belong that come next."""
 
 
 class MultifdReceiver(Receiver):
@@ -95,7 +100,7 @@ class MultifdReceiver(Receiver):
         self._poll.register(self._channel.fd, select.POLLIN)
         try:
             while not self._channel.has_data:
-                if any(not self._pump(fd) for fd in self._ready(cancellation)):
+                if any(not self._pump(fd, cancellation) for fd in self._ready(cancellation)):
                     break
         finally:
             self._poll.unregister(self._channel.fd)
@@ -109,7 +114,7 @@ class MultifdReceiver(Receiver):
             if any(link.ended and not link.at_meeting for link in links):
                 raise refused("a channel ended before the stream")
             for fd in self._ready(cancellation):
-                self._pump(fd)
+                self._pump(fd, cancellation)
         for fd, link in self._links.items():
             link.at_meeting = False
             self._poll.register(fd, select.POLLIN)
@@ -121,21 +126,39 @@ class MultifdReceiver(Receiver):
             if found:
                 return found
 
-    def _pump(self, fd: int) -> bool:
-        """Take what a channel of pages brings; says whether it is one."""
+    def _pump(self, fd: int, cancellation: Cancellation) -> bool:
+        """Take what a channel of pages brings, up to the end of a packet if it comes; says whether it is one."""
         link = self._links.get(fd)
         if link is None:
             return False
-        count = link.channel.receive_now(link.reader.get_buffer())
-        if not count:
-            if not link.reader.is_between:
-                raise refused("a channel ended within a packet")
-            link.ended = True
+        with suppress(BlockingIOError):
+            self._take_some(link)
+            while not link.reader.is_between:
+                cancellation.check()
+                self._take_some(link)
+        if link.at_meeting or link.ended:
             self._poll.unregister(fd)
-        for event in link.reader.buffer_updated(count):
+        return True
+
+    def _take_some(self, link: Link) -> None:
+        for event in self._arrived(link):
             if isinstance(event, Synchronized):
                 link.at_meeting = True
-                self._poll.unregister(fd)
             else:
                 self._place(event)
-        return True
+        if link.landing is None and (ahead := link.reader.pages_ahead):
+            link.landing = self._landing(ahead)
+
+    def _arrived(self, link: Link) -> Iterable[PacketEvent]:
+        """What comes on a channel of pages now."""
+        reader, landing = link.reader, link.landing
+        count = link.channel.receive_now(reader.get_buffer() if landing is None else landing)
+        if not count and not reader.is_between:
+            raise refused("a channel ended within a packet")
+        link.ended = not count
+        if landing is None:
+            return reader.buffer_updated(count)
+        if not landing.complete:
+            return ()
+        link.landing = None
+        return reader.passed()

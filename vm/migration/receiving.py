@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation
+    from .arriving import Landing
     from .channel import Channel
     from .events import Event
     from .state import Migration
@@ -141,6 +142,10 @@ class Receiver:
             self._memory.write_bytes(block, event.offset, bytes([event.fill]) * event.length)
         else:
             self._memory.clear(block, event.offset, event.length)
+
+    def _landing(self, runs: list[tuple[str, int, int]]) -> Landing:
+        """Where pages belong that come next; raises as `_place`."""
+        return self._memory.landing((self._block(*run), run[1], run[2]) for run in runs)
 
     def _block(self, name: str, offset: int, length: int) -> RAMBlock:
         block = self._blocks.get(name)
