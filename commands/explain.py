@@ -50,7 +50,7 @@ class Explainer:
         info: dict[str, Any] = {"address": address, "address-space": space.name, "path": _path(way) if way else []}
         if way is None and not vm.machine.has_registers:
             info["unknown"] = True
-        if way is not None and way.readonly is not None:
+        if way is not None and way.readonly is not None and self._is_certain(way):
             info["readonly-by"] = way.readonly.name
         found = space.view.find(address)
         if found is not None:
@@ -69,6 +69,11 @@ class Explainer:
             info |= self._memory_device(address)
         info["shadowed"] = [_shadowed(each) for each in shadowed]
         return info
+
+    def _is_certain(self, way: Way) -> bool:
+        """Whether it is known which region lets no write through."""
+        by_alias = any(step.region.alias is not None for step in way.steps)
+        return self._vm.machine.tells_readonly_aliases or not (by_alias and way.region.type_text == "rom")
 
     def _memory(self, block: RAMBlock, offset: int) -> dict[str, Any]:
         host: dict[str, Any] = {"address": block.host.address + offset, "page-size": block.host.page_size}

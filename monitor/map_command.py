@@ -1,4 +1,4 @@
-"""`ramslot map`: the map of a machine that a command line describes, or what two have different, as text or picture."""
+"""`ramslot map`: maps of machines that command lines describe or that run, and what two have different."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ usage: {program} map A [B] [-output FILE.svg|FILE.html] [-json] [-qemu VERSION] 
 draws all guest-physical addresses of the machine A, to scale, holes folded. With B
 it shows both beside each other, the same addresses on the same height, and what
 became of what: moved, resized, new, gone, renamed, in another memslot. A and B are
-command lines of QEMU, quoted, or files with one in them: a log, or libvirt's XML.
+command lines of QEMU, quoted; files with one in them, a log or libvirt's XML; or QMP
+monitors of machines that run, unix:PATH or tcp:HOST:PORT, which are only looked at
+(the memslots of a QEMU are those that its flat view makes, for it tells of none).
 
     {program} map '-M q35 -m 8G' -output map.html
+    {program} map unix:/run/vm.qmp '-M q35 -m 8G' -output differences.html
     {program} map 'qemu-system-x86_64-7.2 -M pc -m 8G' 'qemu-system-x86_64-11.1 -M q35 -m 8G'
 
 -output (-o) makes an SVG picture, or a page for browsers that needs nothing else
@@ -28,8 +31,9 @@ and tells of each address what `why` tells; without it the map is text. -json
 prints what a page has in it. -qemu is the version of QEMU of machines that do not
 tell theirs, -to-qemu that of B.
 
-Nothing is mapped: the machines are made on a virtual host. The exit status is 0,
-or, with B, 0 where nothing differs and 1 where something does; 2 for an error."""
+Nothing is mapped: machines of command lines are made on a virtual host. The exit
+status is 0, or, with B, 0 where nothing differs and 1 where something does; 2 for
+an error."""
 
 VALUES = {"output": "output", "o": "output", "qemu": "qemu", "to-qemu": "to-qemu"}
 SWITCHES = ("json",)
@@ -97,7 +101,17 @@ def _text(whole: dict[str, Any]) -> str:
 
 
 def _look(program: str, text: str, version: str | None) -> dict[str, Any]:
-    """The side of a picture that a command line gives; what the map does not have of it is told on stderr."""
+    """A side of a picture; what the map does not have of it is told on stderr. Raises `VMError`."""
+    from .compat.live import is_address
+
+    side, notes = _attached(program, text) if is_address(text) else _made(text, version)
+    for note in notes:
+        print(f"{program}: map: {note}", file=sys.stderr)
+    return side
+
+
+def _made(text: str, version: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The machine of a command line, and notes."""
     from ..commands import Context
     from ..commands.pictures.document import side_of
     from .compat.command_lines import read_command_line
@@ -110,9 +124,30 @@ def _look(program: str, text: str, version: str | None) -> dict[str, Any]:
         sides.append(side_of(Context(vm, NoProgram())))
 
     contract = read_command_line(find_side_line(text, version), text, version, look)
-    for note in contract.notes:
-        print(f"{program}: map: {note}", file=sys.stderr)
     missing = ", ".join(each.what for each in contract.unchecked)
-    if missing:
-        print(f"{program}: map: not in the map, for it is not modelled: {missing}", file=sys.stderr)
-    return sides[0]
+    notes = [f"not in the map, for it is not modelled: {missing}"] if missing else []
+    return sides[0], [*contract.notes, *notes]
+
+
+def _attached(program: str, text: str) -> tuple[dict[str, Any], list[str]]:
+    """The machine behind a QMP monitor, and notes."""
+    from ..commands import Context
+    from ..commands.pictures.document import side_of
+    from .attach.addresses import Address, connect
+    from .attach.attached import Attached
+    from .attach.client import Client
+    from .loop import Loop
+    from .versions_command import NoProgram
+
+    loop = Loop()
+    opened: Client | Attached | None = None
+    try:
+        opened = client = Client(loop, connect(Address(text)), text)
+        opened = attached = Attached(client, program=program)
+        machine: Any = attached.worker.wait(attached.seen())
+        side = side_of(Context(machine, NoProgram()))
+        return side | {"derived": True, "detail": f"{side['detail']} (derived)"}, attached.notes
+    finally:
+        if opened is not None:
+            opened.close()
+        loop.close()

@@ -62,7 +62,7 @@ function placeLines(side, piece, address) {
   }
   if ("block" in piece) lines.push(...memoryLines(side, piece, address, range));
   if (piece.device) {
-    const plugged = piece.device.plugged ? "" : ", not plugged";
+    const plugged = piece.device.plugged === false ? ", not plugged" : "";
     lines.push(["device", `${piece.device.path} (${piece.device.type})${plugged}`]);
   }
   return lines;
@@ -81,8 +81,10 @@ function memoryLines(side, piece, address, range) {
   if (slot && address <= BigInt(slot.end)) {
     lines.push(["memslot", `${slot.slot} of address space 0, + 0x${hex(address - BigInt(slot.start))}`]);
   }
-  const host = hex(BigInt(block["host-address"]) + offset);
-  lines.push(["host", `0x${host}, page of ${sizeText(BigInt(block["page-size"]))}`]);
+  if ("host-address" in block) {
+    const host = hex(BigInt(block["host-address"]) + offset);
+    lines.push(["host", `0x${host}, page of ${sizeText(BigInt(block["page-size"]))}`]);
+  }
   if (block.backend) lines.push(["backend", `${block.backend.path} (${block.backend.type})`]);
   return lines;
 }

@@ -86,12 +86,9 @@ def _piece(info: dict[str, Any], regions: _Numbered, blocks: _Numbered) -> dict[
 def _block(info: dict[str, Any]) -> dict[str, Any]:
     """The RAMBlock that has an address, and where the host has its first byte."""
     place, host = info["ramblock"], info["host"]
-    block = {
-        "name": place["name"],
-        "ram-address": place["ram-address"] - place["offset"],
-        "host-address": host["address"] - place["offset"],
-        "page-size": host["page-size"],
-    }
+    block = {"name": place["name"], "ram-address": place["ram-address"] - place["offset"]}
+    if host["address"] != place["offset"]:  # of a machine that is only seen nothing may tell it
+        block |= {"host-address": host["address"] - place["offset"], "page-size": host["page-size"]}
     return block | ({"backend": info["backend"]} if "backend" in info else {})
 
 
@@ -138,8 +135,10 @@ def _memory(block: dict[str, Any], piece: dict[str, Any], distance: int) -> dict
     place = {"name": block["name"], "offset": offset, "ram-address": block["ram-address"] + offset}
     if "stream" in piece:
         place["stream"] = {**piece["stream"], "offset": piece["stream"]["offset"] + distance}
-    host = {"address": block["host-address"] + offset, "page-size": block["page-size"]}
-    return {"ramblock": place, "host": host} | ({"backend": block["backend"]} if "backend" in block else {})
+    described: dict[str, Any] = {"ramblock": place}
+    if "host-address" in block:
+        described["host"] = {"address": block["host-address"] + offset, "page-size": block["page-size"]}
+    return described | ({"backend": block["backend"]} if "backend" in block else {})
 
 
 def _start(thing: dict[str, Any]) -> int:

@@ -51,14 +51,14 @@ class Change:
         return {name: getattr(self, name) for name in ("before", "after", "kinds", "texts")}
 
 
-def compare(before: Sequence[Range], after: Sequence[Range]) -> list[Change]:
-    """All that differs from one map to the other, by address."""
+def compare(before: Sequence[Range], after: Sequence[Range], *, numbered: bool = True) -> list[Change]:
+    """All that differs from one map to the other, by address; `numbered` says that numbers of slots mean something."""
     partners, gone, new = _partners(before, after)
     rooms, rooms_gone, rooms_new = _rooms(before, after)
     changes = [Change(number, None, {"gone": "gone"}) for number in (*gone, *rooms_gone)]
     changes += [Change(None, number, {"new": "new"}) for number in (*new, *rooms_new)]
     for one, other in (*partners, *rooms):
-        differences = dict(_differences(before[one], after[other]))
+        differences = dict(_differences(before[one], after[other], numbered))
         if differences:
             changes.append(Change(one, other, differences))
 
@@ -96,7 +96,7 @@ def _rooms(before: Sequence[Range], after: Sequence[Range]) -> tuple[list[tuple[
     return [(ours[start], theirs[start]) for start in ours.keys() & theirs.keys()], [], []
 
 
-def _differences(old: Range, new: Range) -> Iterator[tuple[str, str]]:
+def _differences(old: Range, new: Range, numbered: bool) -> Iterator[tuple[str, str]]:
     if old["start"] != new["start"]:
         yield "moved", f"moved from {old['start']:#x} to {new['start']:#x}"
     if size_of(old) != size_of(new):
@@ -109,7 +109,7 @@ def _differences(old: Range, new: Range) -> Iterator[tuple[str, str]]:
             yield name, f"{WORDS[name]} {was or 'none'} became {is_now or 'none'}"
     if old["offset"] != new["offset"]:
         yield "offset", f"shows {name_text(new)}, not {name_text(old)}"
-    if _division(old) != _division(new):
+    if _division(old, numbered) != _division(new, numbered):
         was, is_now = slots_text(old["slots"]), slots_text(new["slots"])
         yield "slots", f"{was or 'no slot'} became {is_now or 'no slot'}"
 
@@ -117,9 +117,9 @@ def _differences(old: Range, new: Range) -> Iterator[tuple[str, str]]:
 WORDS = {"kind": "kind", "name": "name", "ramblock": "RAMBlock", "backend": "backend"}
 
 
-def _division(shown: Range) -> list[tuple[int, int]]:
-    """The slots of a range: number, and place in it."""
-    return [(slot["slot"], slot["start"] - shown["start"]) for slot in shown["slots"]]
+def _division(shown: Range, numbered: bool) -> list[tuple[int, int]]:
+    """The slots of a range: number, if that matters, and place in it."""
+    return [(slot["slot"] if numbered else 0, slot["start"] - shown["start"]) for slot in shown["slots"]]
 
 
 def _size(shown: Range) -> str:

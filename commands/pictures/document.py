@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def side_of(context: Context) -> dict[str, Any]:
-    """A machine: what it is, its map, and what is behind it."""
+    """A machine: what it is, its map, and what is behind it; `derived` is added where the slots are only that."""
     vm = context.vm
     return {
         "label": f"{vm.machine.machine_type.name}, {size_to_str(vm.machine.ram_size)} RAM",
@@ -45,7 +45,8 @@ def document(sides: list[dict[str, Any]]) -> dict[str, Any]:
     maps = [side["map"] for side in sides]
     whole: dict[str, Any] = {"ramslot": __version__, "sides": sides, "axis": axis(maps).to_json()}
     if len(sides) == 2:
-        whole["changes"] = [change.to_json() for change in compare(*maps)]
+        numbered = not any(side.get("derived") for side in sides)
+        whole["changes"] = [change.to_json() for change in compare(*maps, numbered=numbered)]
     return whole
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...vm.releases import Release
     from ...vm.steps import Task
     from ..loop import Loop
+    from .seen import SeenMachine
 
 OWN_LINES = ("info map", "why", "info memslots", "info slots-cost", "info compat")
 """HMP commands of ours that a real QEMU has not."""
@@ -110,6 +111,10 @@ class Attached:
             self._lines |= {name: Help(each.syntax, each.help) for name, each in self.own_lines.items()}
             self._lines = dict(sorted(self._lines.items()))
         return self._lines
+
+    def seen(self) -> Task[SeenMachine]:
+        """The machine, as far as QEMU tells of it; the task raises `VMError`."""
+        return self._views.seen()
 
     # Lines
 

@@ -26,7 +26,7 @@ HMP lines and QMP (JSON, or typed: query-status, qom-get path=/machine property=
 where HMP has no such command) go to QEMU; Tab completes from what this QEMU has, and
 events are shown as they come. Ours, made of what QEMU tells:
 
-    info map [--output FILE.svg]    guest-physical space, drawn
+    info map [--output FILE]        guest-physical space, drawn (FILE.svg or FILE.html)
     why ADDRESS [ADDRESS-SPACE]     what is there, and why
     info memslots [-v]              the KVM memslots that its flat view makes; -v with
                                     host addresses, and with -pid pages and nodes

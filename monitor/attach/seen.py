@@ -89,6 +89,11 @@ class SeenDevice:
         self.length = int(data.get("max-size", self.size))
         self.is_mapped = bool(self.length)
 
+    @property
+    def plugged(self) -> int:
+        """Bytes that are memory of the guest."""
+        return self.size
+
     def is_plugged(self, _address: int) -> bool | None:
         """Whether an address is; None where only some of it is."""
         return bool(self.size) if self.size in (0, self.length) else None
@@ -130,6 +135,8 @@ class SeenBoard:
     """The part of a machine that is a `Machine` in our own."""
 
     has_registers = True
+    tells_readonly_aliases = False
+    """QEMU's text does not."""
 
     def __init__(self, name: str, ram_size: int, memory_space: SeenSpace, device_memory: MemoryRegion | None) -> None:
         self.machine_type = SimpleNamespace(name=name)

@@ -162,11 +162,8 @@ class Views:
             result = {**result, "derived": True}
         if command == "query-memslots" and with_hosts:
             self._add_hosts(result)
-        if command == "query-address":
-            if any("alias" in step for step in result["path"]) and result["path"][-1]["type"] == "rom":
-                result.pop("readonly-by", None)  # the alias may be it, QEMU's text does not say
-            if "host" in result:
-                self._look_at_host(result)
+        if command == "query-address" and "host" in result:
+            self._look_at_host(result)
         return result
 
     def _mappings(self) -> list[Mapping]:

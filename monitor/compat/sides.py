@@ -17,7 +17,7 @@ NOT_UNDERSTOOD = (
     "'{}' is no command line of QEMU, no monitor (unix:PATH, tcp:HOST:PORT), and no file with a domain's XML, a log, "
     "or a saved stream"
 )
-NO_COMMAND_LINE = "'{}' is no command line of QEMU, and no file with one, or with a domain's XML"
+NO_COMMAND_LINE = "'{}' is no command line of QEMU, no monitor, and no file with such a line or a domain's XML"
 
 
 def read_side(text: str, version: str | None = None) -> Contract:

@@ -91,6 +91,8 @@ class Machine(QOMObject):
     """Names of CPU models that the machine has besides its target's."""
     has_registers = True
     """Whether the regions of the board's devices are there; else what is no memory is not known."""
+    tells_readonly_aliases = True
+    """Whether aliases say that they let no write through; else a ROM seen by way of one may not be what does not."""
     numa_supported = False
     expects_whole_clusters = False
     """Whether people are warned of CPUs of one cluster that belong to different NUMA nodes."""
