@@ -132,18 +132,12 @@ def _other_type(match: re.Match[str], config: Config | None) -> str | None:
 
 
 def _other_machine(_match: re.Match[str], config: Config | None) -> str | None:
-    """Who has a machine type that the release has not: another release, or a distribution."""
+    """Which release has a machine type that this one has not."""
     from ..vm.boards import releases_with
-    from ..vm.known.distributions import upstream_machine
 
     name = (config.machine_type or "") if config is not None else ""
-    found = upstream_machine(name)
-    if found is None:
-        releases = releases_with(name, config.target if config is not None else None) if name else []
-        return f"--qemu {releases[0]} has {name}" if releases else None
-    upstream, whose = found
-    bits = "; -hpb is -cpu MODEL,host-phys-bits=on" if name.endswith("-hpb") else ""
-    return f"{name} is a machine type of {whose}; upstream {upstream} is what it comes from{bits}"
+    releases = releases_with(name, config.target if config is not None else None) if name else []
+    return f"--qemu {releases[0]} has {name}" if releases else None
 
 
 def _said(text: str) -> Remedy:

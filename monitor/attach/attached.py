@@ -114,7 +114,7 @@ class Attached:
 
     def seen(self) -> Task[SeenMachine]:
         """The machine, as far as QEMU tells of it; the task raises `VMError`."""
-        return self._views.seen()
+        return self.views.seen()
 
     # Lines
 

@@ -164,11 +164,11 @@ class Parser:
     def _upstream(self, name: str) -> str:
         """The machine type that a distribution's stands for; any other as it is."""
         if "+pve" in name or ("-" in name and ("-rhel" in name or not name[-1].isdigit())):
-            from ...vm.known.distributions import upstream_machine
+            from ...vm.known.distributions import taken_as, upstream_machine
 
             found = upstream_machine(name)
             if found is not None:
-                self.context.warn_alone(f"{name} is {found[1]}'s, taken as {found[0]}")
+                self.context.warn_alone(taken_as(name, *found))
                 return found[0]
         return name
 

@@ -11,7 +11,7 @@ from ...vm.boards.targets import targets
 from ...vm.compat.contract import Contract, Unchecked
 from ...vm.compat.of_machine import contract_of
 from ...vm.errors import VMError
-from ...vm.known.distributions import upstream_machine
+from ...vm.known.distributions import taken_as, upstream_machine
 from ...vm.machine import VirtualMachine
 from ...vm.releases import Release, find_release
 from ..command_line.options import parse
@@ -81,7 +81,7 @@ def _with_upstream_machine(words: tuple[str, ...], notes: list[str]) -> tuple[st
                 name = part.removeprefix("type=")
                 upstream = upstream_machine(name) if position == 0 or part.startswith("type=") else None
                 if upstream is not None:
-                    notes.append(f"{name} is {upstream[1]}'s, taken as {upstream[0]}")
+                    notes.append(taken_as(name, *upstream))
                     parts[position] = upstream[0]
             found[number + 1] = ",".join(parts)
     return tuple(found)

@@ -30,3 +30,9 @@ def upstream_machine(name: str) -> tuple[str, str] | None:
         return (f"{stem}-{upstream}", "Red Hat Enterprise Linux") if upstream is not None else None
     stem, _, series = name.removesuffix("-hpb").rpartition("-")
     return (f"{stem}-{UBUNTU[series]}", "Ubuntu") if series in UBUNTU else None
+
+
+def taken_as(name: str, upstream: str, whose: str) -> str:
+    """What people are told where a distribution's machine type stands for another."""
+    bits = " (-hpb is -cpu MODEL,host-phys-bits=on)" if name.endswith("-hpb") else ""
+    return f"{name} is {whose}'s, taken as {upstream}{bits}"
