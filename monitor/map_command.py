@@ -125,7 +125,7 @@ def _made(text: str, version: str | None) -> tuple[dict[str, Any], list[str]]:
 
     contract = read_command_line(find_side_line(text, version), text, version, look)
     missing = ", ".join(each.what for each in contract.unchecked)
-    notes = [f"not in the map, for it is not modelled: {missing}"] if missing else []
+    notes = [f"not in the map, for nothing is known of it: {missing}"] if missing else []
     return sides[0], [*contract.notes, *notes]
 
 

@@ -102,8 +102,8 @@ def test_machines_in_files(tmp_path: Path) -> None:
 
 
 def test_what_the_map_does_not_have_is_told() -> None:
-    done = run("qemu-system-x86_64-7.2 -M pc -m 1G -device vmware-svga")
-    assert "not in the map, for it is not modelled: -device vmware-svga" in done.stderr
+    done = run("qemu-system-x86_64-7.2 -M pc -m 1G -bios /nosuch/bios.bin")
+    assert "not in the map, for nothing is known of it: -bios /nosuch/bios.bin, which is not here" in done.stderr
     assert "pc.ram" in done.stdout
 
 
