@@ -1,7 +1,7 @@
 """Whole command lines as libvirt, Proxmox VE, Incus, kata and Lima write them, beside real QEMU of each version.
 
-Both get the same words; parts that need a host that is not here (taps, sockets of other programs, disks) are those that
-run anywhere. The devices are left out, which are another subject.
+Both get the same words; parts that need a host that is not here (taps, sockets of other programs) are those that run
+anywhere. With devices the RAMBlocks are compared, without them the whole memory map.
 """
 
 from __future__ import annotations
@@ -168,10 +168,131 @@ INCUS_LINE = """-S -name vm1 -uuid 12345678-1234-1234-1234-123456789abc -nograph
  -sandbox on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny -readconfig qemu.conf -cpu qemu64"""
 
 
+LIBVIRT_DEVICES = """
+ -device '{"driver":"pcie-root-port","port":16,"chassis":1,"id":"pci.1","bus":"pcie.0","multifunction":true,"addr":"0x2"}'
+ -device '{"driver":"pcie-root-port","port":17,"chassis":2,"id":"pci.2","bus":"pcie.0","addr":"0x2.0x1"}'
+ -device '{"driver":"pcie-root-port","port":18,"chassis":3,"id":"pci.3","bus":"pcie.0","addr":"0x2.0x2"}'
+ -device '{"driver":"pcie-root-port","port":19,"chassis":4,"id":"pci.4","bus":"pcie.0","addr":"0x2.0x3"}'
+ -device '{"driver":"qemu-xhci","p2":15,"p3":15,"id":"usb","bus":"pci.2","addr":"0x0"}'
+ -device '{"driver":"virtio-serial-pci","id":"virtio-serial0","bus":"pci.3","addr":"0x0"}'
+ -device '{"driver":"virtio-blk-pci","bus":"pci.4","addr":"0x0","drive":"libvirt-1-format","id":"virtio-disk0","bootindex":1}'
+ -device '{"driver":"ide-cd","bus":"ide.0","id":"sata0-0-0"}'
+ -netdev '{"type":"user","id":"hostnet0"}'
+ -device '{"driver":"virtio-net-pci","netdev":"hostnet0","id":"net0","mac":"52:54:00:01:02:03","bus":"pci.1","addr":"0x0"}'
+ -chardev ringbuf,id=charserial0 -device '{"driver":"isa-serial","chardev":"charserial0","id":"serial0","index":0}'
+ -chardev null,id=charchannel0
+ -device '{"driver":"virtserialport","bus":"virtio-serial0.0","nr":1,"chardev":"charchannel0","id":"channel0","name":"org.qemu.guest_agent.0"}'
+ -device '{"driver":"usb-tablet","id":"input0","bus":"usb.0","port":"1"}'
+ -device '{"driver":"VGA","id":"video0","vgamem_mb":16,"bus":"pcie.0","addr":"0x1"}' -global ICH9-LPC.noreboot=off -watchdog-action reset
+ -device '{"driver":"virtio-balloon-pci","id":"balloon0","bus":"pcie.0","addr":"0x3"}'
+ -object '{"qom-type":"rng-random","id":"objrng0","filename":"/dev/urandom"}'
+ -device '{"driver":"virtio-rng-pci","rng":"objrng0","id":"rng0","bus":"pcie.0","addr":"0x4"}'"""
+
+PROXMOX_DEVICES = """
+ -device pcie-pci-bridge,id=pci.1,addr=0x1e -device pci-bridge,id=pci.2,chassis_nr=3,bus=pci.1,addr=0x5
+ -device vmgenid,guid=d3b1a1a5-1111-2222-3333-123456789abc -device qemu-xhci,id=uhci,addr=0x7
+ -device usb-tablet,id=tablet,bus=uhci.0,port=1 -device VGA,id=vga,bus=pcie.0,addr=0x1 -chardev null,id=qga0
+ -device virtio-serial,id=qga0,addr=0x8 -device virtserialport,chardev=qga0,name=org.qemu.guest_agent.0
+ -device virtio-balloon-pci,id=balloon0,addr=0x3,free-page-reporting=on
+ -device virtio-scsi-pci,id=virtioscsi0,bus=pci.2,addr=0x1,iothread=iothread-virtioscsi0
+ -device scsi-hd,bus=virtioscsi0.0,channel=0,scsi-id=0,lun=0,drive=drive-scsi0,id=scsi0,bootindex=100 -netdev type=user,id=net0
+ -device virtio-net-pci,mac=BC:24:11:00:00:01,netdev=net0,addr=0x12,id=net0,rx_queue_size=1024,tx_queue_size=256,bootindex=101
+ -device e1000,netdev=net1,id=net1,romfile= -netdev user,id=net1"""
+
+KATA_DEVICES = """
+ -device pci-bridge,bus=pcie.0,id=pci-bridge-0,chassis_nr=1,shpc=off,addr=2,io-reserve=4k,mem-reserve=1m,pref64-reserve=1m
+ -device virtio-serial-pci,disable-modern=false,id=serial0 -device virtconsole,chardev=charconsole0,id=console0
+ -object memory-backend-file,id=mem0,mem-path=disk,size=1M,share=on -device nvdimm,id=nv0,memdev=mem0
+ -device virtio-scsi-pci,id=scsi0,disable-modern=false -device virtio-rng-pci,rng=rng0
+ -netdev user,id=network-0 -device driver=virtio-net-pci,netdev=network-0,mac=02:42:ac:11:00:02,disable-modern=false"""
+
+LIMA_DEVICES = """
+ -device virtio-blk-pci,drive=d0 -device virtio-rng-pci,rng=rng0 -netdev user,id=net0,net=192.168.5.0/24,dhcpstart=192.168.5.15
+ -device virtio-net-pci,netdev=net0,mac=52:55:55:01:02:03 -vga none -device virtio-vga -device virtio-keyboard-pci
+ -device virtio-mouse-pci -device qemu-xhci,id=usb-bus -device virtio-serial-pci,id=virtio-serial0
+ -chardev null,id=lima-ga -device virtserialport,chardev=lima-ga,name=io.lima-vm.guest_agent.0"""
+
+INCUS_DEVICES = """
+[device "qemu_pcie0"]
+driver = "pcie-root-port"
+bus = "pcie.0"
+addr = "1.0"
+chassis = "0"
+multifunction = "on"
+
+# Balloon driver
+[device "qemu_balloon"]
+driver = "virtio-balloon-pci"
+bus = "qemu_pcie0"
+addr = "00.0"
+multifunction = "on"
+
+# Random number generator
+[object "qemu_rng"]
+qom-type = "rng-random"
+filename = "/dev/urandom"
+
+[device "dev-qemu_rng"]
+driver = "virtio-rng-pci"
+bus = "qemu_pcie0"
+addr = "00.1"
+rng = "qemu_rng"
+
+[device "dev-qemu_serial"]
+driver = "virtio-serial-pci"
+bus = "qemu_pcie0"
+addr = "00.2"
+
+[device "qemu_pcie1"]
+driver = "pcie-root-port"
+bus = "pcie.0"
+addr = "1.1"
+chassis = "1"
+
+# SCSI controller
+[device "qemu_scsi"]
+driver = "virtio-scsi-pci"
+bus = "qemu_pcie1"
+addr = "00.0"
+
+[device "qemu_pcie2"]
+driver = "pcie-root-port"
+bus = "pcie.0"
+addr = "1.2"
+chassis = "2"
+
+# GPU
+[device "dev-qemu_gpu"]
+driver = "virtio-vga"
+bus = "qemu_pcie2"
+addr = "00.0"
+"""
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(LIBVIRT_Q35 + LIBVIRT_DEVICES, id="libvirt q35"),
+        pytest.param(PROXMOX + PROXMOX_DEVICES, id="proxmox"),
+        pytest.param(KATA_Q35 + KATA_DEVICES, id="kata q35"),
+        pytest.param(LIMA + LIMA_DEVICES, id="lima"),
+        pytest.param(INCUS_LINE, id="incus"),
+    ],
+)
+def test_lines_with_devices(line: str, release: str, tmp_path: Path) -> None:
+    for side in ("theirs", "ours"):
+        path = tmp_path / side / "qemu.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(INCUS + INCUS_DEVICES)
+    outcome = compare("pasted", "x86_64", versioned(line, release), QUESTIONS[:1], tmp_path, FILES, release)
+    assert outcome.status == 0
+
+
 def versioned(line: str, release: str) -> str:
     line = re.sub(r"\s+", " ", line.replace("VERSION", release))
     if release == "5.2":  # which reads no JSON there
-        line = re.sub(r"-object '({.*?})'", lambda found: "-object " + as_pairs(found[1]), line)
+        line = re.sub(r"-(object|device|netdev) '({.*?})'", lambda found: f"-{found[1]} {as_pairs(found[2])}", line)
         line = re.sub(r"-audiodev '({.*?})'", "-audiodev id=audio1,driver=none", line)
     return line
 
@@ -179,7 +300,8 @@ def versioned(line: str, release: str) -> str:
 def as_pairs(text: str) -> str:
     import json
 
-    return ",".join(f"{key}={value}" for key, value in json.loads(text).items())
+    pairs = json.loads(text).items()
+    return ",".join(f"{key}={('off', 'on')[value] if isinstance(value, bool) else value}" for key, value in pairs)
 
 
 @pytest.mark.parametrize("release", RELEASES)
