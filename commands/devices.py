@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from ..schema.visiting import qdict_order
-from ..vm.devices import DEVICE_TYPES, device_class, device_types
+from ..vm.devices import DEVICE_TYPES, device_class, device_types, find_class
+from ..vm.devices.other import other_types
 from ..vm.devices.values import OptionText
 from ..vm.errors import VMError
 from .hmp import HMPCommand, HMPError, Word, fixed
@@ -73,6 +74,9 @@ def device_list_properties(context: Context, arguments: Arguments) -> list[dict[
 
     name, release = arguments["typename"], context.vm.release
     known = all_types(release, context.vm.target).get(name)
+    if known is None and name in other_types(context.vm.target, release):
+        other = find_class(name, context.vm.target, release)
+        return [described_property(found, with_default=True) for found in settable_properties(other, release)]
     if known is None:
         raise VMError(f"Device '{name}' not found", "DeviceNotFound")
     if not known.implements("device"):
@@ -166,6 +170,11 @@ def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
 def device_text(type_name: str, target: Target, release: Release) -> str:
     """The types of devices by category, or the properties of one of them; raises `VMError` for one of neither."""
     known = device_types(target, release)
+    if type_name in other_types(target, release) and type_name not in known:
+        from .backends import options_text
+
+        declared = settable_properties(find_class(type_name, target, release), release)
+        return options_text(type_name, [(found.name, found.type_name, found.description) for found in declared])
     if type_name and type_name not in known and type_name not in HELP_WORDS:
         from ..vm.types import all_types
 

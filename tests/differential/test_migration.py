@@ -151,6 +151,11 @@ LAYOUTS = {
         *("-m", "128M", "-smp", "2", "-object", "memory-backend-ram,id=a,size=64M"),
         *("-object", "memory-backend-memfd,id=b,size=64M", "-numa", "node,memdev=a", "-numa", "node,memdev=b"),
     ],
+    "VGA and NIC": ["-m", "64M", "-device", "VGA", "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"],
+    "behind a port": [
+        *("-M", "q35", "-m", "64M", "-device", "pcie-root-port,id=r,chassis=1", "-device", "e1000e,bus=r,netdev=n"),
+        *("-netdev", "user,id=n", "-device", "virtio-vga,addr=9", "-device", "qemu-xhci", "-device", "usb-tablet"),
+    ],
     "without footers": ["-M", "pc-i440fx-2.3", "-m", "64M"],
     "a hole below 4 GiB": ["-m", "4G"],
 }
@@ -159,7 +164,8 @@ LAYOUTS = {
 @pytest.mark.parametrize(
     ("layout", "release"),
     # Devices of 8.0 and newer may tell of themselves before the memory, which 11.1 does first of all.
-    [*((layout, "7.2") for layout in LAYOUTS), ("virtio-mem", "10.0"), ("virtio-mem", "11.1")],
+    [*((layout, "7.2") for layout in LAYOUTS), ("virtio-mem", "10.0"), ("virtio-mem", "11.1")]
+    + [(layout, release) for layout in ("VGA and NIC", "behind a port") for release in RELEASES if release != "7.2"],
 )
 def test_all_layouts_go_through_us(layout: str, release: str, tmp_path: Path) -> None:
     machine = LAYOUTS[layout]

@@ -6,6 +6,7 @@ and what is refused.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,50 @@ MISTAKES = (
 @pytest.mark.parametrize("device", MISTAKES)
 def test_mistakes(device: str, release: str, tmp_path: Path) -> None:
     compare("other_devices", "x86_64", f"-M q35 -device {device}", BLOCKS, tmp_path, release=release)
+
+
+def add(driver: str, **properties: object) -> str:
+    return json.dumps({"execute": "device_add", "arguments": {"driver": driver, **properties}})
+
+
+def remove(device: str) -> str:
+    return json.dumps({"execute": "device_del", "arguments": {"id": device}})
+
+
+PLUGGED = '{"execute": "qom-list", "arguments": {"path": "/machine/peripheral"}}'
+ON_PC = [
+    *(add("e1000", id="n"), add("VGA", id="v"), add("virtio-scsi-pci", id="s"), add("qemu-xhci", id="u")),
+    *(add("usb-tablet", id="t"), add("usb-tablet"), add("pcie-root-port", id="r"), add("ide-cd", id="i")),
+    *(add("scsi-cd", id="c"), add("vmcoreinfo"), add("isa-serial"), add("e1000", id="n"), add("intel-iommu")),
+    *("info ramblock", remove("n"), remove("n"), remove("u"), "info ramblock", PLUGGED),
+]
+BEHIND_PORTS = [
+    *(add("e1000", id="n"), add("e1000", id="n", bus="r2"), add("virtio-net-pci", id="n3", bus="r2")),
+    *(add("virtio-net-pci", id="n2", bus="b", addr="3"), "info ramblock", remove("g"), remove("g"), remove("r")),
+    *(remove("n"), remove("n"), add("VGA", bus="b", addr="4"), add("e1000", rombar=0, bus="b", addr="5"), PLUGGED),
+]
+PORTS = (
+    "-M q35 -device pcie-root-port,id=r,chassis=1 -device virtio-rng-pci,id=g,bus=r -device pcie-root-port,id=r2,chassis=2 "
+    "-device pci-bridge,chassis_nr=4,id=b,addr=7"
+)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("arch", "options", "questions"),
+    [
+        ("x86_64", "-M pc", ON_PC),
+        ("x86_64", PORTS, BEHIND_PORTS),
+        (
+            "s390x",
+            "-device virtio-scsi-ccw,id=s",
+            [add("virtio-net-ccw", id="n"), add("virtio-rng-pci", id="r"), PLUGGED],
+        ),
+        (
+            *("aarch64", "-M virt -device pcie-root-port,id=r,chassis=1"),
+            [add("virtio-net-pci", id="n", bus="r"), add("virtio-net-pci"), "info ramblock", remove("n"), PLUGGED],
+        ),
+    ],
+)
+def test_they_come_and_go_later(arch: str, options: str, questions: list[str], release: str, tmp_path: Path) -> None:
+    compare("other_devices", arch, options, questions, tmp_path, release=release)

@@ -382,6 +382,10 @@ class VirtMachine(Machine):
         self.place(container, 0, master, bridge, enabled=False)
         self.add_space("gpex-root", container)
 
+    system_devices = (
+        *("ramfb", "tpm-tis-device", "sbsa-gwdt", "uefi-vars-sysbus", "arm-smmuv3"),
+        *("vfio-amd-xgbe", "vfio-calxeda-xgmac", "vfio-platform"),
+    )
     default_nic = "virtio-net-pci"
 
     def pci_root(self) -> PCIRoot:

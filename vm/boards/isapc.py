@@ -40,6 +40,7 @@ class ISAMachine(I440FXMachine):
         *layout.FLOPPY_REGISTERS,
     )
     bus_masters = ()
+    system_devices = ()
     default_vga = "isa-cirrus-vga"
     default_nic = None
     shows_roms_early = False

@@ -127,6 +127,8 @@ class Machine(QOMObject):
     """Whether memory behind VirtIO gets an address; where nobody gives it one it is nowhere."""
     has_legacy_pci = True
     """Whether VirtIO devices on PCI are for old drivers, too, where nothing is said."""
+    acpi_pci_hotplug = False
+    """Whether ACPI tells the guest of devices on PCI that come and go, not the ports; a setting of the version."""
     numbers_bridges = False
     """Whether all PCI bridges must have a number."""
     pci_modelled = True
@@ -135,6 +137,8 @@ class Machine(QOMObject):
     """The type of the VGA that there is where nobody says which; None where there is none."""
     default_nic: str | None = None
     """The type of the NIC on PCI likewise."""
+    system_devices: tuple[str, ...] | None = None
+    """The types on the system's bus that users can have; None where that is not known, so that it may be any."""
     has_nics_first = False
     """Whether NICs come on the bus before a VGA."""
     defaults_recorded = False

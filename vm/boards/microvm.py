@@ -114,6 +114,7 @@ class MicroVM(X86Machine):
         RegisterRow("pcie", "gpex_ioport", 0, 0x10000, inside="gpex_ioport_window", since="7.2"),
     )
     bus_masters = ("pcie-root",)
+    system_devices = ("ramfb",)
     pci_bus = "pcie/pcie.0"
     pci_functions = {0: "pcie-root"}  # as in the tables
 

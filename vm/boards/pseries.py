@@ -324,6 +324,7 @@ class PseriesMachine(Machine):
             self.cpus.append(cpu)
             self.add_space(f"cpu-memory-{number}", self.system)
 
+    system_devices = ("spapr-pci-host-bridge",)
     default_vga = "VGA"
     has_nics_first = True
     numbers_bridges = True

@@ -130,6 +130,7 @@ class S390Machine(Machine):
             if type_name != "sclpcpi" or self.tells_of_control_program:
                 made[name] = self.add_device(type_name, made[parent], name)
 
+    system_devices = ()
     default_nic = "virtio-net-ccw"
 
     def pci_root(self) -> PCIRoot:

@@ -375,6 +375,7 @@ class I440FXMachine(PCMachine):
     bus_masters: tuple[str, ...] = layout.I440FX_BUS_MASTERS
     pci_bus = "host/pci.0"
     pci_functions = layout.I440FX_FUNCTIONS
+    system_devices: tuple[str, ...] | None = ("ramfb", "vmbus-bridge", "uefi-vars-x64")
     default_vga: str | None = "VGA"
     default_nic: str | None = "e1000"
     pci_hole64_size = 2 * GIB
@@ -414,6 +415,7 @@ class Q35Machine(PCMachine):
     bus_masters = layout.Q35_BUS_MASTERS
     pci_bus = "host/pcie.0"
     pci_functions = layout.Q35_FUNCTIONS
+    system_devices = ("amd-iommu", "intel-iommu", "ramfb", "vmbus-bridge", "uefi-vars-x64")
     default_vga = "VGA"
     default_nic = "e1000e"
     pci_hole64_size = 32 * GIB

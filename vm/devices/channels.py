@@ -74,7 +74,11 @@ class VirtIOCCW(VirtIOProxy):
     abstract = True
     bus_type = "virtio-ccw-bus"
     bus_name = "virtual-css"
-    goes_unasked = True
+
+    @property
+    def goes_unasked(self) -> bool:
+        """It is gone at once."""
+        return True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

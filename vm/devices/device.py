@@ -85,8 +85,6 @@ class PluggableDevice(SettableDevice):
     """Whether it failed only when the devices inside it were there already, which are told to be gone then."""
     goes_at_reset = False
     """Whether a request to let go of it, which nobody answered, is carried out when the machine is reset."""
-    goes_unasked = False
-    """Whether it is gone at once when that is asked for, whatever the guest thinks of it."""
 
     def __init__(self, release: Release, tree: ObjectTree, *, hotplugged: bool) -> None:
         super().__init__(release, tree)
@@ -135,6 +133,11 @@ class PluggableDevice(SettableDevice):
     def acpi_status(self, accepted: bool) -> dict[str, Any] | None:
         """What a guest tells by ACPI of a request to eject it; None if it tells nothing."""
         raise NotImplementedError(f"{self.type_name} is abstract")
+
+    @property
+    def goes_unasked(self) -> bool:
+        """Whether it is gone at once when that is asked for, whatever the guest thinks of it."""
+        return False
 
     @property
     def wants_change(self) -> bool:

@@ -31,6 +31,8 @@ class PCIDevice(PluggableDevice):
     type_name = "pci-device"
     abstract = True
     goes_at_reset = True
+    is_express = False
+    """Whether it is known as one of PCI Express before it is on a bus."""
     is_bridge = False
     """Whether there is another bus behind it."""
     pci: PCIBus
@@ -127,11 +129,17 @@ class PCIDevice(PluggableDevice):
         self.pci.root.leave(self.devfn)
         self.realized = False
 
+    @property
+    def goes_unasked(self) -> bool:
+        """Whether it is gone at once when that is asked for: nobody can have taken it."""
+        return self.pci.lets_go and self.hotplugged
+
     def check_removal(self, machine: Machine, rooms: Rooms) -> None:
         """Raise `VMError` where nobody could take it away."""
         if not self.pci.root.hotplug:
             raise VMError(f"Bus '{self.pci.root.bus.name}' does not support hotplugging")
-        if self.removal_requested and self.qemu.covers("7.2") and not self.pci.root.repeats_requests:
+        tells = self.qemu.covers("7.2") or self.pci.is_port
+        if self.removal_requested and tells and not self.pci.root.repeats_requests:
             raise VMError(f"Device {self.device_id or '(null)'} is already in the process of unplug")
 
     def describe_place(self, rooms: Rooms) -> dict[str, Any]:

@@ -20,18 +20,21 @@ class PCIBus:
     `chain` is what stands in names of devices between the root bus and this one: `:SLOT.FUNCTION` of each bridge.
     """
 
-    __slots__ = ("_devices", "chain", "is_port", "only_bridges", "root", "uses_slot_zero")
+    __slots__ = ("_devices", "_reserved", "chain", "is_port", "lets_go", "only_bridges", "root", "uses_slot_zero")
 
     def __init__(self, root: PCIRoot, chain: str = "") -> None:
         self.root = root
         self.chain = chain
         self.is_port = False
         """Whether it is one of PCI Express behind a port."""
+        self.lets_go = False
+        """Whether a device that no guest has taken is gone at once when that is asked for."""
         self.only_bridges = False
         """Whether other devices cannot be on it."""
         self.uses_slot_zero = True
         """Whether the first slot can be used, which a hotplug controller of the bridge may not know."""
         self._devices: dict[int, PCIDevice] = {}
+        self._reserved: dict[int, str] = {}
 
     def choose(self, device: PCIDevice) -> int:
         """The number that a device asks for, or the first free slot; raises `VMError` if it cannot be had."""
@@ -46,6 +49,8 @@ class PCIBus:
                 raise VMError(f"PCI: no slot/function available for {kind}, all in use or reserved")
             # As observed: newer versions look at the slot that no number at all would be.
             looked_at = NUMBERS - 1 if device.qemu.covers("10.0") else wanted
+            if self.is_port and device.is_express and device.qemu.covers("10.0"):
+                looked_at = 0
         else:
             looked_at = wanted
         slot, function = divmod(wanted, FUNCTIONS)
@@ -82,7 +87,7 @@ class PCIBus:
         device = self._devices.get(number)
         if device is not None:
             return device.type_name, device.device_id
-        type_name = self.root.functions.get(number)
+        type_name = self.root.functions.get(number, self._reserved.get(number))
         return (type_name, None) if type_name is not None else None
 
     def _has_several(self, slot: int) -> bool:
@@ -91,6 +96,11 @@ class PCIBus:
         if device is not None:
             return device.has_several_functions
         return any(slot * FUNCTIONS < number < (slot + 1) * FUNCTIONS for number in self.root.functions)
+
+    def reserve(self, type_name: str) -> None:
+        """Let the first free slot be taken for good."""
+        free = (number for number in range(0, NUMBERS, FUNCTIONS) if not self._holder(number))
+        self._reserved[next(free)] = type_name
 
     def put(self, device: PCIDevice) -> None:
         """Let a device be at the number that was chosen for it."""

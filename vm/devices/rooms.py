@@ -58,10 +58,8 @@ class Rooms:
         for bus in reversed(self.buses):
             if bus.name == name or (name is None and bus.kind == kind):
                 return bus
-        for node in machine.walk():
-            if node.type_name == kind and name in (None, node.name):
-                return Bus(node)
-        return None
+        nodes = [node for node in machine.walk() if node.type_name == kind and name in (None, node.name)]
+        return Bus(nodes[-1]) if nodes else None
 
     def bus_kind(self, machine: Machine, name: str) -> str | None:
         """Of what kind the bus of that name is; None if there is none."""

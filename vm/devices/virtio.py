@@ -151,6 +151,7 @@ class VirtIOPCI(PCIDevice, VirtIOProxy):
     type_name = "virtio-pci"
     abstract = True
     bus_type = "virtio-pci-bus"
+    is_express = True
     modern_only = False
     """Whether drivers from before VirtIO 1.0 never knew the device."""
     vectors = 0

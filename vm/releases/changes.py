@@ -109,6 +109,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "texts": {
             "flash of another size": "device requires {1} bytes, block backend provides {3} bytes",
+            "not pluggable": "Parameter 'driver' expects a pluggable device type",
             "empty dump": "Invalid parameter 'length'",
             "cannot be dumped": "this feature or command is not currently supported",
             "bad dump protocol": "Invalid parameter 'protocol'",
@@ -210,6 +211,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "second node": "Duplicate node name",
             "no configuration": "read config {0}: {1}",
             "no RAM there": "Memory at address {:#x}is not RAM",
+            "not pluggable": "Parameter 'driver' expects pluggable device type",
+            "no system device": "Option '-device {}' cannot be handled by this machine",
             "empty dump": "dump: no guest memory to dump",
             "hosts": "KVM",
             "redistributors": "VGICv3 redist region number(2) not equal to 1",

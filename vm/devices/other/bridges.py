@@ -69,7 +69,7 @@ class PCIBridge(Card):
             names = (f"{kind.lower()}.{number}" for number in range(len(taken) + 1))
             name = next(each for each in names if each not in taken)
         node = self.add_child(name, BusObject(kind))
-        rooms.buses.append(Bus(node, self._make_bus(node)))
+        rooms.buses.append(Bus(node, self._make_bus(node, machine)))
 
     def make_registers(self, machine: Machine) -> None:
         """What is seen through its windows, which newer versions have as address spaces."""
@@ -79,7 +79,7 @@ class PCIBridge(Card):
             self.add_space(machine, "pci_bridge_pci_mem", memory)
             self.add_space(machine, "pci_bridge_pci_io", ports)
 
-    def _make_bus(self, node: QOMObject) -> PCIBus:
+    def _make_bus(self, node: QOMObject, machine: Machine) -> PCIBus:
         """The bus behind it, whose devices are called by all bridges before them."""
         above = self.pci.root
         assert self.devfn is not None, "it is there"
@@ -93,6 +93,10 @@ class PCIBridge(Card):
         bus = PCIBus(root, chain)
         bus.only_bridges = self.type_name in ("pxb-pcie", "pxb-cxl")
         bus.is_port = self.type_name in (*PORTS, *SWITCHES)
+        has_controller = self.type_name in WITH_CONTROLLER and not self.qemu.covers("7.2")
+        bus.lets_go = has_controller or (
+            self.type_name in PORTS and self.qemu.covers("7.2") and not machine.acpi_pci_hotplug
+        )
         bus.uses_slot_zero = self.qemu.covers("7.2") or self.type_name not in WITH_CONTROLLER
         return bus
 

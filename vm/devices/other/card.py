@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...boards.cards import CardMemory, card_blocks
+from ...boards.cards import CardMemory, card_blocks, is_option_rom
 from ...errors import VMError
 from ..pci import PCIDevice
 from ..virtio import PAGE, VirtIOPCI
 from .offered import Offering
-from .properties import check_required
+from .properties import check_hotpluggable, check_required
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ class Card(PCIDevice, Offering):
         self._memory: CardMemory | None = None
         self._blocks: list[tuple[str, int]] = []
 
+    @classmethod
+    def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
+        """Raise `VMError` if it cannot be plugged later, or where other devices cannot."""
+        if hot:
+            check_hotpluggable(cls.type_name, machine.board.release)
+        super().check_place(machine, rooms, bus, hot=hot)
+
     def _check_values(self) -> None:
         romfile = self.kept.pop("romfile", None)
         try:
@@ -47,6 +54,12 @@ class Card(PCIDevice, Offering):
                 raise VMError(f"Property '{self.type_name}.{name}' is not modelled (QEMU has it)")
         super().check(machine, rooms)
         check_required(self.type_name, self.kept)
+        if self.hotplugged and self.kept.get("rombar", 1) == 0 and self.kept.get("romfile") != "":
+            without = {name: value for name, value in self.kept.items() if name != "rombar"}
+            if any(
+                is_option_rom(name, self.type_name) for name, _ in card_blocks(machine, self.type_name, without) or ()
+            ):
+                raise VMError("Hot-plugged device without ROM bar can't have an option ROM")
         self._blocks = card_blocks(machine, self.type_name, self.kept) or []
 
     def realize(self, machine: Machine, rooms: Rooms) -> None:

@@ -6,7 +6,7 @@ from ...boards.cards import CardMemory, card_blocks
 from ...errors import VMError
 from ..buses import HOTPLUG_KINDS
 from .offered import Offering
-from .properties import check_required
+from .properties import check_hotpluggable, check_required
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from ..buses import Bus
     from ..rooms import Rooms
 
+WITH_FUNCTION, FUNCTION = "amd-iommu", "AMDVI-PCI"
+"""What has a function of its own on the root PCI bus."""
 ONLY_ONE = ("vmcoreinfo", "vmgenid")
 SYSTEM_BUS = "System"
+NOT_DYNAMIC = "Parameter 'driver' expects a dynamic sysbus device type for the machine"
 CHANNELS = "virtual-css-bus"
 
 
@@ -39,6 +42,13 @@ class PlainDevice(Offering):
     def check_place(cls, machine: Machine, rooms: Rooms, bus: str | None, *, hot: bool) -> None:
         """Raise `VMError` if there is no bus for it, or not one of that name, or it comes too late."""
         kind = cls.bus_kind
+        if hot and not machine.board.release.covers("10.0"):
+            check_hotpluggable(cls.type_name, machine.board.release)
+        if kind == SYSTEM_BUS and machine.system_devices is not None and cls.type_name not in machine.system_devices:
+            text = machine.board.release.text("no system device", NOT_DYNAMIC)
+            raise VMError(text.format(cls.type_name))
+        if hot:
+            check_hotpluggable(cls.type_name, machine.board.release)
         if kind in ("", SYSTEM_BUS):
             cls.check_bus(machine, rooms, bus, None)
             if hot:
@@ -82,6 +92,8 @@ class PlainDevice(Offering):
             self._number = rooms.channels.choose(None)
             rooms.channels.put(*self._number)
         self.offer_buses(rooms)
+        if self.type_name == WITH_FUNCTION and rooms.pci is not None:
+            rooms.pci.reserve(FUNCTION)
         self.realized = True
 
     def unrealize(self, machine: Machine, rooms: Rooms) -> None:
@@ -101,7 +113,10 @@ class PlainDevice(Offering):
         if self._bus.kind not in HOTPLUG_KINDS:
             raise VMError(f"Bus '{self._bus.name}' does not support hotplugging")
 
-    goes_unasked = True
+    @property
+    def goes_unasked(self) -> bool:
+        """It is gone at once."""
+        return True
 
     def describe_place(self, rooms: Rooms) -> dict[str, Any]:
         """Its bus."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from ...qom import Property
+    from ...releases import Release
 
 
 _DRIVE = ("drive", "drive property not set")
@@ -35,6 +36,19 @@ REQUIRED: dict[str, tuple[str, str]] = {
     "isa-ipmi-bt": ("bmc", "IPMI device requires a bmc attribute to be set"),
 }
 """The property that a type cannot be without, by the type's name before `-pci` and `-ccw`, and what QEMU says then."""
+NOT_PLUGGABLE = frozenset(
+    {
+        *("VGA", "acpi-erst", "amd-iommu", "ati-vga", "cirrus-vga", "cxl-rp", "ich9-usb-ehci1", "ich9-usb-ehci2"),
+        *(f"ich9-usb-uhci{number}" for number in range(1, 7)),
+        *("intel-iommu", "ipmi-bmc-extern", "ipmi-bmc-sim", "nvme-subsys", "pci-ohci", "piix3-ide", "piix3-ide-xen"),
+        *("piix4-ide", "pxb", "pxb-cxl", "pxb-pcie", "qxl-vga", "vfio-pci-igd-lpc-bridge", "vfio-pci-nohotplug"),
+        *("vhost-user-gpu-pci", "vhost-user-vga", "virtio-gpu-pci", "virtio-iommu-pci", "virtio-vga", "vmclock"),
+        *("virtio-iommu-pci-non-transitional", "vmcoreinfo", "vmgenid", "vmware-svga"),
+    }
+)
+"""Types whose devices are there from the start or never."""
+NOT_PLUGGABLE_NOW = ("ramfb",)
+"""The same, since QEMU 10.0 at the latest."""
 _TRANSPORT = re.compile("-(pci|ccw)(-non-transitional|-transitional)?$")
 
 
@@ -43,6 +57,12 @@ def check_required(type_name: str, given: Mapping[str, object]) -> None:
     required = REQUIRED.get(_TRANSPORT.sub("", type_name))
     if required is not None and not given.get(required[0]):
         raise VMError(required[1])
+
+
+def check_hotpluggable(type_name: str, release: Release) -> None:
+    """Raise `VMError` for a type whose devices are there from the start or never."""
+    if type_name in NOT_PLUGGABLE or (type_name in NOT_PLUGGABLE_NOW and release.covers("10.0")):
+        raise VMError(release.text("not pluggable", "Device '{}' does not support hotplugging").format(type_name))
 
 
 def declared_properties(type_name: str, without: Collection[str]) -> tuple[Property, ...]:
