@@ -156,6 +156,19 @@ def test_slots_equal_those_of_real_qemu(
 
 
 @pytest.mark.parametrize("release", ["5.2", "7.2", "10.0", "11.1"])
+@pytest.mark.parametrize("machine_type", ["pc", "q35", "isapc", "pc-i440fx-5.2", "pc-q35-5.2"])
+@pytest.mark.parametrize("model", ["std", "cirrus"])
+def test_slots_beside_a_vga_equal_those_of_real_qemu(
+    model: str, machine_type: str, release: str, start: Callable[..., VirtualMachine], spy: Spy
+) -> None:
+    if (model, machine_type) == ("std", "isapc"):
+        pytest.skip("QEMU logs what the guest draws, which nobody looks at here")
+    vm = start(machine_type, 128 * MIB, qemu=release, vga=model)
+    assert table(vm) == slots_of_qemu(release, ["-M", machine_type, "-m", "128M", "-vga", model])
+    assert spy.slots == table(vm)
+
+
+@pytest.mark.parametrize("release", ["5.2", "7.2", "10.0", "11.1"])
 def test_slots_of_dimms_equal_those_of_real_qemu(start: Callable[..., VirtualMachine], release: str) -> None:
     backends = {"a": 256 * MIB, "b": 64 * MIB, "c": 6 * MIB}
     options = ["-M", "q35,nvdimm=on", "-m", "1G,slots=4,maxmem=4G"]
