@@ -82,6 +82,11 @@ def _why_unknown(block: Block, source: Contract, destination: Contract) -> str:
     if block.role in ("ram", "node", "part"):
         return f"the source's RAM is {_form(source)}, the destination's is {_form(destination)}"
     if block.role == "board":
+        place, _, name = block.name.rpartition("/")
+        if place and not place.startswith("/"):
+            elsewhere = sorted(each for each in destination.lookup if each.endswith(f"/{name}"))
+            where = f"; there it is {' and '.join(elsewhere)}" if elsewhere else ""
+            return f"a device at {place} brings it, and none at that place of the destination does{where}"
         return "it is memory of the board, which the destination's board, or that version of QEMU, has not"
     return "the destination has no memory of that name"
 

@@ -96,7 +96,7 @@ class VirtIOCard(Card, VirtIOPCI):
 
     def find_vectors(self) -> bool:
         """Whether the device of this version has interrupts of its own."""
-        return True
+        return self.declares("vectors")
 
     @property
     def _has_legacy(self) -> bool:
