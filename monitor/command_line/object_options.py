@@ -109,10 +109,13 @@ class ObjectOptions:
         """Note what is not modelled of a device that is no memory."""
         from ...vm.devices import is_memory_type
         from ...vm.devices.other import knows_blocks
+        from ...vm.known import find_row
 
         if isinstance(driver, str) and not is_memory_type(driver):
-            if knows_blocks(driver, self._context.release):
-                self._context.set_aside(f"-device {driver}")
+            release = self._context.release
+            if knows_blocks(driver, release):
+                _name, *blocks = find_row("device_blocks", driver, release) or [driver]
+                self._context.set_aside(f"-device {driver}{' beyond its RAMBlocks' if blocks else ''}")
             else:
                 self._context.leave_out(f"-device {driver}", "")
 
