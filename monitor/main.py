@@ -198,7 +198,7 @@ def _run_scripts(program: Program) -> int:
     from .scripts.runner import ScriptRunner
 
     settings = program.settings
-    recorder = open_recorder(program)
+    recorder = open_recorder(program.warn, settings.record, settings.transcript)
     runner = ScriptRunner(OwnMachine(program), settings.keep_going, recorder)
     if settings.commands:
         runner.run((f"-c '{line}'", line) for line in settings.commands)

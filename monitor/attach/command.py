@@ -47,11 +47,13 @@ results as JSON, one a line, in structure where there is one: of 'info mtree', '
 ramblock' and 'info numa', too. What our prompt and scripts have beside HMP works here,
 on QEMU's answers: pipes, -j, assert, mark and diff, watch, variables, aliases.
 -wait SECONDS is how long a greeting is waited for, 5 unless told.
+-record FILE, -transcript FILE and -vi are as without attach; '{program} replay FILE'
+runs a transcript again, and '{program} replay FILE -- attach ADDRESS' on this QEMU.
 
 A QMP monitor serves one client at a time: '{program} mux' makes one serve several."""
 
-VALUES = ("pid", "c", "script", "wait")
-SWITCHES = ("write", "json", "keep-going")
+VALUES = ("pid", "c", "script", "wait", "record", "transcript")
+SWITCHES = ("write", "json", "keep-going", "vi")
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Options:
     pid: int | None = None
     commands: list[str] = field(default_factory=list)
     script: str | None = None
+    record: str | None = None
+    transcript: str | None = None
     wait: float = GREETING_SECONDS
     switches: set[str] = field(default_factory=set)
 
@@ -114,8 +118,8 @@ def parse_options(words: list[str]) -> Options:
 def _take(options: Options, word: str, name: str, value: str) -> None:
     if name == "c":
         options.commands.append(value)
-    elif name == "script":
-        options.script = value
+    elif name in ("script", "record", "transcript"):
+        setattr(options, name, value)
     elif name == "pid":
         if not value.isdecimal() or not 0 < int(value) < 1 << 31:
             raise VMError(f"{word} {value}: expects the number of a process")
@@ -163,17 +167,21 @@ def _run(program: str, options: Options, loop: Loop) -> int:
 
 
 def _serve(attached: Attached, options: Options) -> int:
+    from ..scripts.recording import open_recorder
     from ..scripts.runner import ScriptRunner
 
+    recorder = open_recorder(attached.warn, options.record, options.transcript)
     if not options.commands and options.script is None and sys.stdin.isatty() and sys.stdout.isatty():
         from .console import run_console
 
-        run_console(attached)
+        run_console(attached, recorder, "vi" in options.switches)
         return 0
-    runner = ScriptRunner(attached, "keep-going" in options.switches)
+    runner = ScriptRunner(attached, "keep-going" in options.switches, recorder)
     if options.commands:
         runner.run((f"-c '{line}'", line) for line in options.commands)
     path = options.script if options.commands else options.script or "-"
     if path is not None and ("keep-going" in options.switches or not runner.failed):
         runner.run_file(path)
+    if recorder is not None:
+        recorder.close()
     return 1 if runner.failed else 0

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..console.subject import OnEvent
     from ..lines.session import LineSession
+    from ..scripts.recording import Recorder
     from .attached import Attached
 
 COMPLETION_SECONDS = 2.0
@@ -38,11 +39,11 @@ SEPARATOR = ("", " │ ")
 READ_ONLY = "read-only"
 
 
-def run_console(attached: Attached) -> None:
+def run_console(attached: Attached, recorder: Recorder | None, vi: bool) -> None:
     """Serve the person at the terminal until they leave or QEMU ends."""
     access = "" if attached.write else f", {READ_ONLY}"
     print(f"{PACKAGE}, attached to QEMU {attached.version}, {attached.machine_type}{access}", flush=True)
-    serve_terminal(attached, AttachedSubject(attached))
+    serve_terminal(attached, AttachedSubject(attached), recorder=recorder, vi=vi)
 
 
 class AttachedSubject:

@@ -30,4 +30,6 @@ def run_console(program: Program) -> None:
     from .session import serve_terminal
     from .subject import OwnSubject
 
-    serve_terminal(OwnMachine(program), OwnSubject(program), recorder=open_recorder(program), vi=program.settings.vi)
+    settings = program.settings
+    recorder = open_recorder(program.warn, settings.record, settings.transcript)
+    serve_terminal(OwnMachine(program), OwnSubject(program), recorder=recorder, vi=settings.vi)

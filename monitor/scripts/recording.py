@@ -9,9 +9,8 @@ from ...vm.errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
-
-    from ..program import Program
 
 PROMPT = "(ramslot) "
 CONTINUATION = "... ".rjust(len(PROMPT))
@@ -26,9 +25,14 @@ NOT_THE_MACHINE = {"c": 1, "script": 1, "record": 1, "transcript": 1, "keep-goin
 class Recorder:
     """Writes each command down when it was answered. A file that can no longer be written is told of once."""
 
-    def __init__(self, program: Program, record: str | None, transcript: str | None, words: list[str]) -> None:
-        """`words` is the command line without the program; raises `VMError` where a file cannot be written."""
-        self._program = program
+    def __init__(
+        self, warn: Callable[[str], object], record: str | None, transcript: str | None, words: list[str]
+    ) -> None:
+        """`words` is the command line without the program; raises `VMError` where a file cannot be written.
+
+        `warn` tells of what went wrong later.
+        """
+        self._warn = warn
         self._record: TextIO | None = None
         self._transcript: TextIO | None = None
         if record is not None:
@@ -62,7 +66,7 @@ class Recorder:
                 try:
                     file.close()
                 except OSError as error:
-                    self._program.warn(f"cannot write '{file.name}': {error.strerror}")
+                    self._warn(f"cannot write '{file.name}': {error.strerror}")
 
     def _write(self, record: str, transcript: str) -> None:
         self._record = self._put(self._record, record)
@@ -75,17 +79,16 @@ class Recorder:
             file.write(text)
             file.flush()
         except OSError as error:
-            self._program.warn(f"cannot write '{file.name}': {error.strerror}")
+            self._warn(f"cannot write '{file.name}': {error.strerror}")
             return None
         return file
 
 
-def open_recorder(program: Program) -> Recorder | None:
-    """The recorder that the command line asks for; raises `VMError`."""
-    settings = program.settings
-    if settings.record is None and settings.transcript is None:
+def open_recorder(warn: Callable[[str], object], record: str | None, transcript: str | None) -> Recorder | None:
+    """The recorder that the command line asks for, if it does; raises `VMError`."""
+    if record is None and transcript is None:
         return None
-    return Recorder(program, settings.record, settings.transcript, sys.argv[1:])
+    return Recorder(warn, record, transcript, sys.argv[1:])
 
 
 def machine_words(words: list[str]) -> list[str]:

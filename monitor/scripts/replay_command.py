@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -9,12 +10,16 @@ import sys
 from .recording import CONTINUATION, HEAD, PROMPT
 
 USAGE = """\
-usage: {program} replay TRANSCRIPT [-- OPTIONS]
+usage: {program} replay TRANSCRIPT [-- OPTIONS | -- attach ADDRESS]
 
-runs the lines of what -transcript wrote, on a machine made as then (or by
-OPTIONS), and shows what is answered otherwise. The host's addresses, which no
-two processes have in common, are not compared. The exit status is 0 where all
-is as it was, 1 where it is not, and 2 for what cannot be run."""
+runs the lines of what -transcript wrote, on a machine made as then, or by
+OPTIONS, or on a QEMU that runs ('{program} attach -help'), and shows what is
+answered otherwise, but for the host's addresses, and the order of trees, flat
+views and members of JSON, which no two processes have in common. The exit
+status is 0 where all is as it was, 1 where it is not, and 2 for what cannot be
+run."""
+_TREES = re.compile("address-space: |memory-region: |FlatView #[0-9]+\n")
+_NUMBER = re.compile("^FlatView #[0-9]+$", re.MULTILINE)
 _HOST_ADDRESS = re.compile(r"\b0x0*7[ef][0-9a-f]{10}\b")
 
 
@@ -92,4 +97,26 @@ def _run(options: list[str], script: str) -> str | None:
 
 
 def _comparable(text: str) -> str:
-    return _HOST_ADDRESS.sub("0x(host)", text)
+    """A transcript without what is a matter of chance: the host's addresses, the order of trees and of members."""
+    answers = re.split(rf"^(?={re.escape(PROMPT)})", _HOST_ADDRESS.sub("0x(host)", text), flags=re.MULTILINE)
+    return "".join(map(_comparable_answer, answers))
+
+
+def _comparable_answer(text: str) -> str:
+    typed, end, answer = text.partition("\n")
+    if _TREES.match(answer):
+        trees = map(_comparable_tree, _NUMBER.sub("FlatView", answer).split("\n\n"))
+        answer = "".join(f"{tree}\n\n" for tree in sorted(trees) if tree)
+    elif answer.startswith("{"):
+        try:
+            answer = f"{json.dumps(json.loads(answer), sort_keys=True)}\n"
+        except ValueError:
+            pass
+    return f"{typed}{end}{answer}"
+
+
+def _comparable_tree(text: str) -> str:
+    """A tree or a flat view with those that it is of in the order of their names."""
+    lines = text.strip("\n").split("\n")
+    heads = [line for line in lines if line.startswith(("address-space: ", ' AS "'))]
+    return "\n".join([*sorted(heads), *(line for line in lines if line not in heads)])

@@ -102,9 +102,9 @@ def lines_of(shown: io.StringIO) -> str:
 
 
 def console_of(program: Program) -> ConsoleSession:
-    return ConsoleSession(
-        OwnMachine(program), OwnSubject(program), recorder=open_recorder(program), vi=program.settings.vi
-    )
+    settings = program.settings
+    recorder = open_recorder(program.warn, settings.record, settings.transcript)
+    return ConsoleSession(OwnMachine(program), OwnSubject(program), recorder=recorder, vi=settings.vi)
 
 
 def type_into(program: Program, keys: str, output: Output | None = None) -> str:
