@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "attach": "attach.command",
     "compat": "compat.command",
     "completion": "manual.shell_completion",
+    "guide": "guide.command",
     "host": "host_command",
     "man": "manual.man_page",
     "map": "map_command",

@@ -33,7 +33,7 @@ def run(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[s
 
 def test_pytest_finds_it() -> None:
     with open(ROOT / "pyproject.toml", "rb") as file:
-        assert tomllib.load(file)["project"]["entry-points"] == {"pytest11": {"ramslot": PLUGIN}}
+        assert tomllib.load(file)["project"]["entry-points"]["pytest11"] == {"ramslot": PLUGIN}
 
 
 MY_CLIENT = """
@@ -69,8 +69,8 @@ class MyClient:
 """
 
 
-def test_the_example_of_the_readme(tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("## For tests of your own")[2]
+def test_the_example_of_the_guide(tmp_path: Path) -> None:
+    section = (ROOT / "monitor" / "guide" / "testing.md").read_text()
     done = run(tmp_path, MY_CLIENT + section.split("```python")[1].partition("```")[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout

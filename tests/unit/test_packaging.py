@@ -29,6 +29,7 @@ def test_every_data_file_is_listed() -> None:
     assert isinstance(listed, dict)
     for folder, suffixes in (
         ("commands/pictures", [".css", ".html", ".js"]),
+        ("monitor/guide", [".md"]),
         ("monitor/lines", [".txt"]),
         ("schema", [".json"]),
         ("vm/host", [".cdef"]),
