@@ -64,6 +64,9 @@ class Parser:
             self.choose_release(self.config.program, self.named_version)
         else:
             self.choose_release("RAMSLOT_QEMU", qemu)
+        for position, word in enumerate(words[:-1]):
+            if word in ("-qemu", "--qemu"):
+                self.choose_release(word, words[position + 1])
         uses: list[tuple[Option, str, str]] = []
         position = 0
         while position < len(words):
@@ -82,8 +85,6 @@ class Parser:
                     raise OptionError("requires an argument")
                 value = words[position]
                 position += 1
-            if option.name == "qemu":
-                self.choose_release(word, value)
             uses.append((option, f"{word} {value}" if option.takes_value else word, value))
         if any(option.name in EXPANDED for option, _, _ in uses):
             from .config_file import expand
@@ -151,6 +152,11 @@ class Parser:
             finish_accelerators(self.machine)
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
+        if self.config.cpu_model is not None and "," in self.config.cpu_model:
+            from .unmodelled_properties import take_cpu_options
+
+            model, _, options = self.config.cpu_model.partition(",")
+            take_cpu_options(self, model, options)
         if self.config.cpu_model is not None and groups.is_help(self.config.cpu_model):
             raise Answered(Question("cpu"))
         self.devices.finish_qtest()

@@ -6,7 +6,7 @@ from ...commands.keyval import OptionError
 from ...vm.boards import find_machine_type
 from ...vm.boards.x86_machine import X86Machine
 from ...vm.errors import VMError
-from ...vm.known import machine_kinds, machine_property
+from ...vm.known import cpu_model, machine_kinds, machine_property, option_group
 from . import unmodelled_values
 
 TYPE_CHECKING = False
@@ -30,6 +30,12 @@ MACHINE_BLOCKS = {
 """Properties of machines likewise."""
 OF_OURS = ("accel", "firmware", "memory", "smp")
 """Properties that other parts of the command line read."""
+X86_TARGETS = ("i386", "x86_64")
+LARGEST_CPUS = ("max", "host")
+"""Models that have properties of their own."""
+CPU_OPTIONS = ("phys-bits", "host-phys-bits", "vendor", "x2apic", "aarch64", "pmu")
+"""Properties of CPUs that decide on addresses, or on what devices there are."""
+CPU_SPELLINGS = {"tsc-freq": "tsc-frequency"}
 KERNEL_ONLY = ("append", "initrd")
 """Properties that nothing but a kernel has a use for, in the order in which QEMU looks at them."""
 KERNEL = ("kernel", "initrd", "dtb", "shim")
@@ -86,3 +92,43 @@ def check_kernel(properties: dict[str, Any]) -> None:
     for key in KERNEL_ONLY:
         if properties.get(key) and not properties.get("kernel"):
             raise OptionError(f"-{key} only allowed with -kernel option")
+
+
+def take_cpu_options(parser: Parser, model: str, options: str) -> None:
+    """Tell of what `-cpu MODEL,OPTIONS` says of the CPUs and memory does not depend on.
+
+    :raise OptionError: an x86 CPU has no such property, or a flag is neither on nor off.
+    """
+    context = parser.context
+    try:
+        target = find_machine_type(parser.config.machine_type, parser.config.target, context.release)[1]
+    except VMError:
+        return  # it is told when the machine is made
+    if not cpu_model(target.arch, model, context.release):
+        return  # likewise
+    known = option_group("cpu/x86", context.release) if target.arch in X86_TARGETS else None
+    if known is not None and model in LARGEST_CPUS:
+        known = known | (option_group("cpu/x86/max", context.release) or {})
+    words = [word for word in options.split(",") if word]
+    for word in sorted(words, key=lambda word: word[0] in "+-"):
+        key, equals, value = word.lstrip("+-").partition("=")
+        is_flag = word[0] in "+-"
+        name = key.replace("_", "-")
+        if known is not None:
+            _check_cpu_option(f"{model}-{target.arch}-cpu", known, name, None if is_flag else value if equals else "on")
+        if name == "host-phys-bits-limit":
+            context.leave_out(f"-cpu {name}=", "")
+        elif name not in CPU_OPTIONS:
+            context.set_aside("-cpu flags")
+
+
+def _check_cpu_option(type_name: str, known: dict[str, str], name: str, value: str | None) -> None:
+    """`value` is None of a flag with a sign."""
+    kind = known.get(CPU_SPELLINGS.get(name, name))
+    if kind is None:
+        text = f"Property '{type_name}.{name}' not found"
+    elif kind == "bool" and value not in (None, "on", "off", "yes", "no", "true", "false", "y", "n"):
+        text = f"Parameter '{name}' expects 'on' or 'off'"
+    else:
+        return
+    raise OptionError(text if value is None else f"can't apply global {type_name}.{name}={value}: {text}")

@@ -289,6 +289,26 @@ def test_lines_with_devices(line: str, release: str, tmp_path: Path) -> None:
     assert outcome.status == 0
 
 
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "+aes,-vme,pni=off,kvm_pv_eoi=on,+kvm_pv_unhalt",
+        "hv_relaxed,hv_spinlocks=0x1fff,hv-vapic,model-id=x,stepping=3,tsc-freq=1000000000",
+        "check=off,enforce=off,",
+        "+foo",
+        "-foo",
+        "foo",
+        "foo=on",
+        "aes=bogus",
+        "migratable=on",
+        "+foo,bar=1",
+    ],
+)
+def test_flags_of_cpus(flags: str, release: str, tmp_path: Path) -> None:
+    compare("pasted", "x86_64", f"-M pc -cpu qemu64,{flags}", QUESTIONS[:2], tmp_path, release=release)
+
+
 def versioned(line: str, release: str) -> str:
     line = re.sub(r"\s+", " ", line.replace("VERSION", release))
     if release == "5.2":  # which reads no JSON there

@@ -18,9 +18,10 @@ from ramslot.vm import known
 FILE = Path(str(known.__file__)).parent / "option_groups.txt"
 HEAD = (
     "# GROUP[:SINCE-UNTIL], then KEY=TYPE[=DEFAULT][:SINCE-UNTIL] of each key; a key that is listed twice comes twice.\n"
-    "# GROUP/TARGET,...: a group that only these have; accel/NAME and object/NAME: the properties of a type.\n"
+    "# GROUP/TARGET,...: a group that only these have; accel/NAME, cpu/NAME and object/NAME: the properties of a type.\n"
 )
 ACCELERATORS = ("kvm", "tcg")
+X86 = ("i386", "x86_64")
 OURS = ("memory-backend-", "thread-context")
 """How the types of objects begin whose properties are in the contract."""
 
@@ -28,6 +29,8 @@ OURS = ("memory-backend-", "thread-context")
 def groups(program: str, target: str) -> dict[str, list[str]]:
     """The keys of each group, as words of a row."""
     types = {f"accel/{name}": f"{name}-accel" for name in ACCELERATORS}
+    if target in X86:
+        types |= {"cpu/x86": f"qemu64-{target}-cpu", "cpu/x86/max": f"max-{target}-cpu"}
     types |= {f"object/{name}": name for name in sorted(object_types(program)) if not name.startswith(OURS)}
     asked: list[tuple[str, dict[str, object]]] = [
         ("qom-list-properties", {"typename": name}) for name in types.values()
@@ -42,8 +45,11 @@ def groups(program: str, target: str) -> dict[str, list[str]]:
         ]
     for name, properties in zip(types, listed, strict=True):
         if properties is not None:
-            found[name] = [f"{each['name']}={each['type']}" for each in properties if each["name"] != "type"]
-    return found
+            told = [each for each in properties if each["name"] != "type" and ":" not in each["type"]]
+            found[name] = [f"{each['name']}={each['type']}" for each in told]
+    # What the largest model has besides is a row of its own.
+    found["cpu/x86/max"] = [word for word in found["cpu/x86/max"] if word not in found["cpu/x86"]]
+    return {name: words for name, words in found.items() if words or not name.startswith("cpu/")}
 
 
 def rows() -> Iterable[str]:

@@ -581,6 +581,19 @@ def test_machine_types_of_distributions(name: str, upstream: str, whose: str) ->
     assert settings.warnings == [f"{name} is {whose}'s, taken as {upstream}"]
 
 
+def test_flags_of_cpus_are_set_aside() -> None:
+    settings = read("-M pc -cpu qemu64,+aes,hv_relaxed,phys-bits=42")
+    assert (list(settings.aside), settings.unmodelled) == (["-cpu flags"], {})
+    assert not read("-M pc -cpu qemu64,phys-bits=42,x2apic=on").aside
+    assert read("-M pc -cpu max,host-phys-bits-limit=39").unmodelled == {"-cpu host-phys-bits-limit=": ""}
+    assert refusal("-M pc -cpu qemu64,+bogus") == ["Property 'qemu64-x86_64-cpu.bogus' not found"]
+
+
+def test_the_version_counts_wherever_it_stands() -> None:
+    assert list(read("-realtime mlock=off -qemu 5.2").aside) == ["-realtime"]
+    assert refusal("-realtime mlock=off -qemu 7.2") == ["-realtime: invalid option"]
+
+
 def test_a_monitor_wants_a_device_that_is_opened() -> None:
     text = refusal("-qemu 7.2 -chardev msmouse,id=a -mon chardev=a")[0]
     assert text.startswith("-mon chardev=a: monitors on a character device")
