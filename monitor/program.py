@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..vm.machine import VirtualMachine
     from ..vm.steps import Task
     from .chardevs.device import Chardev
+    from .chardevs.tls import Credentials
     from .command_line.settings import MonitorSettings, Settings
     from .progress import ProgressReporter
     from .qtest_server import QtestServer
@@ -52,6 +53,8 @@ class Program:
         self.loop = Loop()
         self.worker = Worker(self.loop)
         self.chardevs: dict[str, Chardev] = {}
+        self.credentials: dict[str, Credentials] = {}
+        """For TLS, by their ids."""
         self.monitors: list[QMPMonitor | HMPMonitor] = []
         self.qtest: QtestServer | None = None
         self.vm: VirtualMachine | None = None
@@ -69,7 +72,9 @@ class Program:
     # Start
 
     def open_monitors(self) -> None:
-        """Open all character devices and put the monitors on them; raises `ChardevError`."""
+        """Open all character devices and put the monitors on them; raises `VMError`."""
+        if self.settings.credentials:
+            self._load_credentials()
         if self.settings.chardevs:
             from .chardevs.device import ChardevError
 
@@ -86,10 +91,22 @@ class Program:
         for monitor in self.settings.monitors:
             self._add_monitor(monitor)
 
+    def _load_credentials(self) -> None:
+        from .chardevs.device import ChardevError
+        from .chardevs.tls import Credentials, find_folder
+
+        for name, options in self.settings.credentials.items():
+            try:
+                folder = find_folder(options.get("dir", ""))
+                verify_peer = options.get("verify-peer") != "off"
+                self.credentials[name] = Credentials(folder, options.get("endpoint", "client"), verify_peer)
+            except ChardevError as error:
+                raise VMError(str(error)) from None
+
     def _open_chardev(self, name: str, options: dict[str, str]) -> None:
         from .chardevs.opening import open_chardev
 
-        device = self.chardevs[name] = open_chardev(self.loop, options, self.warn, self.release)
+        device = self.chardevs[name] = open_chardev(self.loop, options, self.warn, self.release, self.credentials)
         if device.kind == "pty":
             print(f"char device redirected to {device.filename.removeprefix('pty:')} (label {name})", flush=True)
 

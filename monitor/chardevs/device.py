@@ -126,6 +126,7 @@ class Chardev:
             return
         if self._log >= 0:
             self._write_log(data)
+        data = self._encode(data)
         sent = 0
         if not self._unsent:
             sent = self._send(data)
@@ -138,6 +139,10 @@ class Chardev:
         self._unsent += memoryview(data)[sent:]
         self.congested = self.congested or len(self._unsent) > CONGESTED_SIZE
         self._update()
+
+    def _encode(self, data: bytes) -> bytes:
+        """Return what is sent of what is written."""
+        return data
 
     def pause_reading(self) -> None:
         """Call `on_data` no more, and let the client feel it, until `resume_reading` or the client's end."""

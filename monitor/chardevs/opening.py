@@ -7,10 +7,11 @@ from .options import ChardevOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...vm.releases import Release
     from ..loop import Loop
+    from .tls import Credentials
 
 
 def open_chardev(
@@ -18,18 +19,23 @@ def open_chardev(
     options: dict[str, str],
     notify: Callable[[str], object] | None = None,
     release: Release | None = None,
+    credentials: Mapping[str, Credentials] | None = None,
 ) -> Chardev:
     """Open the character device that QEMU's options describe; the values are as spelled on the command line.
 
     A server with `wait` on (as it is by default) returns when the first client has come, or with none when the loop is
     stopped. `notify` is given lines for stderr, of such a wait and of connections that do not come to be; `release` is
-    the QEMU to be, the default one without it.
+    the QEMU to be, the default one without it; `credentials` are those that there are for TLS, by their ids.
 
     :raise ChardevError: the options are wrong or the device cannot be opened.
     """
     from ...vm.releases import find_release
 
     checked = ChardevOptions(options, release or find_release(None))
+    if checked.tls_creds is not None and checked.backend == "socket":
+        from .socket_options import find_credentials
+
+        checked.credentials = find_credentials(checked, credentials or {})
     if checked.log_file is None:
         return _open(loop, checked, notify)
     import os

@@ -7,12 +7,13 @@ from .device import ChardevError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...vm.releases import Release
+    from .tls import Credentials
 
 KINDS = ("socket", "stdio", "null", "pty", "file", "pipe")
 _SWITCHES = (
     *("server", "wait", "signal", "abstract", "tight", "ipv4", "ipv6", "telnet", "append", "logappend"),
 )  # fmt: skip
-_STRINGS = ("backend", "id", "path", "host", "port", "fd", "input-path", "logfile")
+_STRINGS = ("backend", "id", "path", "host", "port", "fd", "input-path", "logfile", "tls-creds", "tls-authz")
 _NUMBERS = ("reconnect", "reconnect-ms", "to")
 
 
@@ -26,6 +27,7 @@ class ChardevOptions:
         "abstract",
         "append",
         "backend",
+        "credentials",
         "fd",
         "host",
         "id",
@@ -43,6 +45,7 @@ class ChardevOptions:
         "signal",
         "telnet",
         "tight",
+        "tls_creds",
         "wait",
     )
 
@@ -69,6 +72,9 @@ class ChardevOptions:
         self.ipv4 = _switch(options, "ipv4")
         self.ipv6 = _switch(options, "ipv6")
         self.telnet = options.get("telnet") == "on"
+        self.tls_creds = options.get("tls-creds")
+        self.credentials: Credentials | None = None
+        """What these credentials are, once they were looked up."""
         self.append = options.get("append") == "on"
         self.log_file = options.get("logfile")
         self.log_append = options.get("logappend") == "on"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..loop import Loop, Timer
     from .options import ChardevOptions
+    from .tls import Handshake
 
 
 class ReconnectingChardev(SocketChardev):
@@ -98,6 +99,10 @@ class ReconnectingChardev(SocketChardev):
             self._notify(f"Unable to connect character device {self.id}: {reason}")
         self._told = True
         self._try_later()
+
+    def _on_refused(self, handshake: Handshake) -> None:
+        super()._on_refused(handshake)
+        self._fail(f"{connecting_failure(self._options)}: TLS handshake failed")
 
     def _try_later(self) -> None:
         self._timer = self._loop.call_later(self._options.reconnect, self._try)

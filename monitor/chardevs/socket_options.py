@@ -9,7 +9,10 @@ from .options import is_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .options import ChardevOptions
+    from .tls import Credentials
 
 LONGEST_PATH = 108
 """Of a unix socket, with its terminating zero: unix(7)."""
@@ -31,6 +34,10 @@ def check_socket(checked: ChardevOptions, options: dict[str, str]) -> None:
     if checked.host is not None and "port" not in options:
         raise ChardevError("chardev: socket: no port given")
     _check_reconnect(checked, options)
+    if "tls-authz" in options:
+        if checked.tls_creds is None:
+            raise ChardevError("'tls_authz' option requires 'tls_creds' option")
+        raise ChardevError("option 'tls-authz' is not supported")
     if not checked.server and "wait" in options:
         raise ChardevError("'wait' option is incompatible with socket in client connect mode")
     _check_address(checked)
@@ -60,3 +67,19 @@ def _check_address(checked: ChardevOptions) -> None:
             raise ChardevError("Cannot disable IPv4 and IPv6 at same time")
     elif not is_number(checked.fd or ""):
         raise ChardevError(f"Unable to parse FD number {checked.fd or ''}")
+
+
+def find_credentials(checked: ChardevOptions, known: Mapping[str, Credentials]) -> Credentials | None:
+    """Return the credentials that the options name, if they do.
+
+    :raise ChardevError: there are none, or they are for the other end of a connection.
+    """
+    if checked.tls_creds is None:
+        return None
+    found = known.get(checked.tls_creds)
+    if found is None:
+        raise ChardevError(f"No TLS credentials with id '{checked.tls_creds}'")
+    endpoint = "server" if checked.server else "client"
+    if found.endpoint != endpoint:
+        raise ChardevError(f"Expected TLS credentials for a {endpoint} endpoint")
+    return found

@@ -34,7 +34,8 @@ _KEYS = (
 KINDS = {
     "null": "",
     "stdio": "signal",
-    "socket": "path host port fd server wait reconnect reconnect-ms abstract tight ipv4 ipv6 to telnet",
+    "socket": "path host port fd server wait reconnect reconnect-ms abstract tight ipv4 ipv6 to telnet"
+    " tls-creds tls-authz",
     "pty": "path",
     "file": "path append input-path",
     "pipe": "path",
@@ -65,7 +66,7 @@ UNMODELLED_KINDS = frozenset(
 )
 """Kinds that QEMU has besides; none is opened."""
 _SERVED_BY_ALL = frozenset(("backend", "id", "logfile", "logappend"))
-_REFUSED = {"socket": frozenset(("tn3270", "websocket", "tls-creds", "tls-authz"))}
+_REFUSED = {"socket": frozenset(("tn3270", "websocket"))}
 """Keys that QEMU obeys for a kind and nothing here does. What is in neither table QEMU does not look at, or it asks
 for nothing: several users of one device are refused anyway, and a monitor's lines are too short to be delayed."""
 _REFUSED_BY_ALL = frozenset(("logtimestamp",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...commands.keyval import OptionError
+from ...commands.keyval import OptionError, parse_opts
 from ...vm.errors import VMError
 from ...vm.objects import OBJECT_TYPES
 from ...vm.sizes import parse_size
@@ -27,6 +27,8 @@ class ObjectOptions:
 
     def take_object(self, value: str) -> None:
         """Take `-object`, as pairs or as JSON."""
+        if "tls-creds-" in value and self._take_credentials(value):
+            return
         from ...commands.object_pairs import from_options, takes_pairs
         from ...schema import ArgumentError, contract
 
@@ -71,6 +73,22 @@ class ObjectOptions:
             take_monitor(self._devices, arguments)
         else:
             take_object(self._context, arguments, is_json=is_json)
+        return True
+
+    def _take_credentials(self, value: str) -> bool:
+        """Take credentials for TLS, and tell whether it was any."""
+        from .credentials_options import PREFIX, read_credentials
+
+        release = self._context.release
+        as_json = value.startswith("{") and release.covers("6.0")
+        pairs = json_object(value, release) if as_json else dict(parse_opts(value, "qom-type"))
+        if not str(pairs.get("qom-type", "")).startswith(PREFIX) or any(text is None for text in pairs.values()):
+            return False
+        label, options = read_credentials(pairs if as_json else self._pairs(value))
+        if as_json:
+            self._context.claim("object", label)
+        self._context.settings.credentials[label] = options
+        self._config.other_objects[label] = str(pairs["qom-type"])
         return True
 
     def _pairs(self, value: str) -> dict[str, list[str]]:

@@ -301,7 +301,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "chardev",
             "socket,id=id,path=path|host=host,port=port|fd=n[,server=on|off][,wait=on|off]\n"
             "         [,reconnect-ms=n][,abstract=on|off][,tight=on|off][,telnet=on|off]\n"
-            "         [,to=port][,ipv4=on|off][,ipv6=on|off]\n"
+            "         [,to=port][,ipv4=on|off][,ipv6=on|off][,tls-creds=id]\n"
             "-chardev stdio,id=id\n"
             "-chardev pty,id=id[,path=link]\n"
             "-chardev file,id=id,path=path[,append=on|off][,input-path=path]\n"

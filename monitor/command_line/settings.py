@@ -79,6 +79,7 @@ class Settings:
         "commands",
         "config",
         "console_replaced",
+        "credentials",
         "daemonize",
         "default_monitor",
         "display",
@@ -105,6 +106,8 @@ class Settings:
         self.monitors: list[MonitorSettings] = []
         self.allowed_paths: list[str] = []
         """Folders of the host whose files clients of monitors may name; none limits nothing."""
+        self.credentials: dict[str, dict[str, str]] = {}
+        """`-object tls-creds-x509` by id: what the character devices' TLS is made of."""
         self.commands: list[str] = []
         """`-c` lines in order."""
         self.script: str | None = None
