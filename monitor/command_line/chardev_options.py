@@ -105,6 +105,10 @@ def read_device(text: str, release: Release) -> dict[str, str]:
         return options | {"backend": kind, "path": rest}
     if colon and kind == "unix":
         return options | {"backend": "socket"} | _last(rest, "path", release)
+    if colon and kind == "systemd":
+        from .activation import passed_socket
+
+        return options | {"backend": "socket", "fd": str(passed_socket(rest)), "server": "on", "wait": "off"}
     if colon and kind in ("tcp", "telnet"):
         host, _, place = rest.partition(":")
         port, separator, rest = place.partition(",")

@@ -274,7 +274,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "qmp",
             "dev",
-            "open a QMP monitor on a character device",
+            "open a QMP monitor on a character device\n(systemd:name is a listening socket that systemd passes)",
             lambda parser, value: parser.devices.take_qmp(value),
         ),
         Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -236,3 +237,58 @@ def test_options_that_go_once_or_nowhere(tmp_path: Path, options: list[str], tex
     command = [sys.executable, "-m", "ramslot", "-M", "none", "-display", "none", *options]
     ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert (ended.returncode, text in ended.stderr) == (1, True)
+
+
+def activated(folder: Path, names: str, count: int, *options: str) -> subprocess.Popen[bytes]:
+    """As systemd starts a program: its sockets from 3 on, and its own process id in its environment."""
+    sockets = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    for number, listener in enumerate(sockets):
+        listener.bind(str(folder / f"{number}.sock"))
+        listener.listen()
+    moves = " ".join(f"{3 + number}<&{listener.fileno()}" for number, listener in enumerate(sockets))
+    command = shlex.join([sys.executable, "-m", "ramslot", "-M", "none", *QUIET, *options])
+    process = subprocess.Popen(
+        ["/bin/bash", "-c", f"LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES={names} exec {command} {moves}"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        pass_fds=[listener.fileno() for listener in sockets],
+        stderr=subprocess.PIPE,
+    )
+    for listener in sockets:
+        listener.close()
+    return process
+
+
+def test_sockets_that_systemd_passes(tmp_path: Path) -> None:
+    with activated(tmp_path, "people:programs", 2, "-qmp", "systemd:programs", "-monitor", "systemd:people") as program:
+        with socket.socket(socket.AF_UNIX) as person, socket.socket(socket.AF_UNIX) as connection:
+            person.connect(str(tmp_path / "0.sock"))
+            connection.connect(str(tmp_path / "1.sock"))
+            client = Client(connection)
+            assert b"QEMU" in person.recv(100)
+            names = {each["filename"] for each in client.call("query-chardev")}
+            assert names == {f"unix:{tmp_path / '0.sock'},server=on", f"unix:{tmp_path / '1.sock'},server=on"}
+            client.call("quit")
+            client.close()
+        assert program.wait(30) == 0
+    assert (tmp_path / "0.sock").exists()  # they are not ours to remove
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "text"),
+    [
+        ("a:b", "c", "systemd passes no socket named 'c'"),
+        ("a:a", "a", "systemd passes 2 sockets named 'a'"),
+        ("a:b", "", "systemd passes 2 sockets; name one"),
+    ],
+)
+def test_sockets_that_systemd_does_not_pass(tmp_path: Path, names: str, asked: str, text: str) -> None:
+    with activated(tmp_path, names, 2, "-qmp", f"systemd:{asked}") as program:
+        _, errors = program.communicate(timeout=30)
+    assert program.returncode == 1
+    assert text in errors.decode()
+
+
+def test_another_process_is_meant(launch: Launch) -> None:
+    status, _, errors = launch("-qmp", "systemd:x", qmp=False).end()
+    assert (status, "systemd passes no socket (LISTEN_FDS, LISTEN_PID)" in errors) == (1, True)
