@@ -82,7 +82,7 @@ class Libvirt:
 
     def sockets(self) -> list[Path]:
         """The sockets that it listens on for clients that may write."""
-        return sorted((self.folder / "run/libvirt").glob("*-sock"))
+        return [path for path in (self.folder / "run/libvirt").glob("*-sock") if "admin" not in path.name]
 
     @property
     def uri(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +74,13 @@ class Domain:
         self.define()
         self.file("dimm", DIMM)
         self.file("virtio-mem", VIRTIO_MEM)
+
+    @classmethod
+    def of(cls, libvirt: Libvirt, name: str) -> Domain:
+        """One that is there already."""
+        made = cls.__new__(cls)
+        made.libvirt, made.name = libvirt, name
+        return made
 
     def define(self, backing: str = "") -> None:
         """Tell libvirt of it, or of what is different now."""
@@ -213,6 +222,51 @@ def test_a_guest_is_saved_and_restored(domain: Domain) -> None:
     assert read(domain, 0x10100000, 11) == b"from node 1"
     assert read(domain, 0x108100000, 7) == b"plugged"
     assert [device["data"]["id"] for device in domain.ask("query-memory-devices")] == ["dimm0", "dimm1"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("way", ["ours to ours", "real to ours", "real to ours to real"])
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_a_guest_migrates_from_host_to_host(libvirt: Libvirt, machine: str, way: str) -> None:
+    name = f"qemu-system-x86_64-{VERSION}"
+    real = qemu("x86_64", VERSION)
+    if real is None and "real" in way:
+        pytest.skip(f"QEMU {VERSION} is not installed")
+    there = Libvirt(host_uuid="6d1dd5f7-3c4f-4b53-8d29-6a3c1b0a7f11")
+    emulators = {"ours": (libvirt.emulator(name), there.emulator(name)), "real": (real, real)}
+    kinds = way.split(" to ")
+    domain = Domain(libvirt, "moving", machine, str(emulators[kinds[0]][0]))
+    try:
+        domain.define(IN_FILES)
+        domain.do("start")
+        domain.do("attach-device", "virtio-mem.xml", "--live")
+        (file,) = libvirt.folder.glob("config/libvirt/qemu/ram/*/ram-node0")
+        with file.open("r+b") as memory:
+            memory.seek(200 * MIB)
+            memory.write(b"moved")
+        here = 0
+        for kind, following in zip(kinds, kinds[1:], strict=False):
+            xml = domain.do("dumpxml", "--migratable").replace(
+                str(emulators[kind][here]), str(emulators[following][1 - here])
+            )
+            domain.file("next", xml)
+            target = (there, libvirt)[here]
+            domain.do(
+                "migrate", target.uri, "--live", "--xml", "next.xml", "--migrateuri", f"tcp://127.0.0.1:{free_port()}"
+            )
+            assert domain.name not in domain.libvirt.virsh("list", "--name").split()
+            here, domain = 1 - here, Domain.of(target, domain.name)
+            assert domain.do("domstate", "--reason").strip() == "running (migrated)"
+            assert read(domain, 200 * MIB, 5) == b"moved"
+            assert [device["type"] for device in domain.ask("query-memory-devices")] == ["dimm", "virtio-mem"]
+        domain.close()
+    finally:
+        Domain.of(libvirt, "moving").close()
+        there.stop()
 
 
 def read(domain: Domain, address: int, size: int) -> bytes:
