@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -249,7 +249,7 @@ def test_a_guest_migrates_from_host_to_host(libvirt: Libvirt, machine: str, way:
             memory.seek(200 * MIB)
             memory.write(b"moved")
         here = 0
-        for kind, following in zip(kinds, kinds[1:], strict=False):
+        for kind, following in itertools.pairwise(kinds):
             xml = domain.do("dumpxml", "--migratable").replace(
                 str(emulators[kind][here]), str(emulators[following][1 - here])
             )
