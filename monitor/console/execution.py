@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import contextmanager
 
 from ..dispatch import HMPLineError, is_task
 from ..lines.variables import substituted
@@ -18,7 +19,7 @@ from .typed import is_json, numbered_commands, to_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from typing import Any
 
     from pygments.lexer import Lexer
@@ -65,12 +66,26 @@ class Executor:
         self._cancellation: Cancellation | None = None
         self._depth = 0
         """Files that are being run, each named by a line of the one before."""
+        self._busy = False
+        self.interrupted = False
+        """Whether no more of what was typed, or of a file, is to be run."""
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While what was typed is run, which `interrupt` ends."""
+        self._busy, self.interrupted = True, False
+        try:
+            yield
+        finally:
+            self._busy = False
 
     def interrupt(self) -> bool:
-        """Cancel the command that runs, which ends with an error then. Returns whether there is one."""
-        if self._cancellation is None:
+        """Cancel the command that runs, which ends with an error then, and those behind it. Returns whether any is."""
+        if not self._busy:
             return False
-        self._cancellation.requested = True
+        self.interrupted = True
+        if self._cancellation is not None:
+            self._cancellation.requested = True
         return True
 
     async def run(self, command: str) -> AsyncIterator[Answer]:
@@ -105,7 +120,9 @@ class Executor:
                         failed = True
                         answer.text = f"{path}:{number}: {answer.text}"
                     yield answer
-                if (failed and not keep_going) or self._target.ending:
+                if self.interrupted and not failed:
+                    yield Answer(f"{path}:{number}: interrupted\n", failed=True)
+                if (failed and not keep_going) or self.interrupted or self._target.ending:
                     return
         finally:
             self._depth -= 1

@@ -133,20 +133,22 @@ class ConsoleSession:
         """Run the user's own lines, if there are any."""
         path = startup_path()
         if os.path.exists(path):
-            async for answer in self._executor.run_file(path, keep_going=True):
-                await self._show(answer)
+            with self._executor.busy():
+                async for answer in self._executor.run_file(path, keep_going=True):
+                    await self._show(answer)
 
     async def _run(self, text: str) -> None:
-        for command in commands_in(text):
-            answers = []
-            async for answer in self._executor.run(command):
-                answers.append(answer)
-                await self._show(answer)
-            if self._recorder is not None:
-                failed = any(answer.failed for answer in answers)
-                self._recorder.note(command, "".join(answer.text for answer in answers), failed)
-            if self._target.ending:
-                return
+        with self._executor.busy():
+            for command in commands_in(text):
+                answers = []
+                async for answer in self._executor.run(command):
+                    answers.append(answer)
+                    await self._show(answer)
+                if self._recorder is not None:
+                    failed = any(answer.failed for answer in answers)
+                    self._recorder.note(command, "".join(answer.text for answer in answers), failed)
+                if self._target.ending or self._executor.interrupted:
+                    return
 
     async def _show(self, answer: Answer) -> None:
         text = self._screen.fitted(answer.line, answer.text)

@@ -31,7 +31,7 @@ def watch(session: LineSession, screen: Screen, rest: str) -> Task[str]:
     with screen.taken_over():
         while True:
             cancellation: list[Cancellation] = []
-            text = yield from session.answer(line)
+            text = (yield from session.run(line, captured=True)).text
             now = text.splitlines()
             heading = f"every {seconds:g} s: {line}; Ctrl-C ends"
             screen.show_whole([("class:dim", f"{heading}\n\n"), *marked(before or now, now)])

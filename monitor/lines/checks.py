@@ -48,7 +48,7 @@ def check(session: LineSession, rest: str) -> Task[str]:
     else:
         if not wanted:
             raise HMPLineError(USAGE)
-        found = yield from session.answer(subject)
+        found = (yield from session.run(subject, captured=True)).text
         holds = _has(kind, found, _plain(wanted))
     if holds == negated:
         raise HMPLineError(f"assertion failed: {'not ' if negated else ''}{rest}\n{_told(found)}")
@@ -66,7 +66,7 @@ def _has(kind: str, text: str, wanted: str) -> bool:
 
 def _fails(session: LineSession, subject: str, wanted: str) -> Task[tuple[bool, str]]:
     try:
-        text = yield from session.answer(subject)
+        text = (yield from session.run(subject, captured=True)).text
     except HMPLineError as failure:
         return _plain(wanted) in str(failure), str(failure)
     return False, text or "it did not fail\n"

@@ -49,25 +49,29 @@ class LineSession:
         self.front: dict[str, Callable[[str], Task[str]]] = {}
         """Those of `COMMANDS` that the prompt or the script carries out itself."""
 
-    def run(self, typed: str) -> Task[Printed]:
-        """Run a line and return what it prints; raises `HMPLineError`."""
-        name = typed.split(maxsplit=1)[0] if typed.strip() else ""
-        # An alias keeps the variables in its line for when it is used.
-        line = typed.strip() if name == "alias" else expanded(typed, self.aliases, self.variables)
+    def run(self, typed: str, *, captured: bool = False) -> Task[Printed]:
+        """Run a line and return what it prints, a shell's command behind it included where that is `captured`.
+
+        Raises `HMPLineError`.
+        """
+        line = typed.strip()
+        if _first_word(line) != "alias":  # which keeps the variables in its line for when it is used
+            line = expanded(line, self.aliases, self.variables)
+        own = COMMANDS.get(_first_word(line))
         redirection = None
-        if name not in COMMANDS or not COMMANDS[name].takes_line:
+        if own is None or not own.takes_line:
             line, redirection = split_redirection(line)
         if redirection is None:
             return Printed((yield from self.answer(line)), line)
         self._refuse_silent(line)
         text = yield from self.answer(line)
-        return Printed((yield from self.deliver(text, redirection)), "")
+        return Printed((yield from self.deliver(text, redirection, captured=captured)), "")
 
-    def deliver(self, text: str, redirection: Redirection) -> Task[str]:
+    def deliver(self, text: str, redirection: Redirection, *, captured: bool = False) -> Task[str]:
         """Bring a text where it is to go and return what is to be printed after all; raises `HMPLineError`."""
         from .delivery import deliver
 
-        lend = self._lend if redirection.operator == "|" else None
+        lend = self._lend if redirection.operator == "|" and not captured else None
         if lend is not None:
             lend(True)
         try:
@@ -101,8 +105,12 @@ class LineSession:
 
     def _refuse_silent(self, line: str) -> None:
         """A command that prints nothing is not meant to be redirected: its own parameter was to have the sign."""
-        if line.split(maxsplit=1)[0] in (*COMMANDS, *AS_JSON) or line.endswith("--qmp"):
+        if _first_word(line) in (*COMMANDS, *AS_JSON) or line.endswith("--qmp"):
             return
         name = self.target.silent_command(line)
         if name is not None:
             raise HMPLineError(f"'{name}' prints nothing; a parameter with blanks stands in double quotes\n")
+
+
+def _first_word(line: str) -> str:
+    return line.split(maxsplit=1)[0] if line else ""

@@ -169,3 +169,23 @@ def test_an_open_brace_goes_on_at_the_next_line(terminal: Callable[..., Terminal
     console.until(lambda: console.line.strip() == "...")
     console.type("}\r")
     console.until_shown('"return": "none-machine"')
+
+
+def test_ctrl_c_ends_all_that_was_pasted_or_is_in_a_file(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    console = terminal("-M", "none")
+    (tmp_path / "many").write_text("stop\ncont\n" * 50_000)
+    for is_file in (True, False):
+        if is_file:
+            console.type(f"source {tmp_path}/many")
+        else:
+            paste(console, "stop\ncont\n" * 20_000 + "stop")
+        time.sleep(0.5)
+        console.type("\r")
+        console.until_shown("event: RESUME")
+        time.sleep(0.3)
+        os.kill(console.pid, signal.SIGINT)
+        console.until_prompt()
+        console.run("info version")
+        assert "11.1" in console.text
+        console.type("\x0c")
+        console.until(lambda: "RESUME" not in console.text)

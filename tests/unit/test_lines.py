@@ -366,3 +366,13 @@ def test_help_has_an_example_and_our_own_commands(lines: Callable[[str], str]) -
 def test_no_release_has_a_command_of_ours() -> None:
     for release in map(find_release, VERSIONS):
         assert not (set(COMMANDS) - {"help"}) & set(hmp_commands(release))
+
+
+def test_claims_and_aliases_have_pipes_of_their_own(lines: Callable[[str], str]) -> None:
+    lines("alias slots info memslots | grep -c rw")
+    assert lines("assert slots matches ^[0-9]+$") == ""
+    assert lines("assert info ramblock | tr a-z A-Z contains PC.RAM") == ""
+    lines("alias large assert query-memory-size-summary $.base-memory > 1G")
+    assert lines("large") == ""
+    with pytest.raises(HMPLineError, match="assertion failed"):
+        lines("assert info ramblock | tr a-z A-Z contains pc.ram")
