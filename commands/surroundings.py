@@ -1,4 +1,4 @@
-"""What a machine may have besides memory. There is none of it here, and so the lists are empty."""
+"""What a machine may have besides memory. But for threads there is none of it here, and so the lists are empty."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from . import Arguments, Context
 
 
-def query_iothreads(_context: Context, _arguments: Arguments) -> list[Any]:
-    """Threads that do I/O for devices."""
-    return []
+def query_iothreads(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
+    """Threads that would do I/O for devices, if there were any that do some."""
+    from ..vm.iothread import IOThread
+
+    threads = [found for found in reversed(context.vm.tree.objects.listed_children()) if isinstance(found, IOThread)]
+    return [context.answer("query-iothreads", thread.describe()) for thread in threads]
 
 
 def query_block(_context: Context, _arguments: Arguments) -> list[Any]:
@@ -41,8 +44,14 @@ def query_tpm_types(_context: Context, _arguments: Arguments) -> list[str]:
     return []
 
 
+def _render_iothreads(result: list[dict[str, Any]], _words: Any) -> str:
+    lines = []
+    for thread in result:
+        lines += [f"{thread['id']}:", f"  thread_id={thread['thread-id']}"]
+        lines += [f"  {name}={value}" for name, value in thread.items() if name not in ("id", "thread-id")]
+    return "".join(f"{line}\n" for line in lines)
+
+
 HMP = (
-    HMPCommand(
-        "info iothreads", fixed("query-iothreads"), lambda _result, _words: "", help="show iothreads", preconfig=True
-    ),
+    HMPCommand("info iothreads", fixed("query-iothreads"), _render_iothreads, help="show iothreads", preconfig=True),
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .steps import Task
 
 OBJECT_TYPES = {
+    "iothread": ("iothread", "IOThread", None),
     "memory-backend-file": ("hostmem.file", "FileBackend", None),
     "memory-backend-memfd": ("hostmem.memfd", "MemfdBackend", None),
     "memory-backend-ram": ("hostmem.ram", "RAMBackend", None),

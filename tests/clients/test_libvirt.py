@@ -304,6 +304,7 @@ domjobinfo
 domjobabort
 dumpxml
 numatune
+iothreadinfo
 domblklist
 domiflist
 domdirtyrate-calc 1

@@ -156,6 +156,9 @@ def comparable(question: str, reply: dict[str, Any]) -> str:
         value = re.sub(r"thread_id=\d+", "thread_id=", value)
         value = re.sub(r" 0x0000[0-9a-f]{12}  r", " HVA  r", value)
         return "\r\n\r\n".join(sections(value)) if question.startswith("info mtree") else value
+    if "query-iothreads" in question and isinstance(value, list):
+        for thread in value:
+            thread.pop("thread-id")
     if "query-cpus-fast" in question and isinstance(value, list):
         for cpu in value:
             cpu.pop("thread-id")

@@ -553,9 +553,9 @@ def test_what_memory_depends_on_is_told_apart(line: str, left_out: dict[str, str
 
 
 def test_objects_are_there_by_name() -> None:
-    settings = read('-object iothread,id=i -object \'{"qom-type":"rng-builtin","id":"s"}\'')
-    assert settings.config.other_objects == {"i": "iothread", "s": "rng-builtin"}
-    assert list(settings.aside) == ["-object iothread", "-object rng-builtin"]
+    settings = read('-object throttle-group,id=i -object \'{"qom-type":"rng-builtin","id":"s"}\'')
+    assert settings.config.other_objects == {"i": "throttle-group", "s": "rng-builtin"}
+    assert list(settings.aside) == ["-object throttle-group", "-object rng-builtin"]
 
 
 def test_objects_that_are_monitors() -> None:
