@@ -29,6 +29,7 @@ DOMAIN = """
   <memory unit='MiB'>640</memory>
   {backing}
   <vcpu>2</vcpu>
+  <iothreads>1</iothreads>
   <os><type arch='x86_64' machine='{machine}'>hvm</type></os>
   <features><acpi/></features>
   <cpu>

@@ -64,3 +64,20 @@ def test_iothreads(release: str, tmp_path: Path) -> None:
         tmp_path,
         release=release,
     )
+
+
+@pytest.mark.parametrize("release", BOTH)
+def test_a_balloon_names_one(release: str, tmp_path: Path) -> None:
+    path = "/machine/peripheral/b"
+    questions = [
+        ask("qom-get", path=path, property="iothread"),
+        ask("qom-get", path=path, property="free-page-hint"),
+        ask("qom-list", path=f"{path}/iothread"),
+        ask("device_add", driver="virtio-balloon-pci", id="c", iothread="m"),
+        ask("device_add", driver="virtio-balloon-pci", id="c", iothread="absent"),
+        ask("device_add", driver="virtio-balloon-pci", id="c", iothread=3),
+        "info memory-devices",
+    ]
+    objects = "-object iothread,id=i -object memory-backend-ram,id=m,size=1M"
+    options = f"-M pc {objects} -device virtio-balloon-pci,id=b,iothread=i,free-page-hint=on"
+    compare("iothreads", "x86_64", options, questions, tmp_path, release=release)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import VMError
-from ..qom import Property
+from ..qom import Property, take_str
 from .channels import CHANNEL_PROPERTIES, VirtIOCCW
 from .ranges import guest_memory
 from .values import DeviceProperty, bit, kept
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..boards.machine import Machine
+    from ..iothread import IOThread
     from .device import Decision
     from .rooms import Rooms
 
@@ -43,6 +44,7 @@ class VirtIOBalloon(VirtIODevice):
         self.target = 0
         self.inflated = 0
         self.polling_interval = 0
+        self.iothread: IOThread | None = None
         self._machine: Machine | None = None
         self._rooms: Rooms | None = None
 
@@ -50,7 +52,7 @@ class VirtIOBalloon(VirtIODevice):
         """Raise `VMError` for a second one, and for what needs a thread that is not there."""
         if rooms.balloon is not None:
             raise VMError("Only one balloon device is supported")
-        if self.kept.get("free-page-hint", False):
+        if self.kept.get("free-page-hint", False) and self.iothread is None:
             raise VMError("'free-page-hint' requires 'iothread' to be set")
 
     def realize(self, machine: Machine, rooms: Rooms, block_prefix: str) -> None:
@@ -116,8 +118,13 @@ class VirtIOBalloon(VirtIODevice):
         self.polling_interval = value
 
     def _set_iothread(self, value: object) -> None:
-        if value:
-            raise VMError(f"Device '{value}' not found", "DeviceNotFound")
+        from ..iothread import IOThread
+
+        path = take_str("iothread", value)
+        self.iothread = self.tree.find_linked("iothread", path, IOThread) if path else None
+
+    def _iothread(self) -> str:
+        return "" if self.iothread is None or self.iothread.parent is None else self.iothread.path
 
     properties = (
         bit("deflate-on-oom", False),
@@ -127,7 +134,7 @@ class VirtIOBalloon(VirtIODevice):
         kept("qemu-4-0-config-size", "bool", False, until="7.2"),
         bit("qemu-4-0-config-size", False, since="10.0", until="10.0"),
         Property("legacy-iothread", "str", None, until="10.0"),
-        DeviceProperty("iothread", "link<iothread>", lambda _device: "", _set_iothread),
+        DeviceProperty("iothread", "link<iothread>", _iothread, _set_iothread),
     )
     instance_properties = (
         Property("guest-stats", "guest statistics", _statistics),
