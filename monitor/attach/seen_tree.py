@@ -70,10 +70,16 @@ class SeenTrees:
         return next((each["root"] for each in self._mtree["address-spaces"] if space in each["names"]), None)
 
     def _fitted(self, space: str, tree: dict[str, Any], view: list[FlatRange]) -> MemoryRegion:
+        try:
+            return self._compared(space, tree, view)
+        except RecursionError:
+            raise AnswerError(f"a region in the tree of '{space}' is an alias of itself in info mtree") from None
+
+    def _compared(self, space: str, tree: dict[str, Any], view: list[FlatRange]) -> MemoryRegion:
         guesses = _Guesses({each.region.name for each in view if each.region.kind == IO})
         for _ in range(ROUNDS):
             builder = _Builder(self._mtree, self._find_block, guesses)
-            root = builder.build(tree, 0)
+            root = builder.build(tree)
             comparison = _Comparison(builder, root, builder.topology.add_space(space, root).view.ranges, view)
             self.differs[space] = comparison.count
             if not comparison.count or not guesses.learn(comparison):
@@ -171,10 +177,11 @@ class _Builder:
             self._targets.setdefault(tree["name"], []).append(tree)
         self._find_block = find_block
         self._guesses = guesses
-        self._built: dict[int, MemoryRegion | None] = {}
+        self._built: dict[int, MemoryRegion] = {}
+        """What aliases point to, by the place; a region may contain an alias of another part of itself."""
 
-    def build(self, tree: dict[str, Any], base: int) -> MemoryRegion:
-        """A region with all below it; `base` is where its container begins."""
+    def build(self, tree: dict[str, Any], *, is_target: bool = False) -> MemoryRegion:
+        """A region with all below it."""
         size = _size(tree)
         if "alias" in tree:
             target = self._target(tree)
@@ -182,6 +189,8 @@ class _Builder:
         else:
             region = self._plain(tree, size)
         self.places[region] = tree
+        if is_target:
+            self._built[id(tree)] = region
         region.unmergeable = region.alias is not None
         region.priority = tree["priority"]
         region.nonvolatile = tree["type"].startswith("nv-")
@@ -189,9 +198,10 @@ class _Builder:
             region.set_enabled(False)
         if id(tree) in self._guesses.readonly:
             region.set_readonly(True)
-        # What QEMU lists first at an address is seen first, which here is what was added last.
-        for child in reversed(tree["subregions"]):
-            below = self.build(child, tree["start"])
+        # What QEMU lists first at an address is seen first, which here is what was added last. What begins within
+        # another of the same priority is not told to be seen before it, but would be there in vain otherwise.
+        for child in sorted(reversed(tree["subregions"]), key=lambda child: child["start"]):
+            below = self.build(child)
             region.add_subregion((child["start"] - tree["start"]) & ADDRESS_MASK, below, child["priority"])
         return region
 
@@ -210,13 +220,7 @@ class _Builder:
         found = found or (candidates[0] if candidates else None)
         if found is None:
             raise AnswerError(f"info mtree does not tell of '{name}', which '{tree['name']}' is an alias of")
-        if id(found) not in self._built:
-            self._built[id(found)] = None
-            self._built[id(found)] = self.build(found, 0)
-        built = self._built[id(found)]
-        if built is None:
-            raise AnswerError(f"'{name}' is an alias of itself in info mtree")
-        return built
+        return self._built.get(id(found)) or self.build(found, is_target=True)
 
 
 def region_of(topology: MemoryTopology, kind: str, name: str, size: int, block: RAMBlock | None) -> MemoryRegion:

@@ -162,8 +162,10 @@ class Views:
             result = {**result, "derived": True}
         if command == "query-memslots" and with_hosts:
             self._add_hosts(result)
-        if command == "query-address" and "host" in result:
-            self._look_at_host(result)
+        if command == "query-address":
+            _check_way(result)
+            if "host" in result:
+                self._look_at_host(result)
         return result
 
     def _mappings(self) -> list[Mapping]:
@@ -223,6 +225,14 @@ class Views:
         if status != "prelaunch":
             notes = [*notes, "the guest has run: its firmware, and it, switch memory and registers"]
         return describe_diff(theirs, ours, notes, self._release)
+
+
+def _check_way(info: dict[str, Any]) -> None:
+    """Refuse to explain an address whose way through the tree is not known: QEMU's text leaves some things open."""
+    last, found = (info["path"] or [None])[-1], info.get("range")
+    if (last is None) != (found is None) or (last and found and last["name"] != found["name"]):
+        shown = f"'{found['name']}'" if found else "nothing"
+        raise AnswerError(f"QEMU shows {shown} at {info['address']:#x}, and its tree does not tell why")
 
 
 def _described(mapping: Mapping) -> dict[str, Any]:

@@ -37,12 +37,27 @@ MACHINES: dict[str, tuple[str, ...]] = {
     "s390x": ("s390x", "-M", "s390-ccw-virtio", "-m", "1G"),
     "none": ("x86_64", "-M", "none", "-m", "64M"),
 }
+BOARDS: dict[str, tuple[str, ...]] = {
+    "devices": (
+        *("x86_64", "-M", "q35", "-m", "6G", "-device", "VGA", "-device", "virtio-net-pci", "-device", "e1000"),
+        *("-object", "memory-backend-ram,id=iv,size=1M,share=on", "-device", "ivshmem-plain,memdev=iv"),
+    ),
+    "powernv9": ("ppc64", "-M", "powernv9"),
+    "g3beige": ("ppc", "-M", "g3beige"),
+    "malta": ("mips", "-M", "malta"),
+    "riscv": ("riscv64", "-M", "virt", "-m", "4G"),
+    "SS-5": ("sparc", "-M", "SS-5"),
+    "sun4u": ("sparc64", "-M", "sun4u"),
+    "versal": ("aarch64", "-M", "xlnx-versal-virt"),
+    "secure": ("aarch64", "-M", "virt,gic-version=3,secure=on", "-cpu", "max", "-m", "2G"),
+}
+"""Boards that are looked at alone: with registers and devices that are not modelled here."""
 RELEASES = tuple(reversed(VERSIONS))
 PATIENCE = 30
 
 
 def options_of(machine: str) -> tuple[str, list[str]]:
-    arch, *options = MACHINES[machine]
+    arch, *options = (MACHINES | BOARDS)[machine]
     return arch, [*options, "-nodefaults", "-display", "none", "-S"]
 
 
