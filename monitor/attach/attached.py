@@ -149,7 +149,10 @@ class Attached:
             result = yield from self.run_command(request, arguments)
             if self._json:
                 return self._spelled(result)
-            return (NOTE if request in DERIVED else "") + command.render(result, words)
+            note = NOTE if request in DERIVED else ""
+            if isinstance(result, dict) and "not-seen" in result:
+                note += f"{result['not-seen']}\n"
+            return note + command.render(result, words)
         if name in ("help", "?") and rest in self.own_lines:
             return self.own_lines[rest].help_line
         forwarded = {"command-line": line}

@@ -51,12 +51,18 @@ def parse_maps(maps: str, numa_maps: str = "") -> list[Mapping]:
 def read_maps(pid: int) -> list[Mapping]:
     """The mappings of a process; raises `VMError` where they may not be looked at."""
     try:
-        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
-            maps = file.read()
-        with open(f"/proc/{pid}/numa_maps", encoding="utf-8", errors="surrogateescape") as file:
-            return parse_maps(maps, file.read())
+        maps = _read(f"/proc/{pid}/maps")
+        try:
+            return parse_maps(maps, _read(f"/proc/{pid}/numa_maps"))
+        except FileNotFoundError:  # a kernel that knows no NUMA
+            return parse_maps(maps)
     except OSError as error:
         raise VMError(f"the memory of process {pid} cannot be looked at: {error.strerror}") from None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def mapping_at(mappings: Iterable[Mapping], address: int) -> Mapping | None:

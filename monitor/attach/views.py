@@ -168,12 +168,17 @@ class Views:
                 self._look_at_host(result)
         return result
 
-    def _mappings(self) -> list[Mapping]:
-        return read_maps(self._pid) if self._pid is not None else []
+    def _mappings(self, told: dict[str, Any]) -> list[Mapping]:
+        """The process's mappings, or none, with the reason in the answer, where they may not be looked at."""
+        try:
+            return read_maps(self._pid) if self._pid is not None else []
+        except VMError as error:
+            told["not-seen"] = str(error)
+            return []
 
     def _add_hosts(self, table: dict[str, Any]) -> None:
         """What is behind each slot: the mapping that it is in, as a whole."""
-        mappings = self._mappings()
+        mappings = self._mappings(table)
         for slot in table["slots"]:
             found = mapping_at(mappings, slot["hva"]) if slot["hva"] else None
             slot["host"] = {"page-size": 4096, "sampled": 0, "present": 0, "nodes": []}
@@ -192,7 +197,7 @@ class Views:
             del info["host"]  # nothing tells where the block is
             return
         host["asked"] = True
-        found = mapping_at(self._mappings(), host["address"])
+        found = mapping_at(self._mappings(info), host["address"])
         if found is not None and found.nodes is not None:
             host |= {"page-size": found.page_size, "mapping": _described(found)}
 

@@ -175,6 +175,14 @@ def test_memory_of_the_process_is_looked_at() -> None:
         assert "whose mapping has pages on node" in said(target, "why 0x100000")
 
 
+def test_a_process_that_may_not_be_looked_at() -> None:
+    with running("pc", "7.2") as (address, _), attached(address, pid=1 << 30) as target:
+        text = said(target, "info memslots -v")
+        assert f"the memory of process {1 << 30} cannot be looked at" in text
+        assert " ?\n" in text
+        assert f"process {1 << 30} cannot be looked at" in said(target, "why 0")
+
+
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("machine", ["pc", "q35", "none"])
 def test_derived_slots_are_where_kvm_has_its_own(machine: str, release: str) -> None:
