@@ -200,7 +200,9 @@ class _Builder:
             region.set_readonly(True)
         # What QEMU lists first at an address is seen first, which here is what was added last. What begins within
         # another of the same priority is not told to be seen before it, but would be there in vain otherwise.
-        for child in sorted(tree["subregions"][::-1], key=lambda child: child["start"]):
+        children = tree["subregions"][::-1]
+        children.sort(key=lambda child: child["start"])
+        for child in children:
             below = self.build(child)
             region.add_subregion((child["start"] - tree["start"]) & ADDRESS_MASK, below, child["priority"])
         return region
