@@ -21,6 +21,16 @@ UNITS: dict[str, int] = {
 """libvirt's names of sizes; without one a size is in KiB."""
 NICS = {"virtio": "virtio-net-pci", "virtio-transitional": "virtio-net-pci"}
 VIDEOS = {"vga": "VGA", "qxl": "qxl-vga", "cirrus": "cirrus-vga", "virtio": "virtio-vga", "vmvga": "vmware-svga"}
+BRIDGES = {
+    "pcie-to-pci-bridge": "pcie-pci-bridge",
+    "dmi-to-pci-bridge": "i82801b11-bridge",
+    "pcie-switch-upstream-port": "x3130-upstream",
+    "pcie-switch-downstream-port": "xio3130-downstream",
+    "pcie-expander-bus": "pxb-pcie",
+    "pci-expander-bus": "pxb",
+}
+"""QEMU's names of libvirt's controllers."""
+NOT_TOLD = "not-told"
 DEFAULT_HUGE_PAGE = 2 << 20
 MODULES = {"dimm": "pc-dimm", "nvdimm": "nvdimm", "virtio-mem": "virtio-mem-pci", "virtio-pmem": "virtio-pmem-pci"}
 
@@ -55,7 +65,7 @@ class _Domain:
         self._cells = domain.findall("cpu/numa/cell")
 
     def command_line(self) -> CommandLine:
-        words = ["-nodefaults", *self._size(), *self._memory(), *self._plugged(), *self._others()]
+        words = ["-nodefaults", *self._size(), *self._memory(), *self._plugged(), *self._bridges(), *self._others()]
         return CommandLine(f"qemu-system-{self._architecture}", tuple(words), self._version)
 
     def _size(self) -> Iterator[str]:
@@ -156,6 +166,39 @@ class _Domain:
             at += f",addr={address.get('base')}" if address is not None and model.endswith("dimm") else ""
             yield from ("-device", f"{MODULES.get(model, model)},memdev=mem{name},id={name}{at}")
 
+    def _bridges(self) -> Iterator[str]:
+        """The PCI buses besides the root, by which devices behind them are called; libvirt calls bus N `pci.N`."""
+        for controller in self._domain.findall("devices/controller[@type='pci']"):
+            number, model, target = controller.get("index", "0"), controller.get("model", ""), controller.find("target")
+            if number == "0" or model.endswith("-root"):
+                continue
+            told = {} if target is None else dict(target.attrib)
+            numbers = {
+                "pcie-root-port": f",chassis={told.get('chassis', number)}",
+                "pcie-switch-downstream-port": f",chassis={told.get('chassis', number)}",
+                "pci-bridge": f",chassis_nr={told.get('chassisNr', number)}",
+                "pcie-expander-bus": f",bus_nr={told.get('busNr', '254')}",
+                "pci-expander-bus": f",bus_nr={told.get('busNr', '254')}",
+            }
+            yield from (
+                "-device",
+                f"{BRIDGES.get(model, model)},id=pci.{number}{numbers.get(model, '')}{self._place(controller)}",
+            )
+
+    def _place(self, device: ElementTree.Element) -> str:
+        """Bus and address of a device; one that is not told is on no bus that there is."""
+        found = device.find("address")
+        if found is None or found.get("type") != "pci":
+            return f",bus={NOT_TOLD}"
+        bus = int(found.get("bus", "0"), 0)
+        root = "pci.0" if self._has_conventional_root() else "pcie.0"
+        several = ",multifunction=on" if found.get("multifunction") == "on" else ""
+        place = f"{found.get('slot', '0x00')}.{int(found.get('function', '0'), 0)}"
+        return f",bus={f'pci.{bus}' if bus else root},addr={place}{several}"
+
+    def _has_conventional_root(self) -> bool:
+        return self._machine.startswith(("pc-i440fx", "pc-0", "pc-1", "pseries", "s390")) or self._machine == "pc"
+
     def _others(self) -> Iterator[str]:
         """What brings RAMBlocks of its own, with its address, by which they are called."""
         for tag, names, default in (("interface", NICS, "rtl8139"), ("video", VIDEOS, "VGA")):
@@ -163,19 +206,12 @@ class _Domain:
                 model = device.find("model")
                 name = model.get("type") if model is not None else None
                 if name != "none":
-                    yield from ("-device", f"{names.get(name or '', name or default)}{_address(device)}")
+                    yield from ("-device", f"{names.get(name or '', name or default)}{self._place(device)}")
         for device in self._domain.findall("devices/hostdev"):
-            yield from ("-device", f"vfio-{device.get('type', 'pci')}{_address(device)}")
+            yield from ("-device", f"vfio-{device.get('type', 'pci')}{self._place(device)}")
         uuid = self._domain.findtext("uuid")
         if uuid:
             yield from ("-uuid", uuid.strip())
-
-
-def _address(device: ElementTree.Element) -> str:
-    found = device.find("address")
-    if found is None:
-        return ""
-    return f",bus={found.get('bus', '0x00')},addr={found.get('slot', '0x00')}.{found.get('function', '0x0')}"
 
 
 def _size(element: ElementTree.Element | None) -> int:

@@ -183,6 +183,28 @@ def test_hostile_files_are_told(tmp_path: Path) -> None:
             read_side(str(path))
 
 
+def test_devices_of_a_domain_are_where_it_says() -> None:
+    devices = """
+    <controller type='pci' index='0' model='pcie-root'/>
+    <controller type='pci' index='1' model='pcie-root-port'><target chassis='1' port='0x10'/>
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0' multifunction='on'/></controller>
+    <controller type='pci' index='2' model='pcie-root-port'><target chassis='2' port='0x11'/>
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x1'/></controller>
+    <interface type='network'><model type='virtio'/>
+      <address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></interface>
+    <video><model type='vga'/><address type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0'/></video>
+    </devices>"""
+    told = XML.replace("<interface type='network'><model type='virtio'/></interface>", "").replace(
+        "</devices>", devices
+    )
+    found = read_text(told, "web.xml", "7.2")
+    assert not found.unchecked
+    names = {block.name for block in found.blocks}
+    assert {"0000:00:02.1:00.0/virtio-net-pci.rom", "0000:00:01.0/vga.vram", "0000:00:01.0/vga.rom"} <= names
+    (unchecked,) = read_text(XML, "web.xml", "7.2").unchecked
+    assert unchecked.what == "-device virtio-net-pci (Bus 'not-told' not found)"
+
+
 # What is not modelled
 
 
