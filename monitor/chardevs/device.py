@@ -271,11 +271,22 @@ class Chardev:
         try:
             return os.write(self._out, data)
         except BlockingIOError:
-            return 0
+            if not self._has_hung_up():
+                return 0
+            self._mute = True
+            return len(data)
         except OSError:
             # Not the end yet: what the client sent before it left is still to be read and obeyed.
             self._mute = True
             return len(data)
+
+    def _has_hung_up(self) -> bool:
+        """Whether there will never be room again: of a terminal with no client only this tells."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._out, select.POLLOUT)
+        return any(found & select.POLLHUP for _, found in poll.poll(0))
 
     def _mute_client(self) -> None:
         self._mute = True

@@ -47,6 +47,23 @@ def test_a_terminal_serves_one_client_after_another(loop: Loop) -> None:
     device.close()
 
 
+@pytest.mark.parametrize("ends", ["at once", "later"])
+def test_who_leaves_a_terminal_unread_is_not_waited_for(loop: Loop, ends: str) -> None:
+    """The terminal stays full for ever, and says that there is room."""
+    device = open_chardev(loop, {"backend": "pty", "id": "c"})
+    front_end = Recorder(device)
+    fd = os.open(device.filename.removeprefix("pty:"), os.O_RDWR | os.O_NOCTTY)
+    run_until(loop, lambda: device.connected)
+    os.write(fd, b"ask:1000000\n")
+    run_until(loop, lambda: device.congested)
+    os.close(fd)
+    if ends == "later":
+        run_until(loop, lambda: not device.connected)
+        assert front_end.events[-1] == "close"
+    device.close()
+    assert not device.connected
+
+
 def test_a_link_to_a_terminal_is_made_and_removed(loop: Loop, tmp_path: Path) -> None:
     link = tmp_path / "link"
     device = open_chardev(loop, {"backend": "pty", "id": "c", "path": str(link)})
