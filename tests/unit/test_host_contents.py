@@ -88,33 +88,38 @@ def test_nobody_knows_of_a_private_mapping_of_a_file(host: LinuxHost, tmp_path: 
     memory.close()
 
 
-@pytest.fixture(scope="module")
-def anonymous() -> Iterator[HostMemory]:
-    memory = LinuxHost().map_anonymous(PAGES * PAGE, False, True, 0)
+@pytest.fixture(scope="module", params=["anonymous", "of a file", "of nobody's file"])
+def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostMemory]:
+    path = tmp_path_factory.mktemp("memory") / "ram"
+    path.write_bytes(bytes((PAGES + 3) * PAGE))
+    if request.param == "of a file":
+        memory = of_file(LinuxHost(), path, PAGES * PAGE, share=True, offset=3 * PAGE)
+    else:
+        memory = LinuxHost().map_anonymous(PAGES * PAGE, request.param != "anonymous", True, 0)
     yield memory
     memory.close()
 
 
 @settings(deadline=None)
 @given(st.data())
-def test_pages_are_copied_between_any_places(anonymous: HostMemory, data: st.DataObject) -> None:
+def test_pages_are_copied_between_any_places(memory: HostMemory, data: st.DataObject) -> None:
     page_size = data.draw(st.sampled_from([8, 512, PAGE]))
     stride = page_size + data.draw(st.sampled_from([0, 1, 8, 100]))
     count = data.draw(st.integers(1, min(2000, PAGES * PAGE // page_size)))
     offset = data.draw(st.integers(0, PAGES * PAGE - count * page_size))
     before = os.urandom(PAGES * PAGE)
-    anonymous.write(0, before)
+    memory.write(0, before)
     buffer = memoryview(bytearray(os.urandom(count * stride)))
     was = bytes(buffer)
-    anonymous.read_pages(offset, buffer, page_size, stride)
+    memory.read_pages(offset, buffer, page_size, stride)
     for number in range(count):
         start, at = number * stride, offset + number * page_size
         assert buffer[start : start + page_size] == before[at : at + page_size]
         assert buffer[start + page_size : start + stride] == was[start + page_size : start + stride]
     new = memoryview(os.urandom(count * stride))
-    anonymous.write_pages(offset, new, page_size, stride)
+    memory.write_pages(offset, new, page_size, stride)
     pages = b"".join(new[number * stride : number * stride + page_size] for number in range(count))
-    assert anonymous.read(0, len(before)) == before[:offset] + pages + before[offset + len(pages) :]
+    assert memory.read(0, len(before)) == before[:offset] + pages + before[offset + len(pages) :]
 
 
 def test_where_pages_are_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
@@ -133,9 +138,9 @@ def test_where_pages_are_missing_is_told(host: LinuxHost, tmp_path: Path) -> Non
 
 @settings(deadline=None)
 @given(st.data())
-def test_memory_is_received_into_any_places(anonymous: HostMemory, data: st.DataObject) -> None:
+def test_memory_is_received_into_any_places(memory: HostMemory, data: st.DataObject) -> None:
     before = os.urandom(PAGES * PAGE)
-    anonymous.write(0, before)
+    memory.write(0, before)
     expected = bytearray(before)
     cuts = sorted(data.draw(st.sets(st.integers(0, PAGES * PAGE), min_size=2, max_size=9)))
     parts = data.draw(st.permutations([(start, end - start) for start, end in pairwise(cuts)]))
@@ -148,15 +153,15 @@ def test_memory_is_received_into_any_places(anonymous: HostMemory, data: st.Data
     try:
         os.set_blocking(source, False)
         os.write(sink, sent[: 1 << 16])  # what a pipe holds
-        came = anonymous.receive(source, parts)
+        came = memory.receive(source, parts)
         assert came == min(len(sent), 1 << 16)
         if came == len(sent):
-            assert anonymous.read(0, len(before)) == expected
+            assert memory.read(0, len(before)) == expected
         with pytest.raises(BlockingIOError):
-            anonymous.receive(source, parts)
+            memory.receive(source, parts)
         os.close(sink)
         sink = -1
-        assert anonymous.receive(source, parts) == 0
+        assert memory.receive(source, parts) == 0
     finally:
         os.close(source)
         if sink >= 0:

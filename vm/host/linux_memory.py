@@ -144,9 +144,15 @@ class LinuxMemory(HostMemory):
         read_into(self.address, offset, buffer)
 
     def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        from .linux_access import read_pages
+        from .linux_access import copy_pages, read_file_pages, read_pages
 
-        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        count = pages_in(len(buffer), page_size, stride)
+        if self._anonymous:
+            copy_pages(buffer, stride, self.view(offset, count * page_size), page_size, page_size, count)
+            return
+        self._at(offset, count * page_size)
+        if self._fd >= 0 and read_file_pages(self._fd, self._file_offset + offset, buffer, page_size, stride):
+            return
         read_pages(self.address, offset, buffer, page_size, stride)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
@@ -156,9 +162,13 @@ class LinuxMemory(HostMemory):
         write(self.address, offset, data)
 
     def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        from .linux_access import write_pages
+        from .linux_access import copy_pages, write_pages
 
-        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        count = pages_in(len(buffer), page_size, stride)
+        if self._anonymous:
+            copy_pages(self.view(offset, count * page_size), page_size, buffer, stride, page_size, count)
+            return
+        self._at(offset, count * page_size)
         write_pages(self.address, offset, buffer, page_size, stride)
 
     def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
