@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _bisect import bisect_right
 
-from ..map import HOLES
+from ..map_ranges import HOLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..map import name_text, size_of, slots_text
+from ..map_ranges import name_text, size_of, slots_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ... import __version__
 from ...vm.sizes import size_to_str
 from .. import Context
-from ..map import query_map
+from ..map_ranges import map_ranges
 from .axis import axis
 from .chains import chains
 from .comparison import compare
@@ -28,7 +28,7 @@ def side_of(context: Context) -> dict[str, Any]:
         "qemu": vm.release.name,
         "machine": vm.machine.machine_type.name,
         "detail": _detail(vm),
-        "map": query_map(context, {}),
+        "map": map_ranges(context.vm),
         **chains(vm),
     }
 

@@ -9,7 +9,7 @@ from html import escape
 
 from ...vm.sizes import size_to_str
 from ..explain import explanation
-from ..map import HOLES, name_text, size_of, slots_text
+from ..map_ranges import HOLES, name_text, size_of, slots_text
 from .assets import read
 from .axis import Axis, Bar, bars, rows_in_all
 from .chains import told

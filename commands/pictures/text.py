@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...vm.sizes import size_to_str
-from ..map import GLYPHS, HOLES, name_text, size_of, slots_text
+from ..map_ranges import GLYPHS, HOLES, name_text, size_of, slots_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

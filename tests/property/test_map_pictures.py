@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramslot.commands.map import HOLES
+from ramslot.commands.map_ranges import HOLES
 from ramslot.commands.pictures.axis import ROWS, axis, bars, range_at
 from ramslot.commands.pictures.comparison import EMPTY, compare
 

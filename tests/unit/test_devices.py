@@ -257,7 +257,7 @@ def test_too_few_memslots_are_foreseen() -> None:
 
 
 def test_the_map_shows_the_room(vm: VirtualMachine) -> None:
-    from ramslot.commands.map import _holes
+    from ramslot.commands.map_ranges import _holes
 
     room = vm.machine.device_memory
     assert room is not None
