@@ -6,7 +6,6 @@ import re
 
 from ...commands.keyval import OptionError, parse_opts
 from ...vm.known import option_group
-from .options import find_option
 from .unmodelled import ANY_KEY
 
 TYPE_CHECKING = False
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from ...vm.releases import Release
     from .groups import Context
-    from .options import Option
+    from .option import Find, Option
 
     Use = tuple[Option, str, str]
 
@@ -30,8 +29,8 @@ PAIR = re.compile(r'\s*(\S{1,63})(?:\s*=\s*"([^"]{1,1023})")?')
 SETTING = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.([^=]{1,63})=(.*)", re.DOTALL)
 
 
-def expand(context: Context, uses: list[Use]) -> list[Use]:
-    """The options with those of files in place of -readconfig, changed as -set says.
+def expand(context: Context, uses: list[Use], find: Find) -> list[Use]:
+    """The options with those of files in place of -readconfig, changed as -set says; `find` knows all options.
 
     :raise OptionError: a file cannot be read, or there is nothing to be set.
     """
@@ -39,7 +38,7 @@ def expand(context: Context, uses: list[Use]) -> list[Use]:
     for option, where, value in uses:
         context.where = where
         if option.name == "readconfig":
-            expanded += _read_file(context, value)
+            expanded += _read_file(context, value, find)
         elif option.name == "set":
             _set(context, expanded, value)
         else:
@@ -47,7 +46,7 @@ def expand(context: Context, uses: list[Use]) -> list[Use]:
     return expanded
 
 
-def _read_file(context: Context, path: str) -> Iterator[Use]:
+def _read_file(context: Context, path: str, find: Find) -> Iterator[Use]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()
@@ -61,7 +60,7 @@ def _read_file(context: Context, path: str) -> Iterator[Use]:
         found = SECTION.match(line)
         if found is not None:
             if section is not None:
-                yield section.end()
+                yield section.end(find)
             section = _Section(context, path, number, found[1] or found[3], found[2])
             continue
         pair = PAIR.match(line)
@@ -70,7 +69,7 @@ def _read_file(context: Context, path: str) -> Iterator[Use]:
                 raise _located(context, path, number, "no group defined")
             section.add(number, pair[1], pair[2] or "")
     if section is not None:
-        yield section.end()
+        yield section.end(find)
 
 
 class _Section:
@@ -100,10 +99,10 @@ class _Section:
             raise _located(self._context, self._path, number, text)
         self._mistake = self._mistake or text
 
-    def end(self) -> Use:
+    def end(self, find: Find) -> Use:
         """The option that the section is."""
         release, number = self._context.release, self._last
-        option = find_option(f"-{OPTION_OF_GROUP.get(self._group, self._group)}", release)
+        option = find(f"-{OPTION_OF_GROUP.get(self._group, self._group)}", release)
         if option is None:
             self._refuse(number, f"There is no option group '{self._group}'")
         if self._mistake is not None or option is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ...commands.keyval import OptionError
 from ...vm.loading import load
+from .option import Option
 from .parser import Parser
 from .settings import Answered, CommandLineError, Settings
 
@@ -18,25 +19,6 @@ if TYPE_CHECKING:
 
     from ...vm.releases import Release
     from .parser import CheckMachine
-
-
-class Option:
-    """One row of the table: an option, how it is written, what it does, and the `Parser` method that takes it."""
-
-    __slots__ = ("alias", "handler", "help", "name", "takes_value", "usage")
-
-    def __init__(
-        self, name: str, usage: str, help: str, handler: Callable[[Parser, str], None], alias: str = ""
-    ) -> None:
-        self.name = name
-        self.alias = alias
-        """Another name of the same option, or empty."""
-        self.usage = usage
-        """How the value is written; empty for an option that takes none."""
-        self.takes_value = bool(usage)
-        self.help = help
-        """Lines of text."""
-        self.handler = handler
 
 
 def parse(argv: list[str], check_machine: CheckMachine | None = None, qemu: str | None = None) -> Settings:

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
     from ...vm.releases import Release
     from .flash_options import FlashOptions
-    from .options import Option
+    from .option import Find, Option
 
     CheckMachine = Callable[[str, str | None, Release], None]
-    Find = Callable[[str, Release], Option | None]
 
 EARLY, BLOCK_DEVICES, LATE = range(3), range(3, 5), range(5, 9)
 """The stages of QEMU's start at which it looks at what options mean."""
@@ -89,7 +88,7 @@ class Parser:
         if any(option.name in EXPANDED for option, _, _ in uses):
             from .config_file import expand
 
-            uses = expand(self.context, uses)
+            uses = expand(self.context, uses, find)
         for option, where, value in uses:
             self.context.where = where
             option.handler(self, value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ...commands.keyval import OptionError, parse_keyval
 from ...vm.known import covers, option, option_group, parted, rows
 from . import groups, unmodelled_values
-from .options import Option
+from .option import Option
 from .settings import Answered, Question
 
 TYPE_CHECKING = False

@@ -7,7 +7,8 @@ import sys
 from ... import __version__
 from ...commands import hmp_commands
 from ...vm.releases import find_release
-from ..command_line.options import OPTIONS, Option
+from ..command_line.option import Option
+from ..command_line.options import OPTIONS
 from ..lines.commands import COMMANDS
 from ..lines.help import REDIRECTIONS
 from .words import option_names, subcommands

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..command_line.options import Option
+    from ..command_line.option import Option
 
 USAGE = """\
 usage: {program} completion bash|fish|zsh

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from ...vm.releases import NEWEST, VERSIONS, find_release
-from ..command_line.options import OPTIONS, Option
+from ..command_line.option import Option
+from ..command_line.options import OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
