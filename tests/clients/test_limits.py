@@ -263,7 +263,7 @@ def test_files_there_are(limited: Client, tmp_path: Path, path: str) -> None:
     limited.call("pmemsave", **requests(path)["pmemsave"])
     assert (tmp_path / path).stat().st_size == 4096
     limited.call("object-del", id="f")
-    limited.call("save-map", filename=str(tmp_path / path))
+    limited.call("save-map", filename=str(tmp_path / path), format="svg")
     assert "<svg" in (tmp_path / path).read_text()
     limited.call("dump-guest-memory", **requests(path)["dump-guest-memory"])
     assert (tmp_path / path).read_bytes()[:4] == b"\x7fELF"
