@@ -123,22 +123,10 @@ class Parser:
         self._check(EARLY)
         self.machine.merge_memory()
         self.context.where = ""
-        machine_type = self.machine.properties.pop("type", None)
-        if machine_type is not None:
-            if not isinstance(machine_type, str):
-                raise OptionError("Parameters 'type.*' are unexpected")
-            self.config.machine_type = machine_type = self._upstream(machine_type)
-            if check_machine is not None:
-                if self.context.release.settings("options").get("told with mistakes", False):
-                    self.context.where = self.machine.where
-                check_machine(machine_type, self.config.target, self.context.release)
-                self.context.where = ""
+        self._choose_machine_type(check_machine)
         self.config.default_devices = not self.settings.nodefaults
         self.devices.finish_devices()
-        if self.disk_image is not None:
-            if not os.path.exists(self.disk_image):
-                raise OptionError(f"{self.disk_image}: Could not open '{self.disk_image}': No such file or directory")
-            self.context.set_aside("a disk image")
+        self._finish_disk_image()
         self._check(BLOCK_DEVICES)
         if self.has_block_devices or not self.machine.properties.keys() <= MODELLED:
             from .unmodelled_properties import finish_machine
@@ -149,6 +137,36 @@ class Parser:
             from .accelerator_options import finish_accelerators
 
             finish_accelerators(self.machine)
+        self._finish_cpu_model()
+        self.devices.finish_qtest()
+        self._check(LATE)
+        self.devices.finish_monitors()
+        if self.devices.ports:
+            from .unmodelled import check_ports
+
+            check_ports(self.devices)
+
+    def _choose_machine_type(self, check_machine: CheckMachine | None) -> None:
+        machine_type = self.machine.properties.pop("type", None)
+        if machine_type is None:
+            return
+        if not isinstance(machine_type, str):
+            raise OptionError("Parameters 'type.*' are unexpected")
+        self.config.machine_type = machine_type = self._upstream(machine_type)
+        if check_machine is not None:
+            if self.context.release.settings("options").get("told with mistakes", False):
+                self.context.where = self.machine.where
+            check_machine(machine_type, self.config.target, self.context.release)
+            self.context.where = ""
+
+    def _finish_disk_image(self) -> None:
+        if self.disk_image is None:
+            return
+        if not os.path.exists(self.disk_image):
+            raise OptionError(f"{self.disk_image}: Could not open '{self.disk_image}': No such file or directory")
+        self.context.set_aside("a disk image")
+
+    def _finish_cpu_model(self) -> None:
         if self.config.cpu_model == "":
             raise OptionError("-cpu option cannot be empty")
         if self.config.cpu_model is not None and "," in self.config.cpu_model:
@@ -158,13 +176,6 @@ class Parser:
             take_cpu_options(self, model, options)
         if self.config.cpu_model is not None and groups.is_help(self.config.cpu_model):
             raise Answered(Question("cpu"))
-        self.devices.finish_qtest()
-        self._check(LATE)
-        self.devices.finish_monitors()
-        if self.devices.ports:
-            from .unmodelled import check_ports
-
-            check_ports(self.devices)
 
     def _upstream(self, name: str) -> str:
         """The machine type that a distribution's stands for; any other as it is."""
