@@ -61,7 +61,7 @@ class ObjectOptions:
     def _is_taken(self, arguments: dict[str, Any], *, is_json: bool) -> bool:
         """Take an object of a type that QEMU has and we have not."""
         kind = arguments.get("qom-type")
-        if kind in OBJECT_TYPES or not isinstance(kind, str):
+        if not isinstance(kind, str) or kind in OBJECT_TYPES:
             return False
         from ...vm.known import object_type
 
