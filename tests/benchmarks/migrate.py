@@ -98,6 +98,7 @@ def measure(
 def main() -> None:
     size, rounds = (int(word) for word in (*sys.argv[1:], *("1024", "3")[len(sys.argv) - 1 :]))
     pairs = PAIRS if PROGRAMS["QEMU"][0] else PAIRS[-1:]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the modules of an installed command are compiled
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
         for kind, channels in CASES:
             told: dict[tuple[str, str], float] = {}
