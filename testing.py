@@ -10,7 +10,8 @@
 
 `endpoint` starts a ramslot (or, with `program`, a real QEMU), `attach` stands before a server that is there, `replay`
 gives a recorded session again. With pytest the fixture `qmp_endpoint` is the first of these. `answers` has the types of
-what commands answer.
+what commands answer. With asyncio it is `async with async_endpoint(...) as vm` (and `async_attach`, `async_replay`,
+`async_qmp_endpoint`): `await vm.query_ramblocks()`, and the loop goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ from .monitor.testing.endpoint import (
 from .monitor.testing.faults import Fault
 from .monitor.testing.recording import RecordingError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .monitor.testing.asynchronous import AsyncMachineEndpoint, async_attach, async_endpoint, async_replay
+
 __all__ = (
+    "AsyncMachineEndpoint",
     "AttachedEndpoint",
     "CommandError",
     "Endpoint",
@@ -39,7 +45,19 @@ __all__ = (
     "RecordingError",
     "ReplayEndpoint",
     "answers",
+    "async_attach",
+    "async_endpoint",
+    "async_replay",
     "attach",
     "endpoint",
     "replay",
 )
+
+
+def __getattr__(name: str) -> object:
+    """Import what asyncio needs when it is first asked for: the others do not wait for asyncio."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from .monitor.testing import asynchronous
+
+    return getattr(asynchronous, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import threading
 from typing import Any
 
 PATIENCE = 60.0
@@ -24,7 +25,7 @@ class CommandError(Exception):
 
 
 class Control:
-    """A QMP client that has negotiated on a connected socket.
+    """A QMP client that has negotiated on a connected socket. Threads may share it: they ask one after another.
 
     :raise EndpointError: the other end has gone.
     """
@@ -32,6 +33,8 @@ class Control:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = bytearray()
+        self._lock = threading.Lock()
+        self._asked = 0
         self.events: list[dict[str, Any]] = []
         connection.settimeout(PATIENCE)
         self.greeting: dict[str, Any] = self._receive()["QMP"]
@@ -43,47 +46,72 @@ class Control:
         :raise CommandError: it is refused.
         :raise EndpointError: there is no answer.
         """
-        request: dict[str, Any] = {"execute": command}
-        if arguments:
-            request["arguments"] = arguments
-        try:
-            self._connection.settimeout(PATIENCE)
-            self._connection.sendall(json.dumps(request).encode())
-        except OSError:
-            pass  # what it said last is to be read still
-        while True:
-            message = self._receive()
-            if "return" in message:
-                return message["return"]
-            if "error" in message:
-                raise CommandError(message["error"])
-            self.events.append(message)
+        with self._lock:
+            self._asked += 1
+            request: dict[str, Any] = {"execute": command, "id": self._asked}
+            if arguments:
+                request["arguments"] = arguments
+            try:
+                self._connection.settimeout(PATIENCE)
+                self._connection.sendall(json.dumps(request).encode())
+            except OSError:
+                pass  # what it said last is to be read still
+            while True:
+                message = self._receive()
+                if "event" in message:
+                    self.events.append(message)
+                elif message.get("id") != self._asked:
+                    pass  # the answer to a command that was given up
+                elif "error" in message:
+                    raise CommandError(message["error"])
+                else:
+                    return message["return"]
 
     def poll_events(self, timeout: float = 0) -> None:
-        """Take the events that have come; where there is none, wait `timeout` seconds for one."""
-        while b"\n" in self._buffer or select.select([self._connection], [], [], timeout)[0]:
-            try:
-                self.events.append(self._receive())
-            except EndpointError:
-                break
-            timeout = 0
+        """Take the events that have come, waiting `timeout` seconds for one to come. With 0 it never blocks."""
+        try:
+            if timeout:
+                select.select([self._connection], [], [], timeout)
+        except (OSError, ValueError):
+            return  # closed by another thread
+        if not self._lock.acquire(blocking=False):
+            return  # who waits for an answer takes the events that come before it
+        try:
+            while self._connection.fileno() >= 0 and select.select([self._connection], [], [], 0)[0]:
+                if not self._read():
+                    break
+            while (message := self._next_message()) is not None:
+                if "event" in message:
+                    self.events.append(message)
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """Leave."""
-        self._connection.close()
+        """Leave. Who waits for an answer waits no longer, if the other end has gone."""
+        with self._lock:
+            self._connection.close()
 
     def _receive(self) -> dict[str, Any]:
-        while (end := self._buffer.find(b"\n")) < 0:
-            try:
-                data = self._connection.recv(1 << 16)
-            except TimeoutError:
-                raise EndpointError(f"no answer within {PATIENCE:g} s") from None
-            except OSError:
-                data = b""
-            if not data:
+        while (message := self._next_message()) is None:
+            if not self._read():
                 raise EndpointError("the endpoint has ended")
-            self._buffer += data
-        line = bytes(self._buffer[:end])
+        return message
+
+    def _read(self) -> bool:
+        """Whether more has come."""
+        try:
+            data = self._connection.recv(1 << 16)
+        except TimeoutError:
+            raise EndpointError(f"no answer within {PATIENCE:g} s") from None
+        except OSError:
+            data = b""
+        self._buffer += data
+        return bool(data)
+
+    def _next_message(self) -> dict[str, Any] | None:
+        end = self._buffer.find(b"\n")
+        if end < 0:
+            return None
+        message: dict[str, Any] = json.loads(self._buffer[:end])
         del self._buffer[: end + 1]
-        message: dict[str, Any] = json.loads(line)
         return message

@@ -119,11 +119,8 @@ class AttachedEndpoint(Endpoint):
         self._serve(lambda _loop: _connected(os.fspath(path)))
 
 
-class MachineEndpoint(Commands, Endpoint):
-    """In front of a machine that was started for it, with a second monitor to look at it from behind.
-
-    That monitor's commands are its methods, such as `query_ramblocks`, and `execute`.
-    """
+class StartedEndpoint(Endpoint):
+    """In front of a machine that was started for it, with a second monitor to look at it from behind."""
 
     def __init__(
         self,
@@ -200,29 +197,19 @@ class MachineEndpoint(Commands, Endpoint):
         self.control.poll_events()
         return list(self.control.events)
 
-    def wait_event(self, name: str, timeout: float = 10.0) -> dict[str, Any]:
-        """Return the last event of a name, waiting for one if there was none.
+    def _seen_event(self, name: str, deadline: float) -> dict[str, Any] | None:
+        """The last event of a name, None as long as one may come.
 
-        :raise EndpointError: none came within `timeout` seconds.
+        :raise EndpointError: none will.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            running = self.running
-            for event in reversed(self.events):
-                if event["event"] == name:
-                    found: dict[str, Any] = event
-                    return found
-            left = deadline - time.monotonic()
-            if left <= 0 or not running:
-                raise EndpointError(f"no event {name} came")
-            self.control.poll_events(min(left, 0.1))
-
-    def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
-        """Ask from behind: through no proxy, past all faults, and not in `sent`.
-
-        :raise CommandError: the command is refused.
-        """
-        return self.control.execute(command, arguments)
+        running = self.running
+        for event in reversed(self.events):
+            if event["event"] == name:
+                found: dict[str, Any] = event
+                return found
+        if not running or time.monotonic() >= deadline:
+            raise EndpointError(f"no event {name} came")
+        return None
 
     def _end_server(self) -> None:
         if self._process is not None:
@@ -231,6 +218,27 @@ class MachineEndpoint(Commands, Endpoint):
             self._control.close()
         self._errors.close()
         self._process = self._control = None
+
+
+class MachineEndpoint(Commands, StartedEndpoint):
+    """A started machine, the second monitor's commands being its methods, such as `query_ramblocks`, and `execute`."""
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Ask from behind: through no proxy, past all faults, and not in `sent`.
+
+        :raise CommandError: the command is refused.
+        """
+        return self.control.execute(command, arguments)
+
+    def wait_event(self, name: str, timeout: float = 10.0) -> dict[str, Any]:
+        """Return the last event of a name, waiting for one if there was none.
+
+        :raise EndpointError: none came within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while (event := self._seen_event(name, deadline)) is None:
+            self.control.poll_events(min(max(deadline - time.monotonic(), 0), 0.1))
+        return event
 
 
 class ReplayEndpoint(Endpoint):

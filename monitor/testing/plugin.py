@@ -1,4 +1,4 @@
-"""The pytest plugin: fixture `qmp_endpoint`, marker `ramslot`. Light: the rest is loaded by tests that want it."""
+"""The pytest plugin: its fixtures, and the marker `ramslot`. Light: the rest is loaded by tests that want it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from .asynchronous import AsyncMachineEndpoint
     from .endpoint import MachineEndpoint
 
-MARKER = """ramslot(arguments=(), qemu=None, program=None, record=None): what the fixture qmp_endpoint starts: \
-QEMU's command line, the version of QEMU that it is, a real QEMU instead, a file to record the session in"""
+MARKER = """ramslot(arguments=(), qemu=None, program=None, record=None): what the fixture qmp_endpoint (or \
+async_qmp_endpoint) starts: QEMU's command line, the version of QEMU that it is, a real QEMU instead, a file to record \
+the session in"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,8 +27,23 @@ def qmp_endpoint(request: pytest.FixtureRequest) -> Iterator[MachineEndpoint]:
 
     Markers further out (class, module) say what nearer ones do not. As an indirect parameter it takes the version.
     """
-    from .endpoint import endpoint
+    from .endpoint import MachineEndpoint
 
+    with MachineEndpoint(**_options(request)) as started:
+        yield started
+
+
+@pytest.fixture
+def async_qmp_endpoint(request: pytest.FixtureRequest) -> Iterator[AsyncMachineEndpoint]:
+    """`qmp_endpoint` for tests that await its commands, in whatever loop they have: no plugin for asyncio is needed."""
+    from .asynchronous import AsyncMachineEndpoint
+
+    with AsyncMachineEndpoint(**_options(request)) as started:
+        yield started
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the test's markers and parameter say."""
     options: dict[str, Any] = {"arguments": ("-M", "none")}
     for marker in reversed(list(request.node.iter_markers("ramslot"))):
         if marker.args:
@@ -34,5 +51,4 @@ def qmp_endpoint(request: pytest.FixtureRequest) -> Iterator[MachineEndpoint]:
         options |= marker.kwargs
     if hasattr(request, "param"):
         options["qemu"] = request.param
-    with endpoint(**options) as started:
-        yield started
+    return options

@@ -76,6 +76,51 @@ def test_the_example_of_the_guide(tmp_path: Path) -> None:
     assert "5 passed" in done.stdout
 
 
+@pytest.mark.parametrize("begin", ["from ramslot.testing import endpoint\n", "import asyncio"])
+def test_the_other_examples_of_the_guide(begin: str) -> None:
+    blocks = (ROOT / "monitor" / "guide" / "testing.md").read_text().split("```python\n")
+    (example,) = (block.partition("```")[0] for block in blocks if block.startswith(begin))
+    done = subprocess.run([sys.executable, "-"], env=ENVIRONMENT, input=example, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_endpoint_to_be_awaited(tmp_path: Path) -> None:
+    """In a loop for the test, as plugins for asyncio have it, and in several."""
+    done = run(
+        tmp_path,
+        """
+import asyncio
+
+import pytest
+
+from ramslot.testing import CommandError
+
+seen = []
+
+@pytest.mark.ramslot(qemu="7.2", arguments=["-M", "pc", "-m", "1G"])
+def test_it(async_qmp_endpoint):
+    async def use():
+        status, memdevs = await asyncio.gather(async_qmp_endpoint.query_status(), async_qmp_endpoint.query_memdev())
+        assert status["running"] and memdevs[0]["size"] == 1 << 30
+        with pytest.raises(CommandError):
+            await async_qmp_endpoint.object_del(id="nosuch")
+
+    for _ in range(2):
+        asyncio.run(use())
+    assert async_qmp_endpoint.version.startswith("7.2.")
+    seen.append(async_qmp_endpoint)
+
+@pytest.mark.parametrize("async_qmp_endpoint", ["5.2", "11.1"], indirect=True)
+def test_versions(async_qmp_endpoint, qmp_endpoint, request):
+    assert not seen[0].running
+    assert async_qmp_endpoint.version.startswith(request.node.callspec.params["async_qmp_endpoint"])
+    assert asyncio.run(async_qmp_endpoint.query_name()) == qmp_endpoint.query_name()
+""",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
 def test_an_endpoint_for_each_test_as_its_marker_says(tmp_path: Path) -> None:
     done = run(
         tmp_path,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from typing import Any
 
 import pytest
 
+from ramslot.monitor.testing.async_commands import AsyncCommands
 from ramslot.monitor.testing.commands import Commands
 from ramslot.schema import contract
 from ramslot.vm.releases import find_release
@@ -25,6 +28,17 @@ class Asked(Commands):
         self.heard.append((command, arguments))
 
 
+class AskedAsync(AsyncCommands):
+    """The same for awaiting."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        self.heard.append((command, arguments))
+        return "answer"
+
+
 def test_the_generated_files_are_fresh() -> None:
     for path, text in generated().items():
         assert path.read_text() == text, "run python -m ramslot.tests.recorders.typed_commands"
@@ -37,6 +51,20 @@ def test_each_method_asks_its_command(name: str) -> None:
     method = getattr(asked, name.replace("-", "_"))
     method(**{member.replace("-", "_"): number for number, member in enumerate(members)})
     assert asked.heard == [(name, {member: number for number, member in enumerate(members)})]
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Commands) if not name.startswith("_")])
+def test_each_coroutine_method_is_the_twin_of_a_method(name: str) -> None:
+    asked, awaited = Asked(), AskedAsync()
+    own, twin = getattr(asked, name), getattr(awaited, name)
+    assert inspect.iscoroutinefunction(twin)
+    assert inspect.signature(twin) == inspect.signature(own)
+    if name != "execute":
+        parameters = inspect.signature(own).parameters
+        given = {each: number for number, each in enumerate(parameters) if each != "more"}
+        own(**given)
+        assert asyncio.run(twin(**given)) == (None if inspect.signature(own).return_annotation == "None" else "answer")
+        assert awaited.heard == asked.heard
 
 
 def test_what_is_not_given_is_not_sent_and_a_devices_own_properties_are() -> None:
