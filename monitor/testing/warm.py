@@ -81,7 +81,7 @@ def warm_up(machine: str) -> None:
     with own:
         own.sendall(b'{"execute": "qmp_capabilities"}{"execute": "query-status"}{"execute": "quit"}')
         chardev = f"socket,id=warm,fd={its.detach()}"
-        sys.argv = ["ramslot", "-M", machine, "-display", "none", "-chardev", chardev, "-mon", "warm,mode=control"]
+        sys.argv = ["ramslot", "-M", machine, "-display", "none", "-chardev", chardev, "-qmp", "chardev:warm"]
         gc.disable()
         if run_ramslot():
             raise RuntimeError("a machine to warm up with could not be had")
