@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from qemu.qmp import ExecInterruptedError, ExecuteError, QMPClient, QMPError
 
-from ramslot.testing import Endpoint, EndpointError, RecordingError, endpoint, replay
+from ramslot.testing import CommandError, Endpoint, EndpointError, RecordingError, async_endpoint, endpoint, replay
 
 from .oracle import RELEASES, qemu
 
@@ -133,6 +133,21 @@ def test_real_qemu_can_be_hostile(release: str) -> None:
             talk(vm, ask)
         assert vm.execute("query-memdev") == []
         assert vm.commands == ["qmp_capabilities", "object-del"] * 2
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_real_qemu_is_awaited(release: str) -> None:
+    async def conversation() -> None:
+        async with async_endpoint(ARGUMENTS, program=program(release)) as real, async_endpoint(ARGUMENTS) as ours:
+            for vm in (real, ours):
+                status, memdevs = await asyncio.gather(vm.query_status(), vm.query_memdev())
+                assert status["running"] is False and [memdev.get("id") for memdev in memdevs] == ["m"]
+                await vm.cont()
+                assert (await vm.wait_event("RESUME"))["event"] == "RESUME"
+                with pytest.raises(CommandError, match="object 'nosuch' not found"):
+                    await vm.object_del(id="nosuch")
+
+    asyncio.run(conversation())
 
 
 @pytest.mark.parametrize(
