@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -108,7 +109,7 @@ def test_events_are_waited_for() -> None:
             with pytest.raises(EndpointError, match="no event RESUME came"):
                 await waiting
             assert (await vm.wait_event("SHUTDOWN"))["data"]["reason"] == "host-qmp-quit"
-            with pytest.raises(EOFError):
+            with suppress(EOFError):  # it may have heard already that the endpoint has gone
                 await client.disconnect()
 
     run(conversation())
@@ -228,7 +229,9 @@ def test_cancelled_at_any_moment_it_ends_wholly(moment: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await using
 
+    began = time.monotonic()
     run(conversation())
+    assert time.monotonic() - began < 5, "the loop stood, and did not let the endpoint go on"
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -244,7 +247,7 @@ def test_an_exception_within_ends_it_and_is_told() -> None:
         assert not vm.running
         with pytest.raises(Exception, match=r"Disconnected|interrupted"):
             await asking
-        with pytest.raises(EOFError):
+        with suppress(EOFError):
             await client.disconnect()
         with pytest.raises(EndpointError, match='unsupported machine type: "nosuch"'):
             async with async_endpoint(["-M", "nosuch"]):
@@ -257,6 +260,7 @@ def test_an_exception_within_ends_it_and_is_told() -> None:
 def test_clients_in_all_threads_of_the_loop_do_not_keep_it_from_ending() -> None:
     def ask(path: str) -> bytes:
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(3)
             client.connect(path)
             return client.recv(1)
 
@@ -265,7 +269,8 @@ def test_clients_in_all_threads_of_the_loop_do_not_keep_it_from_ending() -> None
             vm.fault("silence", "greeting", nth=None)
             asking = [asyncio.create_task(asyncio.to_thread(ask, vm.socket_path)) for _ in range(50)]
             await asyncio.sleep(0.1)
-        await asyncio.gather(*asking, return_exceptions=True)
+        results = await asyncio.gather(*asking, return_exceptions=True)
+        assert not any(isinstance(result, TimeoutError) for result in results)
 
     run(conversation())
 
