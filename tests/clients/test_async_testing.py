@@ -125,7 +125,7 @@ def stand_still(vm: AsyncMachineEndpoint, seconds: float, then: int = signal.SIG
 def test_a_cancelled_command_leaves_the_connection_as_it_was() -> None:
     async def conversation() -> None:
         async with async_endpoint(MACHINE) as vm:
-            stand_still(vm, 0.5)
+            stand_still(vm, 1.5)
             begun = asyncio.create_task(vm.object_add(qom_type="memory-backend-ram", id="begun", size=4096))
             queued = asyncio.create_task(vm.object_add(qom_type="memory-backend-ram", id="queued", size=4096))
             given_up = 0
@@ -134,7 +134,7 @@ def test_a_cancelled_command_leaves_the_connection_as_it_was() -> None:
                     await asyncio.wait_for(vm.query_name(), 0.01)
                 given_up += 1
             assert begun.cancel() and queued.cancel()
-            assert await asyncio.wait_for(asyncio.to_thread(lambda: given_up), 0.2) == 20
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: given_up), 1) == 20
             # Of many that wait, each has its own answer.
             status, memdevs, name = await asyncio.gather(vm.query_status(), vm.query_memdev(), vm.query_name())
             assert "running" in status and name == {}
@@ -158,11 +158,11 @@ def test_the_loop_never_stands() -> None:
 
         looking = asyncio.create_task(look())
         async with async_endpoint(["-M", "q35"]) as vm:
-            stand_still(vm, 0.6)
+            stand_still(vm, 1)
             await vm.query_qmp_schema()
-            stand_still(vm, 0.6)
+            stand_still(vm, 1)
         looking.cancel()
-        assert max(stops) < 0.5
+        assert max(stops) < 0.9
 
     run(conversation())
 
