@@ -6,7 +6,7 @@ name. Nothing is declared here; a fact that the documents lack has no place in t
 
 from __future__ import annotations
 
-from .types import Array, Builtin, Enum, Object
+from .types import Alternate, Array, Builtin, Enum, Object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class _Introspection:
             return {"meta-type": "array", "element-type": self._name(type_.element)}
         if isinstance(type_, Enum):
             return self._describe_enum(type_)
+        if isinstance(type_, Alternate):
+            return {"meta-type": "alternate", "members": [{"type": self._name(choice)} for choice in type_.types]}
         members = type_.own if own else type_.members
         entry: Schema = {"meta-type": "object", "members": [self._member(member) for member in members.values()]}
         if type_.tag:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .errors import ArgumentError
 from .releases import BINARY_NUMBERS, bad_value, version_number
-from .types import Array, Builtin, Enum, Object
+from .types import Alternate, Array, Builtin, Enum, Object
 from .visiting import first_left, first_unexpected
 
 TYPE_CHECKING = False
@@ -86,6 +86,7 @@ class KeyvalReader:
             if not isinstance(value, dict):
                 raise ArgumentError(f"Invalid parameter type for '{path}', expected: object")
             return self.read_object(value, declared, path)
+        assert not isinstance(declared, Alternate)  # which no argument is
         return self.read_text(self.text_of(value, path), declared, path)
 
     def read_array(self, value: Any, declared: Array, path: str) -> list[Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .documents import Command, Event
     from .releases import Number, Schema
 
-    Type: TypeAlias = "Builtin | Enum | Array | Object"
+    Type: TypeAlias = "Builtin | Enum | Array | Object | Alternate"
 
 _CLASSES: dict[str | None, tuple[type, ...]] = {
     None: (),
@@ -71,6 +71,16 @@ class Array:
     def name(self) -> str:
         """The element's name in brackets, as introspection writes it."""
         return f"[{self.element.name}]"
+
+
+class Alternate:
+    """One of several types, which JSON tells apart."""
+
+    __slots__ = ("name", "types")
+
+    def __init__(self, name: str, types: list[Type]) -> None:
+        self.name = name
+        self.types = tuple(types)
 
 
 class Member:
@@ -165,6 +175,8 @@ class Types:
             return self._cached(f"{file}#/$defs/{pointer}", read_document(file)["$defs"][pointer])
         if "enum" in schema:
             return self._enum(schema, name)
+        if "oneOf" in schema:
+            return Alternate(name, [self._of(choice, document) for choice in schema["oneOf"]])
         if schema.get("type") == "array":
             return Array(self._of(schema["items"], document))
         if schema.get("type") == "object":
@@ -238,6 +250,8 @@ def fits(value: Any, declared: Type) -> bool:
         return value.__class__ is dict and (declared.unchecked or _members_fit(value, declared))
     if isinstance(declared, Enum):
         return value in declared.values
+    if isinstance(declared, Alternate):
+        return any(fits(value, choice) for choice in declared.types)
     return value.__class__ is list and all(fits(element, declared.element) for element in value)
 
 

@@ -444,6 +444,9 @@ def compare(ours: Entries, our_name: str, theirs: Entries, their_name: str, seen
         compare(ours, our["element-type"], theirs, their["element-type"], seen)
     elif our["meta-type"] == "enum":
         compare_enums(our, their)
+    elif our["meta-type"] == "alternate":
+        for mine, real in zip(our["members"], their["members"], strict=True):
+            compare(ours, mine["type"], theirs, real["type"], seen)
     elif our["meta-type"] == "builtin":
         assert our == their
     else:

@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 from ramslot.schema import ArgumentError, Contract, contract
 from ramslot.schema.documents import documents
 from ramslot.schema.releases import filtered
-from ramslot.schema.types import Array, Builtin, Enum, Object, fits
+from ramslot.schema.types import Alternate, Array, Builtin, Enum, Object, fits
 from ramslot.vm.releases import VERSIONS
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def near(draw: st.DrawFn, declared: Type, depth: int = 0) -> Any:
         return draw(st.sampled_from(declared.values))
     if isinstance(declared, Array):
         return draw(st.lists(near(declared.element, depth + 1), max_size=3 if depth < 3 else 0))
+    if isinstance(declared, Alternate):
+        return draw(near(draw(st.sampled_from(declared.types)), depth))
     return draw(near_object(declared, depth))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ramslot.monitor import testing
 from ramslot.schema import Contract, contract
 from ramslot.schema.documents import Command
-from ramslot.schema.types import Array, Builtin, Enum, Member, Object
+from ramslot.schema.types import Alternate, Array, Builtin, Enum, Member, Object
 from ramslot.vm.releases import find_release
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def spelled(type_: Type, prefix: str = "") -> str:
         return f"Literal[{', '.join(map(repr, type_.values))}]"
     if isinstance(type_, Builtin):
         return PLAIN[type_.json_type]
+    if isinstance(type_, Alternate):
+        return " | ".join(spelled(choice, prefix) for choice in type_.types)
     return prefix + type_.name
 
 

@@ -27,7 +27,7 @@ RAM: dict[str, Any] = {"qom-type": "memory-backend-ram", "id": "m", "size": 4096
 
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "const", "description", "enum", "if", "items", "maximum",
-    "minimum", "properties", "required", "since", "then", "type", "unevaluatedProperties", "until", "x-earlier", "x-features",
+    "minimum", "oneOf", "properties", "required", "since", "then", "type", "unevaluatedProperties", "until", "x-earlier", "x-features",
     "x-pairs", "x-unchecked", "x-values",
 }  # fmt: skip
 """The part of JSON Schema that `types` reads; another keyword would be checked by jsonschema alone."""
@@ -79,7 +79,7 @@ def test_document_is_json_schema_in_the_keywords_that_are_read(name: str) -> Non
 
 @pytest.mark.parametrize("name", documents())
 def test_objects_are_closed_described_and_complete(name: str) -> None:
-    parts_of_unions = {"MemoryBackendProperties", "CpuInfoS390", "CpuInstanceProperties"} | {
+    parts_of_unions = {"MemoryBackendProperties", "CpuInfoS390", "CpuInstanceProperties", "StatsVCPUFilter"} | {
         f"Numa{kind}Options" for kind in ("Node", "Dist", "HmatLB", "HmatCache")
     }
     for key, part in documents()[name].get("$defs", {}).items():
