@@ -31,6 +31,7 @@ SUBJECTS = (
     "memslots",
     "guest",
     "dirty",
+    "stats",
     "descriptors",
     "chardevs",
     "migration",

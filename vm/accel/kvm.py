@@ -43,6 +43,8 @@ class KVMMemslotTable(MemslotTable):
         """One for each virtual CPU."""
         self.ring_pages = 0
         """How many pages the rings told of so far."""
+        self.vcpu_stats: kvm.KVMStats | None = None
+        """Of the first virtual CPU, once there is one."""
         self._harvest: set[tuple[int, int, int]] = set()
         """What was taken out of the rings and not yet told: address space, slot, page."""
         self._private: tuple[int, int, int] | None = None

@@ -14,6 +14,7 @@ from struct import pack
 
 from ..errors import VMError
 from ..host import kvm_vcpu
+from ..host.kvm import KVM_CAP_BINARY_STATS_FD
 from ..host.kvm_vcpu import CPUID, KVMVCPU, DirtyRing
 from .guest import LONGEST_SLICE, HostPageMissing
 
@@ -85,6 +86,9 @@ class KVMProcessor:
                 # A KVM that emulates the guest's code may look whether the ring is full only now and then.
                 self._most = table.ring_entries // 2
                 table.rings.append(DirtyRing(self._vcpu, table.ring_entries, host.page_size))
+            if table.device.check_extension(KVM_CAP_BINARY_STATS_FD):
+                # To open them while the CPU runs would wait for it, and it for a page that we may have to bring.
+                table.vcpu_stats = self._vcpu.open_stats()
         except OSError:
             self._vcpu.close()
             raise
@@ -154,6 +158,9 @@ class KVMProcessor:
         if self._private is not None:
             self._private.close()
             self._private = None
+        if self._table.vcpu_stats is not None:
+            self._table.vcpu_stats.close()
+            self._table.vcpu_stats = None
         self._vcpu.close()
 
     def _run_to_halt(self, job: GuestJob, count: int) -> int:

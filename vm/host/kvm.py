@@ -27,10 +27,14 @@ KVM_CAP_MULTI_ADDRESS_SPACE: int = lib.KVM_CAP_MULTI_ADDRESS_SPACE
 
 KVM_CAP_USER_MEMORY2: int = lib.KVM_CAP_USER_MEMORY2
 KVM_CAP_DIRTY_LOG_RING: int = lib.KVM_CAP_DIRTY_LOG_RING
+KVM_CAP_BINARY_STATS_FD: int = lib.KVM_CAP_BINARY_STATS_FD
 KVM_CAP_DIRTY_LOG_RING_ACQ_REL: int = lib.KVM_CAP_DIRTY_LOG_RING_ACQ_REL
 
 KVM_MEM_LOG_DIRTY_PAGES: int = lib.KVM_MEM_LOG_DIRTY_PAGES
 KVM_MEM_READONLY: int = lib.KVM_MEM_READONLY
+
+STATS_PIECE = 1 << 16
+"""Bytes to read of statistics at once."""
 
 
 def uses_shadow_paging() -> bool:
@@ -70,11 +74,31 @@ class Descriptor:
         """Return what KVM says of a `KVM_CAP_*`: 0 when it is absent, otherwise 1 or a limit."""
         return ioctl(self.fd, "KVM_CHECK_EXTENSION", capability)
 
+    def open_stats(self) -> KVMStats:
+        """Open the statistics of a virtual machine or CPU; one of a running CPU is waited for till it leaves KVM_RUN.
+
+        Raises OSError, ENOTTY where the kernel has none (before Linux 5.14).
+        """
+        return KVMStats(ioctl(self.fd, "KVM_GET_STATS_FD"))
+
     def close(self) -> None:
         """Close it; a second time does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+class KVMStats(Descriptor):
+    """The open statistics of a virtual machine or CPU, which it keeps alive until they are closed."""
+
+    __slots__ = ()
+
+    def read(self) -> bytes:
+        """Return the whole file: a header, descriptors, and the values as they are now. Raises OSError."""
+        found = b""
+        while piece := os.pread(self.fd, STATS_PIECE, len(found)):
+            found += piece
+        return found
 
 
 class KVM(Descriptor):
@@ -162,6 +186,10 @@ class KVMVM(Descriptor):
     def reset_dirty_rings(self) -> int:
         """Watch the pages that were taken out of the rings anew, and return how many there were."""
         return ioctl(self.fd, "KVM_RESET_DIRTY_RINGS")
+
+    def create_vcpu(self, number: int) -> Descriptor:
+        """Create a virtual CPU that is not to run; see `kvm_vcpu` for one that is. Raises OSError."""
+        return Descriptor(ioctl(self.fd, "KVM_CREATE_VCPU", number))
 
     def get_dirty_log(self, slot: int, as_id: int, size: int, page_size: int) -> bytes:
         """Return and clear the dirty bitmap of a slot of `size` bytes that logs: a bit per page, lowest first.
