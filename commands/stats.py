@@ -85,11 +85,15 @@ def query_stats_schemas(context: Context, arguments: Arguments) -> list[dict[str
 
 
 def _kinds(vm: VirtualMachine, target: str) -> list[dict[str, Any]]:
-    """What KVM counts of a target."""
+    """What KVM counts of a target; nothing of CPUs where the machine has none."""
     from ..vm.accel.kvm_stats import vcpu_kinds, vm_statistics
 
-    kinds = {"vcpu": vcpu_kinds, "vm": vm_statistics}
-    return [_described(each) for each in reversed(kinds[target](vm.accelerator))] if target in kinds else []
+    statistics: list[Statistic] = []
+    if target == "vm":
+        statistics = vm_statistics(vm.accelerator)
+    elif target == "vcpu" and vm.machine.cpus:
+        statistics = vcpu_kinds(vm.accelerator)
+    return [_described(each) for each in reversed(statistics)]
 
 
 def _described(statistic: Statistic) -> dict[str, Any]:

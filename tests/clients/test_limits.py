@@ -23,6 +23,7 @@ CONTRACT = contract(RELEASE.number)
 MIB = 1 << 20
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "query-stats": {"target": "vm"},
     "qom-list": {"path": "/objects"},
     "qom-list-get": {"paths": ["/objects/m", "/machine"]},
     "qom-get": {"path": "/objects/m", "property": "size"},

@@ -85,8 +85,9 @@ def answers(release: str, options: list[str], questions: list[str], folder: Path
 
 @with_kvm
 @having_stats
-def test_of_the_machine(release: str, tmp_path: Path) -> None:
-    theirs, ours = answers(release, ["-M", "pc", "-accel", "kvm"], [*LINES, *REQUESTS], tmp_path, [])
+@pytest.mark.parametrize("machine", ["pc", "none"])
+def test_of_the_machine(machine: str, release: str, tmp_path: Path) -> None:
+    theirs, ours = answers(release, ["-M", machine, "-accel", "kvm"], [*LINES, *REQUESTS], tmp_path, [])
     assert any("pages_4k (instant): N" in reply for reply in theirs)
     for question, real, found in zip([*LINES, *REQUESTS], theirs, ours, strict=True):
         assert found == real, question

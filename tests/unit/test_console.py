@@ -570,7 +570,7 @@ def test_tab_completes(start: Callable[..., Program]) -> None:
     async def session() -> None:
         with create_pipe_input() as pipe, create_app_session(pipe, PlainTextOutput(shown)):
             running = asyncio.create_task(console_of(program).run())
-            pipe.send_text("info stat" + TAB)
+            pipe.send_text("info statu" + TAB)
             await asyncio.sleep(0.2)
             pipe.send_text("\r" + CTRL_D)
             await running
