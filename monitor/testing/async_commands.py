@@ -295,6 +295,16 @@ class AsyncCommands:
         answer: answers.DirtyLogInfo = await self._call("query-dirty-log", {"ranges": ranges})
         return answer
 
+    async def query_stats(self, *, target: Literal['vm', 'vcpu', 'cryptodev'], providers: list[dict[str, Any]] | None = None, vcpus: list[str] | None = None) -> list[answers.StatsResult]:
+        """Show the statistics that the kernel keeps of the virtual machine, or of the CPU that a guest has run on; none without KVM; since QEMU 7.1."""
+        answer: list[answers.StatsResult] = await self._call("query-stats", {"target": target, "providers": providers, "vcpus": vcpus})
+        return answer
+
+    async def query_stats_schemas(self, *, provider: Literal['kvm', 'cryptodev'] | None = None) -> list[answers.StatsSchema]:
+        """List the statistics that there are, and what they count; since QEMU 7.1."""
+        answer: list[answers.StatsSchema] = await self._call("query-stats-schemas", {"provider": provider})
+        return answer
+
     async def getfd(self, *, fdname: str) -> None:
         """Keep the descriptor that comes with this request (SCM_RIGHTS) under a name, in place of one of that name; since QEMU 0.14."""
         await self._call("getfd", {"fdname": fdname})
