@@ -246,9 +246,9 @@ def test_identifiers(text: str, valid: bool) -> None:
 
 def test_object_types() -> None:
     oldest = ["memory-backend-file", "memory-backend-memfd", "memory-backend-ram"]
-    assert object_types(find_release("5.2")) == [*oldest, "secret"]
-    assert object_types(find_release("7.2")) == [*oldest, "secret", "thread-context"]
-    assert object_types(find_release("10.0")) == [*oldest, "memory-backend-shm", "secret", "thread-context"]
+    assert object_types(find_release("5.2")) == ["iothread", *oldest, "secret"]
+    assert object_types(find_release("7.2")) == ["iothread", *oldest, "secret", "thread-context"]
+    assert object_types(find_release("10.0")) == ["iothread", *oldest, "memory-backend-shm", "secret", "thread-context"]
 
 
 @pytest.mark.parametrize("machine", ["pc-q35-7.2", "virt-7.2", "malta"])
