@@ -42,7 +42,9 @@ def _text(settings: Settings, question: Question) -> str:
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
     from .command_line.options import usage
 
-    return usage(settings.config.program)
+    from .main import SUBCOMMANDS
+
+    return usage(settings.config.program, SUBCOMMANDS)
 
 
 def version_text(release: Release) -> str:

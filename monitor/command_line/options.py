@@ -15,7 +15,7 @@ from .settings import Answered, CommandLineError, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ...vm.releases import Release
     from .parser import CheckMachine
@@ -49,10 +49,12 @@ def refuse_unmodelled(settings: Settings) -> None:
         raise CommandLineError([*settings.warnings, *settings.left_out, "-strict: what is not modelled is refused"])
 
 
-def usage(program: str) -> str:
-    """Return the help text."""
+def usage(program: str, others: Iterable[str] = ()) -> str:
+    """Return the help text; `others` are the first words that make another program of this one."""
     lines = [
         f"usage: {program} [options]",
+        *(f"       {program} {name} ..." for name in others),
+        *([f"Each of these tells more with -help; '{program} guide' is the reference."] if others else []),
         "Options that QEMU has and that are not listed here are set aside, and that is told.",
     ]
     for heading, rows in OPTIONS.items():
