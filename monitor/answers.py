@@ -41,7 +41,6 @@ def _text(settings: Settings, question: Question) -> str:
     if question.kind == "cpu":
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
     from .command_line.options import usage
-
     from .main import SUBCOMMANDS
 
     return usage(settings.config.program, SUBCOMMANDS)
