@@ -96,6 +96,12 @@ def device_types(target: Target, release: Release) -> list[str]:
     return [name for name, row in DEVICE_TYPES.items() if row.is_on(target.name, release)]
 
 
+def has_type(name: str, target: Target, release: Release) -> bool:
+    """Whether users can plug devices of that type on a target; the same as being among its `device_types`."""
+    row = DEVICE_TYPES.get(name)
+    return row is not None and row.is_on(target.name, release)
+
+
 def device_class(type_name: str, target: Target) -> type[PluggableDevice]:
     """The class of one of `DEVICE_TYPES` on a target."""
     row = DEVICE_TYPES[type_name]
@@ -110,7 +116,7 @@ def is_memory_type(name: str) -> bool:
 
 def find_class(type_name: str, target: Target, release: Release) -> type[PluggableDevice]:
     """The class of a type that users can plug on a target, memory or not."""
-    if type_name in device_types(target, release):
+    if has_type(type_name, target, release):
         return device_class(type_name, target)
     from .other import other_class
 

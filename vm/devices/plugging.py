@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VMError
 from ..objects import is_identifier
 from ..qom import QOMObject
-from . import device_types, find_class, resolve_alias
+from . import find_class, has_type, resolve_alias
 from .device import MemoryDevice, PluggableDevice, SettableDevice
 from .guest import PlayedGuest
 from .rooms import Rooms
@@ -125,7 +125,7 @@ class Plugging:
     def takes_memory(self, type_name: object) -> bool:
         """Whether there are devices of that type, and they have the memory of a backend."""
         target, release = self.machine.board.target, self.machine.board.release
-        if not isinstance(type_name, str) or type_name not in device_types(target, release):
+        if not isinstance(type_name, str) or not has_type(type_name, target, release):
             return False
         return any(row.name == "memdev" for row in find_class(type_name, target, release).class_properties(release))
 
@@ -189,9 +189,10 @@ class Plugging:
         if not isinstance(driver, str):
             raise VMError("Parameter 'driver' is missing")
         target, release = self.machine.board.target, self.machine.board.release
-        known = device_types(target, release)
+        if has_type(driver, target, release):
+            return driver
         driver = resolve_alias(driver, target, release)
-        if driver in known:
+        if has_type(driver, target, release):
             return driver
         from .other import find_other_type
 
