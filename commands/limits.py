@@ -67,9 +67,15 @@ def _filename(arguments: Arguments, _release: Release) -> Iterator[str]:
     yield arguments["filename"]
 
 
-def _mem_path(arguments: Arguments, _release: Release) -> Iterator[str]:
-    if "mem-path" in arguments:
-        yield arguments["mem-path"]
+def _of_object(arguments: Arguments, _release: Release) -> Iterator[str]:
+    """Of a memory backend or a secret; up to QEMU 5.2 properties are within `props`."""
+    for given in (arguments, arguments.get("props") or {}):
+        yield from (given[name] for name in ("mem-path", "file") if isinstance(given.get(name), str))
+
+
+def _of_device(arguments: Arguments, _release: Release) -> Iterator[str]:
+    if isinstance(arguments.get("romfile"), str) and arguments["romfile"]:
+        yield arguments["romfile"]
 
 
 def _protocol(arguments: Arguments, _release: Release) -> Iterator[str]:
@@ -116,7 +122,9 @@ def _partner(arguments: Arguments, _release: Release) -> Iterator[str]:
 
 
 NAMED_PATHS: dict[str, Paths] = {
-    "object-add": _mem_path,
+    "object-add": _of_object,
+    "device_add": _of_device,
+    "what-if-device-add": _of_device,
     "pmemsave": _filename,
     "memsave": _filename,
     "save-map": _filename,

@@ -174,6 +174,8 @@ def _run(settings: Settings, report_started: Callable[[], None] | None = None) -
 
 def _serve(program: Program) -> int:
     settings = program.settings
+    if settings.vi and not (settings.wants_console and _at_terminal()):
+        raise VMError("-vi wants a console at a terminal")
     if settings.commands or settings.script is not None:
         return _run_scripts(program)
     if settings.wants_console and not _at_terminal() and not settings.monitors and settings.qtest is None:

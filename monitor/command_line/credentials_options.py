@@ -36,6 +36,10 @@ def read_credentials(pairs: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
             if value not in _TRUE + _FALSE:
                 raise OptionError(f"Invalid parameter type for '{name}', expected: boolean")
             found[name] = "on" if value in _TRUE else "off"
+            if name == "sanity-check" and found[name] == "off":
+                raise OptionError(
+                    f"'sanity-check=off' of {KIND} is not supported: each handshake looks at certificates"
+                )
         elif name == "endpoint":
             if value not in ("client", "server"):
                 raise OptionError(f"Parameter 'endpoint' does not accept value '{value}'")

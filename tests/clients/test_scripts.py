@@ -140,3 +140,9 @@ def test_a_transcript_of_several_lines_and_addresses(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ramslot", "replay", "log"]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("4 lines, all answered as before\n", 0)
+
+
+def test_keys_of_a_console_that_there_is_not(tmp_path: Path) -> None:
+    done = run(tmp_path, "-M", "none", "-vi", "-c", "info status")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "-vi wants a console at a terminal" in done.stderr

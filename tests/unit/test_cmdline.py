@@ -609,3 +609,8 @@ def test_mon_is_deprecated_once() -> None:
 def test_options_come_with_releases(option: str, since: str) -> None:
     assert read(f"-qemu {since} -{option}").aside
     assert refusal(f"-qemu 5.2 -{option}") == [f"-{option.split()[0]}: invalid option"]
+
+
+def test_certificates_are_always_looked_at() -> None:
+    assert read("-object tls-creds-x509,id=t,dir=.,sanity-check=on").credentials["t"]["sanity-check"] == "on"
+    assert "sanity-check=off" in refusal("-object tls-creds-x509,id=t,dir=.,sanity-check=off")[0]
