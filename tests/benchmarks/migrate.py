@@ -1,8 +1,9 @@
 """Migration beside real QEMU: python tests/benchmarks/migrate.py [MIB] [ROUNDS]
 
 Moves the memory of a machine without a board over a unix socket, unlimited, in all four pairings, with zeros, noise and a
-mixture of both in it, the latter two also by two channels of pages (multifd). Prints medians of the seconds until the destination has it, their ratio to QEMU's to QEMU, the longest
-time that a monitor took to answer meanwhile, and the most memory that ramslot held beside the guest's. Judges nothing.
+mixture of both in it, the latter two also by two channels of pages (multifd). Prints medians of the seconds until the
+destination has it, their ratio to QEMU's to QEMU, the longest time that a monitor took to answer meanwhile, and the most
+memory that ramslot held beside the guest's. Judges nothing.
 """
 
 from __future__ import annotations
@@ -62,9 +63,8 @@ def fill(path: Path, kind: str, size: int) -> None:
 def measure(
     source_kind: str, destination_kind: str, kind: str, channels: int, size: int, folder: Path
 ) -> dict[str, float]:
-    socket, old = folder / "socket", folder / "old"
+    socket, old = folder / "socket", folder / kind
     socket.unlink(missing_ok=True)
-    fill(old, kind, size)
     ram = f"size={size},id=ram0"
     incoming = ["-object", f"memory-backend-ram,{ram}", "-incoming", "defer"]
     destination = Monitor(destination_kind, incoming)
@@ -95,22 +95,30 @@ def measure(
     return found
 
 
+def report(kind: str, channels: int, found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
+    medians = {pair: statistics.median(each["seconds"] for each in runs) for pair, runs in found.items()}
+    theirs = medians[next(iter(found))]
+    for pair, runs in found.items():
+        line = f"{kind}{f', {channels} channels' if channels else ''}, {' to '.join(pair)}: {medians[pair]:.2f} s"
+        if "ours" in pair:
+            answer, beside = (max(each[name] for each in runs) for name in ("answer", "beside"))
+            line += f"  ratio {medians[pair] / theirs:.2f}  answer {answer:.0f} ms, {beside:.0f} MiB beside the guest's"
+        print(line, flush=True)
+
+
 def main() -> None:
     size, rounds = (int(word) for word in (*sys.argv[1:], *("1024", "3")[len(sys.argv) - 1 :]))
     pairs = PAIRS if PROGRAMS["QEMU"][0] else PAIRS[-1:]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the modules of an installed command are compiled
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
         for kind, channels in CASES:
-            told: dict[tuple[str, str], float] = {}
-            for pair in pairs:
-                found = [measure(*pair, kind, channels, size * MIB, Path(name)) for _ in range(rounds)]
-                told[pair] = statistics.median(each["seconds"] for each in found)
-                ratio = f"  ratio {told[pair] / told[pairs[0]]:.2f}" if pair != pairs[0] else ""
-                beside = f"  answer {max(each['answer'] for each in found):.0f} ms, {max(each['beside'] for each in found):.0f} MiB beside the guest's"
-                print(
-                    f"{kind}{f', {channels} channels' if channels else ''}, {pair[0]} to {pair[1]}: {told[pair]:.2f} s{ratio}{beside if 'ours' in pair else ''}",
-                    flush=True,
-                )
+            fill(Path(name) / kind, kind, size * MIB)
+            found: dict[tuple[str, str], list[dict[str, float]]] = {pair: [] for pair in pairs}
+            for _ in range(rounds):  # interleaved: what the host does meanwhile meets all of them
+                for pair in pairs:
+                    found[pair].append(measure(*pair, kind, channels, size * MIB, Path(name)))
+            (Path(name) / kind).unlink()
+            report(kind, channels, found)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramslot.vm.migration.errors import StreamError
-from ramslot.vm.migration.events import Pages, Synchronized, ZeroPages
+from ramslot.vm.migration.events import Pages, Synchronized
 from ramslot.vm.migration.multifd import (
     METHODS,
     PACKET_BYTES,
@@ -45,14 +45,11 @@ def fed(reader: PacketReader, data: bytes, dice: Random) -> tuple[Memory, int]:
         for event in reader.passed() if ahead else reader.buffer_updated(count):
             if isinstance(event, Synchronized):
                 meetings += 1
-            elif isinstance(event, ZeroPages):
-                assert event.fill == 0
-                for offset in range(event.offset, event.offset + event.length, PAGE):
-                    memory[event.block, offset] = bytes(PAGE)
             else:
                 assert isinstance(event, Pages)
-                assert len(event.pieces) == event.count
-                for number, piece in enumerate(event.pieces):
+                pieces = [*event.pieces(PAGE)]
+                assert len(pieces) == event.count
+                for number, piece in enumerate(pieces):
                     memory[event.block, event.offset + number * PAGE] = bytes(piece)
     return memory, meetings
 

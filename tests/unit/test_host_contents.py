@@ -100,6 +100,10 @@ def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     memory.close()
 
 
+def pages_of(buffer: memoryview, page_size: int, stride: int) -> list[memoryview]:
+    return [buffer[start : start + page_size] for start in range(0, len(buffer), stride)]
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_pages_are_copied_between_any_places(memory: HostMemory, data: st.DataObject) -> None:
@@ -111,7 +115,7 @@ def test_pages_are_copied_between_any_places(memory: HostMemory, data: st.DataOb
     memory.write(0, before)
     buffer = memoryview(bytearray(os.urandom(count * stride)))
     was = bytes(buffer)
-    memory.read_pages(offset, buffer, page_size, stride)
+    memory.read_pages(offset, pages_of(buffer, page_size, stride))
     for number in range(count):
         start, at = number * stride, offset + number * page_size
         assert buffer[start : start + page_size] == before[at : at + page_size]
@@ -129,10 +133,10 @@ def test_where_pages_are_missing_is_told(host: LinuxHost, tmp_path: Path) -> Non
     os.truncate(path, PAGE * 5)
     buffer = memoryview(bytearray(6 * (PAGE + 8)))
     with pytest.raises(MissingPage) as missing:
-        memory.read_pages(2 * PAGE, buffer, PAGE, PAGE + 8)
+        memory.read_pages(2 * PAGE, pages_of(buffer, PAGE, PAGE + 8))
     assert missing.value.offset == 5 * PAGE
     with pytest.raises(ValueError):
-        memory.read_pages(3 * PAGE, buffer, PAGE, PAGE + 8)
+        memory.read_pages(3 * PAGE, pages_of(buffer, PAGE, PAGE + 8))
     memory.close()
 
 

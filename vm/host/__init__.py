@@ -25,6 +25,10 @@ WORD = 8
 """Bytes of the words that `HostMemory.write_words` and its like read and write."""
 
 
+MOST_SENT = 1 << 18
+"""Bytes that are copied to be sent, where they cannot be sent from where they are."""
+
+
 def reach(count: int, stride: int) -> int:
     """Bytes from the first of `count` words to the end of the last, each beginning `stride` behind the last."""
     return (count - 1) * stride + WORD
@@ -99,11 +103,10 @@ class HostMemory(ABC):
         """Fill a buffer with bytes. Raises `MissingPage`."""
         buffer[:] = self.read(offset, len(buffer))
 
-    def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        """Fill the pages of a buffer, each `stride` bytes behind the last. Raises `MissingPage`."""
-        for number in range(pages_in(len(buffer), page_size, stride)):
-            start = number * stride
-            self.read_into(offset + number * page_size, buffer[start : start + page_size])
+    def read_pages(self, offset: int, pages: Sequence[memoryview]) -> None:
+        """Fill buffers of one size with what follows each other. Raises `MissingPage`."""
+        for number, page in enumerate(pages):
+            self.read_into(offset + number * len(page), page)
 
     @abstractmethod
     def write(self, offset: int, data: bytes | memoryview) -> None:
@@ -124,6 +127,13 @@ class HostMemory(ABC):
         data = os.read(fd, length)
         self.write(offset, data)
         return len(data)
+
+    def send(self, fd: int, offset: int, length: int) -> int:
+        """Write bytes to a descriptor; returns how many went. They may be copied as late as they are taken off it.
+
+        Raises `MissingPage`, and `OSError` of the descriptor.
+        """
+        return os.write(fd, self.read(offset, min(length, MOST_SENT)))
 
     @abstractmethod
     def sum_words(self, offset: int, count: int, stride: int) -> int:
@@ -171,10 +181,11 @@ class HostMemory(ABC):
         shows the file again (`HostFile.punch_hole` frees what the file holds).
         """
 
-    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+    def populated(self, start: int, length: int, grain: int = 1) -> Iterator[tuple[int, int]]:
         """The parts of a page-aligned range that may hold anything but zeros, as offset and length, ascending.
 
-        All of it, where nobody can tell.
+        All of it, where nobody can tell. Parts of less than `grain` bytes may be told longer, where to read the zeros
+        behind them costs no memory.
         """
         return iter([(start, length)] if length else [])
 

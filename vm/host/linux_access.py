@@ -4,7 +4,7 @@ To touch a page that the host cannot give (behind a file's end, in a full file s
 a SIGBUS, which ends the process. The kernel, asked to copy between two parts of one process (process_vm_readv), answers
 EFAULT instead. `base` is the address of a mapping, offsets are within it.
 
-The kernel looks each page up for that, which takes longer than to copy it. `copy_pages` does without, for anonymous
+The kernel looks each page up for that, which takes longer than to copy it. `gather_pages` does without, for anonymous
 memory, where no page can be missing.
 """
 
@@ -27,16 +27,12 @@ MOST_PIECES = 1024
 WORD_MASK = (1 << 64) - 1
 
 
-def copy_pages(target: Any, target_stride: int, source: Any, source_stride: int, page_size: int, count: int) -> None:
-    """Copy pages of memory that is certain to be there; each begins `stride` bytes behind the last."""
-    to, origin = (ffi.cast("char *", ffi.from_buffer(each)) for each in (target, source))
-    if target_stride == source_stride == page_size:
-        page_size, count = page_size * count, 1
-    copy = lib.memcpy  # others run meanwhile, as they would not if Python copied
-    for _ in range(count):
-        copy(to, origin, page_size)
-        to += target_stride
-        origin += source_stride
+def gather_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+    """Write the pages of a buffer, as `write_pages`, to memory that is certain to be there."""
+    data: bytes | memoryview = buffer
+    if stride != page_size:  # copied twice, which is less than a call for each
+        data = b"".join([buffer[start : start + page_size] for start in range(0, len(buffer), stride)])
+    ffi.memmove(ffi.cast("char *", base + offset), data, len(data))
 
 
 def read(base: int, offset: int, length: int) -> bytes:
@@ -56,24 +52,21 @@ def write(base: int, offset: int, data: bytes | memoryview) -> None:
     _copy("process_vm_writev", base, offset, data)
 
 
-def read_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-    """Fill the pages of a buffer, each `stride` bytes behind the last, with memory; raises `MissingPage`."""
-    _copy_pages("process_vm_readv", base, offset, buffer, page_size, stride)
+def read_pages(base: int, offset: int, pages: Sequence[memoryview]) -> None:
+    """Fill buffers of one size with what follows each other; raises `MissingPage`."""
+    _copy_pages("process_vm_readv", base, offset, [_address(page) for page in pages], len(pages[0]))
 
 
 def write_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
     """Write the pages of a buffer, each `stride` bytes behind the last; raises `MissingPage`."""
-    _copy_pages("process_vm_writev", base, offset, buffer, page_size, stride)
+    start, count = _address(buffer), pages_in(len(buffer), page_size, stride)
+    _copy_pages("process_vm_writev", base, offset, range(start, start + count * stride, stride), page_size)
 
 
-def read_file_pages(fd: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> bool:
-    """Fill the pages of a buffer from a file, which has what a shared mapping of it has; says whether all came."""
-    count = pages_in(len(buffer), page_size, stride)
-    pieces = [buffer]
-    if stride != page_size:
-        pieces = [buffer[start : start + page_size] for start in range(0, count * stride, stride)]
+def read_file_pages(fd: int, offset: int, pages: Sequence[memoryview]) -> bool:
+    """Fill buffers of one size from a file, which has what a shared mapping of it has; says whether all came."""
     try:
-        return count <= MOST_PIECES and os.preadv(fd, pieces, offset) == count * page_size
+        return len(pages) <= MOST_PIECES and os.preadv(fd, pages, offset) == len(pages) * len(pages[0])
     except OSError:
         return False
 
@@ -108,12 +101,11 @@ def _copy(call: str, base: int, offset: int, buffer: Any) -> None:
         done += _call(call, local, remote, offset + done)
 
 
-def _copy_pages(call: str, base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-    start, count = _address(buffer), pages_in(len(buffer), page_size, stride)
+def _copy_pages(call: str, base: int, offset: int, addresses: Sequence[int], page_size: int) -> None:
     done = 0
-    while done < count * page_size:
+    while done < len(addresses) * page_size:
         number, copied = divmod(done, page_size)
-        places = range(start + number * stride, start + count * stride, stride)[:MOST_PIECES]
+        places = addresses[number : number + MOST_PIECES]
         local = _pieces(places, page_size)
         local[0] += copied
         local[1] -= copied

@@ -82,6 +82,8 @@ def touch(address: int, length: int, page_size: int, readonly: bool) -> None:
 
 
 PAGEMAP_PAGE = os.sysconf("SC_PAGE_SIZE")
+SHORT = 1 << 20
+"""Bytes that Python may copy itself."""
 UNMAP_PIECE = 64 << 20
 """Bytes that one call unmaps: some ms if all of its pages are there."""
 MOST_PIECES = 1 << 12
@@ -134,6 +136,8 @@ class LinuxMemory(HostMemory):
     def read(self, offset: int, length: int) -> bytes:
         from .linux_access import read
 
+        if self._anonymous and length <= SHORT:  # no page can be missing, and others need not wait for long
+            return bytes(self.view(offset, length))
         self._at(offset, length)
         return read(self.address, offset, length)
 
@@ -143,17 +147,17 @@ class LinuxMemory(HostMemory):
         self._at(offset, len(buffer))
         read_into(self.address, offset, buffer)
 
-    def read_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        from .linux_access import copy_pages, read_file_pages, read_pages
+    def read_pages(self, offset: int, pages: Sequence[memoryview]) -> None:
+        from .linux_access import read_file_pages, read_pages
 
-        count = pages_in(len(buffer), page_size, stride)
+        page_size = len(pages[0])
+        self._at(offset, len(pages) * page_size)
         if self._anonymous:
-            copy_pages(buffer, stride, self.view(offset, count * page_size), page_size, page_size, count)
-            return
-        self._at(offset, count * page_size)
-        if self._fd >= 0 and read_file_pages(self._fd, self._file_offset + offset, buffer, page_size, stride):
-            return
-        read_pages(self.address, offset, buffer, page_size, stride)
+            memory = self.view(offset, len(pages) * page_size)
+            for number, page in enumerate(pages):
+                page[:] = memory[number * page_size : (number + 1) * page_size]
+        elif self._fd < 0 or not read_file_pages(self._fd, self._file_offset + offset, pages):
+            read_pages(self.address, offset, pages)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         from .linux_access import write
@@ -162,14 +166,11 @@ class LinuxMemory(HostMemory):
         write(self.address, offset, data)
 
     def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        from .linux_access import copy_pages, write_pages
+        from .linux_access import gather_pages, write_pages
 
-        count = pages_in(len(buffer), page_size, stride)
-        if self._anonymous:
-            copy_pages(self.view(offset, count * page_size), page_size, buffer, stride, page_size, count)
-            return
-        self._at(offset, count * page_size)
-        write_pages(self.address, offset, buffer, page_size, stride)
+        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        write = gather_pages if self._anonymous and not self.readonly else write_pages
+        write(self.address, offset, buffer, page_size, stride)
 
     def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
         if not self.readonly:
@@ -179,6 +180,19 @@ class LinuxMemory(HostMemory):
                 if error.errno != errno.EFAULT:
                     raise
         return super().receive(fd, parts)  # which tells the page that is missing
+
+    def send(self, fd: int, offset: int, length: int) -> int:
+        self._at(offset, length)
+        sent = 0
+        if self._anonymous:
+            sent = os.write(fd, self.view(offset, length))
+        elif self._fd >= 0:
+            try:  # what a file has is not copied for it
+                sent = os.sendfile(fd, self._fd, self._file_offset + offset, length)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # hugetlbfs
+                    raise
+        return sent or super().send(fd, offset, length)  # which tells the page that is missing
 
     def sum_words(self, offset: int, count: int, stride: int) -> int:
         from .linux_access import sum_words
@@ -230,7 +244,7 @@ class LinuxMemory(HostMemory):
     def discard(self, start: int, length: int) -> None:
         madvise(self._at(start, length), length, lib.MADV_REMOVE if self.share else lib.MADV_DONTNEED)
 
-    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+    def populated(self, start: int, length: int, grain: int = 1) -> Iterator[tuple[int, int]]:
         address = self._at(start, length)
         from .linux_pages import anonymous_pages, file_data
 
@@ -239,7 +253,7 @@ class LinuxMemory(HostMemory):
         if self._fd < 0:  # pages of a file may be there although they are not mapped
             return super().populated(start, length)
         distance = self._file_offset
-        parts = file_data(self._fd, start + distance, start + distance + length)
+        parts = file_data(self._fd, start + distance, start + distance + length, grain)
         return ((first - distance, count) for first, count in parts)
 
     def physical_address(self, offset: int) -> int:

@@ -47,17 +47,20 @@ def anonymous_pages(address: int, length: int, page_size: int) -> Iterator[tuple
         yield begun * page_size, (count - begun) * page_size
 
 
-def file_data(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+def file_data(fd: int, start: int, end: int, grain: int = 1) -> Iterator[tuple[int, int]]:
     """The parts of an interval of a file that are no holes, as offset and length, ascending.
 
-    What is behind the file's end is none: nobody can read there.
+    What is behind the file's end is none: nobody can read there. Parts of less than `grain` bytes are told as long, so
+    that the kernel is asked less often where a file is many small ones.
     """
     size = min(max(os.lseek(fd, 0, os.SEEK_END), start), end)
     position = start
     while position < size:
         try:
             first = min(os.lseek(fd, position, os.SEEK_DATA), size)
-            position = min(os.lseek(fd, first, os.SEEK_HOLE), size) if first < size else size
+            least = min(first + grain - 1, size - 1)
+            position = min(os.lseek(fd, least, os.SEEK_HOLE), size) if first < size else size
+            position = max(position, least + 1) if first < size else size
         except OSError as error:
             first = size if error.errno == errno.ENXIO else position  # or it is a file that knows no holes
             position = size

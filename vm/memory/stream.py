@@ -10,7 +10,7 @@ from .dirty import DirtyPages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..host import HostMemory
     from .ramblock import RAMBlock
@@ -28,28 +28,36 @@ def stream_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[R
             yield holder, first - holder.aliased_offset, last - first
 
 
-def owned_pieces(block: RAMBlock, offset: int, length: int) -> Iterator[tuple[RAMBlock, int, int, int]]:
+def owned_pieces(block: RAMBlock, offset: int, length: int) -> Sequence[tuple[RAMBlock, int, int, int]]:
     """The memory that migrates as `[offset, offset + length)` of `block`, in ascending order.
 
     Each piece is told as the block that owns it, the offset there, the offset in `block`, and the length.
     """
+    if not block.migratable:
+        return ()
     owner, distance = block.aliased or block, block.aliased_offset
+    if not owner.aliases and 0 < length <= block.max_length - offset:  # nearly always
+        return ((block, offset, offset, length),)
+    pieces = []
     for start, limit, holder in _division(owner):
         first, last = max(start, offset + distance), min(limit, offset + length + distance)
-        if first < last and holder is block and block.migratable:
-            yield owner, first, first - distance, last - first
+        if first < last and holder is block:
+            pieces.append((owner, first, first - distance, last - first))
+    return pieces
 
 
-def populated_parts(memory: HostMemory, start: int, end: int, unit: int = 1) -> Iterator[tuple[int, int, bool]]:
+def populated_parts(
+    memory: HostMemory, start: int, end: int, unit: int = 1, grain: int = 1
+) -> Iterator[tuple[int, int, bool]]:
     """An interval of a memory as `(from, to, whether that may hold anything but zeros)`, in ascending order.
 
-    What is `unit` bytes long, counted from `start`, is never divided.
+    What is `unit` bytes long, counted from `start`, is never divided. `grain` is that of `HostMemory.populated`.
     """
     page_size = memory.page_size
     low = start // page_size * page_size
     high = min(-(-end // page_size) * page_size, memory.size)
     position = start
-    for first, count in memory.populated(low, high - low):
+    for first, count in memory.populated(low, high - low, grain):
         begin = max(start + (first - start) // unit * unit, position)
         stop = min(start - (start - first - count) // unit * unit, end)
         if begin > position:

@@ -8,7 +8,7 @@ from ..memory.stream import owned_pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from ..host import HostMemory
     from ..memory.ramblock import RAMBlock
@@ -18,6 +18,7 @@ CHUNK = 64 << 20
 """Bytes of which it is asked at once which are there."""
 MOST_BYTES = 1 << 20
 """That are compared at once."""
+THERE, ABSENT = b"\1", b"\0"
 MOST_PARTS = 1024
 """Of memory that one call fills (IOV_MAX)."""
 
@@ -52,21 +53,27 @@ class Arrivals:
 
     def __init__(self, page_size: int) -> None:
         self._page_size = page_size
-        self._there: dict[tuple[RAMBlock, int], int] = {}
-        """Of blocks that own memory, by the chunk: a bit for each page that may hold something; what is not told was
-        not asked yet."""
+        self._there: dict[tuple[RAMBlock, int], bytearray] = {}
+        """Of blocks that own memory, by the chunk: for each page whether it may hold something, and no bytes if none
+        does; what is not told was not asked yet."""
 
-    def write(self, block: RAMBlock, pages: Pages) -> None:
-        """Have the contents of pages in a block; raises `MissingPage`."""
-        page_size, stride = self._page_size, pages.stride
-        for owner, owner_offset, offset, length in owned_pieces(block, pages.offset, pages.count * page_size):
-            first, count = (offset - pages.offset) // page_size, length // page_size
-            if (offset - pages.offset) % page_size or length % page_size:
-                return self.write_bytes(block, pages.offset, b"".join(pages.pieces))
-            data = pages.data[first * stride : (first + count) * stride]
-            self._mark(owner, owner_offset, length)
-            owner.host.write_pages(owner_offset, data, page_size, stride)
-        return None
+    def put(self, block: RAMBlock, pages: Pages) -> None:
+        """Have the contents of pages in a block, and zeros; raises `MissingPage`."""
+        page_size, stride, offset = self._page_size, pages.stride, pages.offset
+        pieces = owned_pieces(block, offset, pages.count * page_size)
+        owner, distance = pieces[0][0], pieces[0][1] - offset
+        for count, contents in pages.runs:
+            length = count * page_size
+            if contents is None:
+                self.clear(block, offset, length)
+            elif len(pieces) == 1:
+                self._mark(owner, offset + distance, length)
+                owner.host.write_pages(offset + distance, contents, page_size, stride)
+            else:
+                for number in range(count):
+                    page = contents[number * stride : number * stride + page_size]
+                    self.write_bytes(block, offset + number * page_size, page)
+            offset += length
 
     def write_bytes(self, block: RAMBlock, start: int, data: bytes | memoryview) -> None:
         """Have some bytes in a block; raises `MissingPage`."""
@@ -89,42 +96,51 @@ class Arrivals:
         Raises `MissingPage`.
         """
         for owner, owner_offset, _offset, piece in owned_pieces(block, start, length):
-            for chunk, pages in self._by_chunks(owner_offset, piece):
-                there = self._there.get((owner, chunk))
-                if there is None:
-                    there = self._there[owner, chunk] = self._ask(owner, chunk)
-                if there & pages:
-                    self._clear_pages(owner, chunk, there & pages)
+            self._clear(owner, owner_offset, piece)
 
-    def _clear_pages(self, owner: RAMBlock, chunk: int, pages: int) -> None:
-        page_size, number = self._page_size, 0
-        while pages:
-            skipped = (pages & -pages).bit_length() - 1
-            number, pages = number + skipped, pages >> skipped
-            count = min((~pages & (pages + 1)).bit_length() - 1, max(MOST_BYTES // page_size, 1))
-            offset = chunk * CHUNK + number * page_size
-            zeros = bytes(min(count * page_size, owner.host.size - offset))
-            if owner.host.read(offset, len(zeros)) != zeros:
-                owner.host.write(offset, zeros)
-            number, pages = number + count, pages >> count
+    def _clear(self, owner: RAMBlock, offset: int, length: int) -> None:
+        for chunk, first, last in self._by_chunks(offset, length):
+            there = self._pages_there(owner, chunk)
+            while (first := there.find(THERE, first, last)) >= 0:
+                end = there.find(ABSENT, first, last)
+                end = min(last if end < 0 else end, first + max(MOST_BYTES // self._page_size, 1))
+                self._clear_pages(owner, chunk * CHUNK + first * self._page_size, (end - first) * self._page_size)
+                first = end
+
+    def _clear_pages(self, owner: RAMBlock, offset: int, length: int) -> None:
+        zeros = bytes(min(length, owner.host.size - offset))
+        if owner.host.read(offset, len(zeros)) != zeros:
+            owner.host.write(offset, zeros)
 
     def _mark(self, owner: RAMBlock, offset: int, length: int) -> None:
-        for chunk, pages in self._by_chunks(offset, length):
-            if (owner, chunk) in self._there:
-                self._there[owner, chunk] |= pages
+        for chunk, first, last in self._by_chunks(offset, length):
+            self._set(self._pages_there(owner, chunk), first, last)
 
-    def _by_chunks(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
-        """The chunks that a part of a block's memory lies in, and which pages of each."""
-        end = offset + length
-        for chunk in range(offset // CHUNK, -(-end // CHUNK)):
-            first = max(offset - chunk * CHUNK, 0) // self._page_size
-            last = -(-min(end - chunk * CHUNK, CHUNK) // self._page_size)
-            yield chunk, (1 << last) - (1 << first)
+    def _set(self, there: bytearray, first: int, last: int) -> None:
+        if not there:
+            there.extend(bytes(CHUNK // self._page_size))
+        there[first:last] = THERE * (last - first)
 
-    def _ask(self, owner: RAMBlock, chunk: int) -> int:
-        start = chunk * CHUNK
-        there = 0
-        for first, length in owner.host.populated(start, min(CHUNK, owner.host.size - start)):
-            for _chunk, pages in self._by_chunks(first, length):
-                there |= pages
+    def _by_chunks(self, offset: int, length: int) -> Sequence[tuple[int, int, int]]:
+        """The chunks that a part of a block lies in, and its pages in each, from the first to behind the last."""
+        chunk, start = divmod(offset, CHUNK)
+        end, page_size = start + length, self._page_size
+        if end <= CHUNK:
+            return ((chunk, start // page_size, -(-end // page_size)),)
+        parts = []
+        while end > 0:
+            parts.append((chunk, start // page_size, -(-min(end, CHUNK) // page_size)))
+            chunk, start, end = chunk + 1, 0, end - CHUNK
+        return parts
+
+    def _pages_there(self, owner: RAMBlock, chunk: int) -> bytearray:
+        there = self._there.get((owner, chunk))
+        if there is not None:
+            return there
+        # The first time, before anything comes: a huge page that is made for one page makes its neighbours be there.
+        begin = chunk * CHUNK
+        there = self._there[owner, chunk] = bytearray()
+        for start, length in owner.host.populated(begin, min(CHUNK, owner.host.size - begin)):
+            for _chunk, first, last in self._by_chunks(start, length):
+                self._set(there, first, last)
         return there

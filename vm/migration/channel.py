@@ -29,6 +29,8 @@ BACKLOG = 256
 """A source connects once more for each channel of pages, 255 at most, and may do so before it sends anything."""
 MOST_BUFFERS = 1024
 """Of one call (IOV_MAX)."""
+SEND_BYTES = 1 << 20
+"""That may wait in a socket, if the host's limit (net.core.wmem_max) is not lower: who sends is woken less often."""
 MESSAGE_BYTES = 1 << 12
 """Of what a destination tells, at once."""
 
@@ -305,6 +307,8 @@ def _of_socket(connection: socket) -> Channel:
     # To wait in the kernel is several times as fast as to be told that there is room again.
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, pack("@ll", 0, POLL_MILLISECONDS * 1000))
+    if connection.family == socket.AF_UNIX:  # of others the kernel finds the best size itself
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
     return Channel(connection.fileno(), connection.close, waits=True)
 
 

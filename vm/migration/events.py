@@ -4,13 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
     Event: TypeAlias = (
-        "Configuration | RAMStart | RAMBlockEntry | MappedPages | RAMEntries | Pages | ZeroPages | Flush | "
+        "Configuration | RAMStart | RAMBlockEntry | MappedPages | RAMEntries | Pages | FilledPage | Flush | "
         "SectionEnd | LivePart | Command | Devices"
     )
-    PacketEvent: TypeAlias = "Pages | ZeroPages | Synchronized"
+    PageRun: TypeAlias = tuple[int, memoryview | None]
+    PacketEvent: TypeAlias = "Pages | Synchronized"
 
 
 class NeedData:
@@ -72,33 +74,37 @@ class RAMEntries:
 
 
 class Pages:
-    """Pages of a block, one behind the other from `offset` on; in `data` each is `stride` bytes behind the last."""
+    """Pages of a block, one behind the other from `offset` on, in runs of those with contents and those of zeros.
 
-    __slots__ = ("block", "count", "data", "offset", "stride")
+    A run is how many they are, and their contents, each page `stride` bytes behind the last, or None.
+    """
 
-    def __init__(self, block: str, offset: int, count: int, data: memoryview, stride: int) -> None:
+    __slots__ = ("block", "count", "offset", "runs", "stride")
+
+    def __init__(self, block: str, offset: int, runs: Sequence[PageRun], stride: int) -> None:
         self.block = block
         self.offset = offset
-        self.count = count
-        self.data = data
+        self.runs = runs
         self.stride = stride
+        self.count = 0
+        for count, _contents in runs:
+            self.count += count
 
-    @property
-    def pieces(self) -> list[memoryview]:
+    def pieces(self, page_size: int) -> Iterator[memoryview | bytes]:
         """The contents of each page."""
-        page_size = len(self.data) - (self.count - 1) * self.stride
-        return [self.data[start : start + page_size] for start in range(0, len(self.data), self.stride)]
+        for count, contents in self.runs:
+            for start in range(0, count * self.stride, self.stride):
+                yield bytes(page_size) if contents is None else contents[start : start + page_size]
 
 
-class ZeroPages:
-    """`length` bytes of a block that are all `fill`, which is zero but for streams of old."""
+class FilledPage:
+    """A page of a block that is all of one byte which is not zero: streams of old have such."""
 
-    __slots__ = ("block", "fill", "length", "offset")
+    __slots__ = ("block", "fill", "offset")
 
-    def __init__(self, block: str, offset: int, length: int, fill: int) -> None:
+    def __init__(self, block: str, offset: int, fill: int) -> None:
         self.block = block
         self.offset = offset
-        self.length = length
         self.fill = fill
 
 

@@ -12,8 +12,11 @@ from array import array
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from ..host import HostMemory
+
+    FrameRun: TypeAlias = tuple[int, int, bool]
 
 WORD = 8
 
@@ -29,13 +32,13 @@ class Frames:
         self._memory = bytearray(count * self._stride)
         self._view = memoryview(self._memory)
         self._words = self._view.cast("Q")
+        starts = range(gap, len(self._view), self._stride)
+        self._pages = [self._view[start : start + page_size] for start in starts]
         self._zeros = bytes(page_size)
 
     def read(self, first: int, count: int, memory: HostMemory, offset: int) -> None:
         """Have the contents of memory in frames; raises `MissingPage`."""
-        begin = first * self._stride
-        pages = self._view[begin + self._gap : begin + count * self._stride]
-        memory.read_pages(offset, pages, self.page_size, self._stride)
+        memory.read_pages(offset, self._pages[first : first + count])
 
     def label(self, first: int, end: int, offset: int, flags: int) -> None:
         """Have words in the gaps before frames: where the pages are, the first being at `offset`, and flags."""
@@ -50,7 +53,7 @@ class Frames:
         begin = first * self._stride
         return self._view[begin if labelled else begin + self._gap : end * self._stride]
 
-    def kinds(self, first: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    def kinds(self, first: int, end: int) -> Iterator[FrameRun]:
         """Frames as runs: where they begin and end, and whether the pages are all zeros."""
         step = self._stride // WORD
         # The first word decides it for nearly every page; only then is a page compared.
@@ -73,9 +76,9 @@ class Frames:
             yield start, end, False
 
     def _end_of_zeros(self, position: int, end: int, starts: list[int], first: int) -> int:
-        memory, zeros, stride, page_size = self._memory, self._zeros, self._stride, self.page_size
+        begins_with, zeros, stride = self._memory.startswith, self._zeros, self._stride
         at = position * stride + self._gap
-        while position < end and not starts[position - first] and memory[at : at + page_size] == zeros:
+        while position < end and not starts[position - first] and begins_with(zeros, at):
             position += 1
             at += stride
         return position

@@ -8,8 +8,12 @@ from .sending import Sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation
+    from .frames import FrameRun
+    from .ram import Portion
 
 HOLE = 1 << 16
 """Bytes of a bitmap that are not written where all are 0: the file is new."""
@@ -49,9 +53,15 @@ class MappedSender(Sender):
             self._channel.position = pages_offset + block.used_length
         self._send([writing.section_tail(fmt.RAM_SECTION_ID, footers=self.footers)], cancellation)
 
-    def _add_pages(self, block: RAMBlock, offset: int, first: int, end: int) -> None:
-        self._waiting.append((self._places[block].pages_offset + offset, self._frames.piece(first, end)))
-        self._mark(block, offset, (end - first) * self._page_size, there=True)
+    def _add_kinds(self, block: RAMBlock, portion: Portion, first: int, kinds: Iterable[FrameRun]) -> None:
+        for begin, end, is_zero in kinds:
+            offset = portion.offset + (begin - first) * self._page_size
+            if is_zero:
+                self._add_zeros(block, offset, (end - begin) * self._page_size)
+                continue
+            self._waiting.append((self._places[block].pages_offset + offset, self._frames.piece(begin, end)))
+            self._mark(block, offset, (end - begin) * self._page_size, there=True)
+            self._stats.normal_pages += end - begin
 
     def _add_zeros(self, block: RAMBlock, offset: int, length: int) -> None:
         self._mark(block, offset, length, there=False)

@@ -14,7 +14,7 @@ from struct import Struct
 
 from . import format as fmt
 from .errors import StreamError
-from .events import Pages, Synchronized, ZeroPages
+from .events import Pages, Synchronized
 from .refusals import uuid_text
 
 TYPE_CHECKING = False
@@ -179,13 +179,13 @@ class PacketReader:
             data = self._inflated(data, count * page_size)
         for first, end in self._runs(0, count):
             piece = data[first * page_size : end * page_size]
-            yield Pages(self._block, self._offsets[first], end - first, piece, page_size)
+            yield Pages(self._block, self._offsets[first], [(end - first, piece)], page_size)
         yield from self._events_behind()
 
     def _events_behind(self) -> Iterator[PacketEvent]:
         page_size, (count, zeros) = self._page_size, self._counts
         for first, end in self._runs(count, count + zeros):
-            yield ZeroPages(self._block, self._offsets[first], (end - first) * page_size, 0)
+            yield Pages(self._block, self._offsets[first], [(end - first, None)], page_size)
         if self._flags & SYNC:
             yield Synchronized()
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PORTION = 1 << 20
 """Bytes that are read at once."""
-SPAN = 64 << 20
-"""Bytes of which it is asked at once which are there."""
+HOLE = 64 << 20
+"""Bytes that are passed over at once."""
 
 
 def stream_blocks(table: RAMBlockTable) -> list[RAMBlock]:
@@ -83,10 +83,8 @@ def portions(run: Run, page_size: int) -> Iterator[Portion]:
     """A run in portions of whole pages of the stream, ascending."""
     block, start, length = run
     for owner, owner_offset, offset, piece in owned_pieces(block, start, length):
-        last, distance = offset + piece, owner_offset - offset
-        for span in range(offset, last, SPAN):
-            limit = min(span + SPAN, last)
-            for begin, stop, there in populated_parts(owner.host, span + distance, limit + distance, page_size):
-                most = PORTION if there else SPAN
-                for position in range(begin, stop, most):
-                    yield Portion(owner, position, position - distance, min(most, stop - position), not there)
+        distance = owner_offset - offset
+        for begin, stop, there in populated_parts(owner.host, owner_offset, owner_offset + piece, page_size, PORTION):
+            most = PORTION if there else HOLE
+            for position in range(begin, stop, most):
+                yield Portion(owner, position, position - distance, min(most, stop - position), not there)

@@ -9,16 +9,21 @@ from array import array
 from . import format as fmt
 from . import mapped, refusals
 from .errors import StreamError
-from .events import NEED_DATA, Flush, MappedPages, Pages, RAMBlockEntry, RAMEntries, RAMStart, SectionEnd, ZeroPages
+from .events import NEED_DATA, FilledPage, Flush, MappedPages, Pages, RAMBlockEntry, RAMEntries, RAMStart, SectionEnd
 from .writing import ENTRY, zero_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .events import PageRun
     from .feed import Feed, Parsing
 
 PAGE_WORD = 8
-PORTIONS = 8, 55, 192
-"""Pages that are looked at together: few first, for few may follow. All of them are in one event, and held once."""
+WINDOW_PAGES = 256
+"""Pages that are looked at together begin where so many do; all of them are in one event."""
+MARK_BITS = 8
+"""At the end of a word: what it tells of its page, where that is being told before them."""
+CONTINUED_PAGE = fmt.PAGE | fmt.CONTINUE
+CONTINUED_ZERO = fmt.ZERO | fmt.CONTINUE
 
 
 class RAMReader:
@@ -27,8 +32,13 @@ class RAMReader:
     def __init__(self, feed: Feed, page_size: int) -> None:
         self._feed = feed
         self._page_size = page_size
+        self._stride = page_size + PAGE_WORD
         self._block = ""
         """Of which the last page was."""
+        self._window = -1
+        """That was read last."""
+        self._words = b"", b""
+        """Of the pages of that window: what is told of each if it has contents, and if it is zeros."""
         self.tells_addresses = False
         """Whether the list has the addresses of the blocks' regions."""
         self.is_mapped = False
@@ -38,32 +48,58 @@ class RAMReader:
 
     def words(self, section_id: int) -> Parsing:
         """The content of a RAM section, up to its end."""
-        low_bits = self._page_size - 1
+        feed, low_bits = self._feed, self._page_size - 1
         while True:
-            if self._feed.have >= PAGE_WORD:  # there are many of these
-                self._feed.at += PAGE_WORD
-                word = int.from_bytes(self._feed.buffer[self._feed.at - PAGE_WORD : self._feed.at])
-            elif (data := (yield from self._feed.exact(PAGE_WORD))) is not None:
-                word = int.from_bytes(data)
-            else:
-                raise StreamError("Getting RAM address failed", errno.EIO)
+            while feed.have < PAGE_WORD:
+                if feed.ended:
+                    raise StreamError("Getting RAM address failed", errno.EIO)
+                yield NEED_DATA
+            word = int.from_bytes(feed.buffer[feed.at : feed.at + PAGE_WORD])
             flags = word & low_bits
+            if flags in (CONTINUED_PAGE, CONTINUED_ZERO):
+                size = self._stride if flags == CONTINUED_PAGE else ENTRY
+                while feed.have < size and not feed.ended:
+                    yield NEED_DATA
+                if self._block and feed.have >= size and (runs := self._runs(word - flags, size)):
+                    yield Pages(self._block, word - flags, runs, self._stride)
+                    continue
+            feed.at += PAGE_WORD
             if flags == fmt.END_OF_SECTION:
                 yield SectionEnd()
                 return
-            if flags == fmt.MULTIFD_FLUSH:
-                yield Flush()
-                continue
-            if flags == fmt.MEM_SIZE:
-                yield RAMStart(section_id, word - flags)
-                yield from self._entries(word - flags)
-                continue
-            kind = flags & ~fmt.CONTINUE
-            if kind == fmt.ZERO or kind == fmt.PAGE:
-                yield from self._name_block(word, flags)
-                yield from self._run(word - flags, zero=kind == fmt.ZERO)
-            else:
-                yield from self._refuse(kind, flags)
+            yield from self._content(word - flags, flags, section_id)
+
+    def _content(self, value: int, flags: int, section_id: int) -> Parsing:
+        """What a word tells that is not one of many pages."""
+        kind = flags & ~fmt.CONTINUE
+        if flags == fmt.MULTIFD_FLUSH:
+            yield Flush()
+        elif flags == fmt.MEM_SIZE:
+            yield RAMStart(section_id, value)
+            yield from self._entries(value)
+        elif kind == fmt.ZERO or kind == fmt.PAGE:
+            if not flags & fmt.CONTINUE:
+                self._block = (yield from self._feed.name()) or ""
+            elif not self._block:
+                raise StreamError(f"Illegal RAM offset {value:x}", also=("Ack, bad migration stream!",))
+            yield from self._page(value, kind)
+        elif kind == fmt.COMPRESSED_PAGE:
+            raise refusals.compressed_page()
+        elif kind == fmt.XBZRLE:
+            raise StreamError("XBZRLE pages are not supported")
+        else:
+            raise refusals.unknown_flags(flags)
+
+    def _page(self, offset: int, kind: int) -> Parsing:
+        if kind == fmt.PAGE:
+            contents = yield from self._feed.exact(self._page_size)
+            if contents is None:
+                raise StreamError("", errno.EIO)
+            yield Pages(self._block, offset, [(1, memoryview(contents))], self._stride)
+        elif fill := (yield from self._feed.number(1)):
+            yield FilledPage(self._block, offset, fill)
+        else:
+            yield Pages(self._block, offset, [(1, None)], self._stride)
 
     def _entries(self, total: int) -> Parsing:
         while total > 0:
@@ -94,86 +130,55 @@ class RAMReader:
             raise StreamError(f"Error reading ramblock {name} pages, region has bad alignment")
         yield MappedPages(name, length, bitmap_offset, pages_offset, page_size)
 
-    def _name_block(self, word: int, flags: int) -> Parsing:
-        if not flags & fmt.CONTINUE:
-            self._block = (yield from self._feed.name()) or ""
-        elif not self._block:
-            raise StreamError(f"Illegal RAM offset {word - flags:x}", also=("Ack, bad migration stream!",))
+    def _runs(self, offset: int, size: int) -> list[PageRun]:
+        """Take the page that is next, and those that follow it in the window and are there already.
 
-    def _refuse(self, kind: int, flags: int) -> Parsing:
-        if kind == fmt.COMPRESSED_PAGE:
-            raise refusals.compressed_page()
-        if kind == fmt.XBZRLE:
-            raise StreamError("XBZRLE pages are not supported")
-        raise refusals.unknown_flags(flags)
-        yield NEED_DATA
-
-    def _run(self, offset: int, *, zero: bool) -> Parsing:
-        """A page, and those that follow it in the block and are there already."""
-        page_size = self._page_size
-        if zero:
-            fill = yield from self._feed.number(1)
-            count = 1 + self._zero_pages_here(offset, fill)
-            yield ZeroPages(self._block, offset, count * page_size, fill)
-            return
-        while self._feed.have < page_size:
-            if self._feed.ended:
-                raise StreamError("", errno.EIO)
-            yield NEED_DATA
-        start = self._feed.at
-        self._feed.at += page_size
-        count = 1 + self._pages_here(offset)
-        yield Pages(self._block, offset, count, self._feed.buffer[start : self._feed.at], page_size + PAGE_WORD)
-
-    def _pages_here(self, offset: int) -> int:
-        """Pass over the pages that follow, each as QEMU sends what continues a block, and return how many these are."""
-        page_size, stride = self._page_size, self._page_size + PAGE_WORD
-        flags, found, room = fmt.PAGE | fmt.CONTINUE, 0, self._room(offset)
-        for count in PORTIONS:
-            count = min(count, self._feed.have // stride, room - found)
-            words = bytes(
-                self._feed.buffer[self._feed.at : self._feed.at + count * stride].cast("Q")[:: stride // PAGE_WORD]
-            )
-            begin = (offset + (found + 1) * page_size) | flags
-            expected = array("Q", range(begin, begin + count * page_size, page_size))
-            if sys.byteorder == "little":
-                expected.byteswap()
-            same = _equal_entries(words, expected.tobytes(), PAGE_WORD)
-            self._feed.at += same * stride
-            found += same
+        The first is there wholly, `size` bytes with its word; there are none if it is neither of contents nor of zeros.
+        """
+        feed, stride, runs = self._feed, self._stride, []
+        buffer, at, end = feed.buffer, feed.at, feed.at + feed.have
+        following = int.from_bytes(buffer[at + size : at + size + PAGE_WORD - 1]) << MARK_BITS
+        if size == stride and following != offset + self._page_size:
+            feed.at += size  # one alone, as there are many that a guest wrote while it ran
+            return [(1, buffer[at + PAGE_WORD : at + size])]
+        window, number = divmod(offset // self._page_size, WINDOW_PAGES)
+        pages, zeros = self._words_of(window)
+        while number < WINDOW_PAGES and at + PAGE_WORD <= end:
+            mark = buffer[at + PAGE_WORD - 1]
+            size, entry, words = (ENTRY, ENTRY, zeros) if mark == CONTINUED_ZERO else (stride, PAGE_WORD, pages)
+            most = min((end - at) // size, WINDOW_PAGES - number)
+            count = _leading(buffer[at + PAGE_WORD - 1 : at + most * size : size], mark)
+            here = buffer[at : at + count * size]
+            found = bytes(here if size == ENTRY else here.cast("Q")[:: size // PAGE_WORD])
+            same = _equal_entries(found, words[number * entry : (number + count) * entry], entry)
+            if same:
+                runs.append((same, None if size == ENTRY else here[PAGE_WORD : same * size]))
+            number += same
+            at += same * size
             if same < count or not count:
                 break
-        return found
+        feed.at = at
+        return runs
 
-    def _room(self, offset: int) -> int:
-        """How many pages may follow one at an offset: words end somewhere."""
-        return ((1 << 64) - offset) // self._page_size - 1
+    def _words_of(self, window: int) -> tuple[bytes, bytes]:
+        if window != self._window:
+            begin, page_size = window * WINDOW_PAGES * self._page_size, self._page_size
+            first = begin | CONTINUED_PAGE
+            pages = array("Q", range(first, first + WINDOW_PAGES * page_size, page_size))
+            if sys.byteorder == "little":
+                pages.byteswap()
+            self._window, self._words = window, (pages.tobytes(), zero_words(begin, WINDOW_PAGES, page_size))
+        return self._words
 
-    def _zero_pages_here(self, offset: int, fill: int) -> int:
-        """Pass over the zero pages that follow, and return how many these are."""
-        page_size, found, room = self._page_size, 0, self._room(offset)
-        count = PORTIONS[0]
-        while True:
-            count = min(count, self._feed.have // ENTRY, room - found)
-            here = bytes(self._feed.buffer[self._feed.at : self._feed.at + count * ENTRY])
-            expected = zero_words(offset + (found + 1) * page_size, count, page_size, fill)
-            same = _equal_entries(here, expected, ENTRY)
-            self._feed.at += same * ENTRY
-            found += same
-            if same < count or not count:
-                return found
-            count *= 8
+
+def _leading(data: memoryview, byte: int) -> int:
+    """With how many of a byte data begins."""
+    return len(data) - len(bytes(data).lstrip(bytes((byte,))))
 
 
 def _equal_entries(found: bytes, expected: bytes, size: int) -> int:
-    """With how many entries of a size both begin."""
+    """With how many entries of a size both begin, which are as long."""
     if found == expected:
         return len(found) // size
-    low, high = 0, len(found) // size - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if found[: middle * size] == expected[: middle * size]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    differing = int.from_bytes(found) ^ int.from_bytes(expected)  # the first byte that does is the highest
+    return (len(found) - (differing.bit_length() + 7) // 8) // size

@@ -13,13 +13,13 @@ from .events import (
     Command,
     Configuration,
     Devices,
+    FilledPage,
     Flush,
     LivePart,
     MappedPages,
     Pages,
     RAMBlockEntry,
     SectionEnd,
-    ZeroPages,
 )
 from .ram import PORTION, region_address
 from .reading import LARGEST_FILE, StreamReader
@@ -72,24 +72,15 @@ class Receiver:
         return self._channel.receive_into(room, cancellation)
 
     def _take(self, event: Event, cancellation: Cancellation) -> None:
-        if isinstance(event, Pages | ZeroPages):
+        if isinstance(event, Pages | FilledPage | MappedPages):
             try:
-                self._place(event)
+                self._take_contents(event, cancellation)
             except StreamError as error:
                 raise self._reader.of_section(error) from None
         elif isinstance(event, Flush | SectionEnd):
             self._meet(event, cancellation)
         elif isinstance(event, RAMBlockEntry):
             self._check_entry(event)
-        elif isinstance(event, MappedPages):
-            try:
-                place = self._reader.place_behind(event, self._channel.position)
-                if not self._migration.ignores(self._blocks[event.block]):
-                    self._load(event, cancellation)
-                self._channel.position = place
-                self._reader.jump()
-            except StreamError as error:
-                raise self._reader.of_section(error) from None
         elif isinstance(event, Configuration):
             self._check_configuration(event)
         elif isinstance(event, Command):
@@ -98,6 +89,18 @@ class Receiver:
             self.live_devices.append(event)
         elif isinstance(event, Devices):
             self.devices = event.data
+
+    def _take_contents(self, event: Pages | FilledPage | MappedPages, cancellation: Cancellation) -> None:
+        if isinstance(event, Pages):
+            self._place(event)
+        elif isinstance(event, FilledPage):
+            self._place_filled(event)
+        else:
+            place = self._reader.place_behind(event, self._channel.position)
+            if not self._migration.ignores(self._blocks[event.block]):
+                self._load(event, cancellation)
+            self._channel.position = place
+            self._reader.jump()
 
     def _meet(self, event: Flush | SectionEnd, _cancellation: Cancellation) -> None:
         """Wait for other channels, if there are some."""
@@ -115,7 +118,7 @@ class Receiver:
             raise StreamError("Error reading dirty bitmap")
         for first, last, there in runs(bitmap, mapped.length // page_size):
             if not there:
-                self._place(ZeroPages(mapped.block, first * page_size, (last - first) * page_size, 0))
+                self._place(Pages(mapped.block, first * page_size, [(last - first, None)], page_size))
                 continue
             for offset in range(first * page_size, last * page_size, PORTION):
                 cancellation.check()
@@ -127,21 +130,17 @@ class Receiver:
                     reason = "Unexpected end-of-file before all data were read" if newer else reason
                     place = f"page {offset:x}from file offset {mapped.pages_offset + offset:x}"
                     raise StreamError(f"({mapped.block}) failed to read {place}: {reason}")
-                pages = Pages(mapped.block, offset, count // page_size, memoryview(data), page_size)
-                self._place(pages)
+                self._place(Pages(mapped.block, offset, [(count // page_size, memoryview(data))], page_size))
 
-    def _place(self, event: Pages | ZeroPages) -> None:
+    def _place(self, pages: Pages) -> None:
         """Have pages in memory; raises `StreamError` for some that there are not."""
-        if isinstance(event, Pages):
-            self._memory.write(self._block(event.block, event.offset, event.count * self._page_size), event)
-            return
-        if event.fill and self._migration.vm.release.covers("9.1"):
-            raise StreamError(f"Found a zero page with value {event.fill}")
-        block = self._block(event.block, event.offset, event.length)
-        if event.fill:
-            self._memory.write_bytes(block, event.offset, bytes([event.fill]) * event.length)
-        else:
-            self._memory.clear(block, event.offset, event.length)
+        self._memory.put(self._block(pages.block, pages.offset, pages.count * self._page_size), pages)
+
+    def _place_filled(self, page: FilledPage) -> None:
+        if self._migration.vm.release.covers("9.1"):
+            raise StreamError(f"Found a zero page with value {page.fill}")
+        block = self._block(page.block, page.offset, self._page_size)
+        self._memory.write_bytes(block, page.offset, bytes([page.fill]) * self._page_size)
 
     def _landing(self, runs: list[tuple[str, int, int]]) -> Landing:
         """Where pages belong that come next; raises as `_place`."""

@@ -14,15 +14,16 @@ from .way_back import WayBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation
     from .channel import Channel
+    from .frames import FrameRun
     from .ram import Portion, Run
     from .state import Migration
 
-SECTION_BYTES = 4 << 20
+SECTION_BYTES = 2 << 20
 """Memory that is in one section, at most, and about what is sent at once."""
 WINDOW_SECONDS = 0.1
 """So much of a second's bytes may be sent ahead."""
@@ -110,14 +111,13 @@ class Sender:
                 else:
                     self._add(run[0], portion, detects)
                 self._stats.remaining -= portion.length
-                if self._is_full:
+                if self._is_full(portion.length, cancellation):
                     self._close_section(cancellation)
                     self._open_section(kind)
         self._close_section(cancellation, last=True)
 
-    @property
-    def _is_full(self) -> bool:
-        """Whether what was read has to be sent before more is."""
+    def _is_full(self, _added: int, _cancellation: Cancellation) -> bool:
+        """Whether the section has to end, so many bytes of memory having been added."""
         return self._used + PORTION // self._page_size > self._frames.count or self._buffered > SECTION_BYTES
 
     @property
@@ -159,36 +159,48 @@ class Sender:
             raise BlockPageMissing(portion.owner, missing) from None
         self._used += count
         kinds = self._frames.kinds(first, first + count) if detects_zeros else [(first, first + count, False)]
-        for begin, end, is_zero in kinds:
-            offset = portion.offset + (begin - first) * page_size
-            if is_zero:
-                self._add_zeros(block, offset, (end - begin) * page_size)
-            else:
-                self._add_pages(block, offset, begin, end)
-                self._stats.normal_pages += end - begin
+        self._add_kinds(block, portion, first, kinds)
 
-    def _add_pages(self, block: RAMBlock, offset: int, first: int, end: int) -> None:
-        follows, self._last_block = block is self._last_block, block
-        self._frames.label(first, end, offset, fmt.PAGE | fmt.CONTINUE)
-        head = b"" if follows else writing.page_head(block.name, offset)
-        pages = self._frames.piece(first, end, labelled=follows)
-        self._buffers += (pages,) if follows else (head, pages)
-        self._buffered += len(head) + len(pages)
+    def _add_kinds(self, block: RAMBlock, portion: Portion, first: int, kinds: Iterable[FrameRun]) -> None:
+        """Have what was read of a portion, in frames from `first` on, be sent."""
+        offset, page_size, frames = portion.offset, self._page_size, self._frames
+        count = portion.length // page_size
+        frames.label(first, first + count, offset, fmt.PAGE | fmt.CONTINUE)
+        zeros, zero_count = b"", 0
+        for begin, end, is_zero in kinds:
+            follows, self._last_block = block is self._last_block, block
+            if not is_zero:
+                if not follows:
+                    self._append(writing.page_head(block.name, offset + (begin - first) * page_size))
+                self._append(frames.piece(begin, end, labelled=follows))
+                continue
+            if not follows:
+                self._append(writing.zero_head(block.name, offset + (begin - first) * page_size))
+                begin += 1
+            zeros = zeros or writing.zero_words(offset, count, page_size)
+            self._append(zeros[(begin - first) * writing.ENTRY : (end - first) * writing.ENTRY])
+            zero_count += end - begin + (not follows)
+        self._stats.zero_pages += zero_count
+        self._stats.normal_pages += count - zero_count
+
+    def _append(self, data: bytes | memoryview) -> None:
+        self._buffers.append(data)
+        self._buffered += len(data)
 
     def _add_zeros(self, block: RAMBlock, offset: int, length: int) -> None:
+        """Have zeros be sent that nobody read."""
         follows, self._last_block = block is self._last_block, block
         count = length // self._page_size
-        self._buffers.append(writing.zero_pages(block.name, offset, count, self._page_size, follows=follows))
-        self._buffered += len(self._buffers[-1])
+        self._append(writing.zero_pages(block.name, offset, count, self._page_size, follows=follows))
         self._stats.zero_pages += count
 
-    def _send(
-        self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation, channel: Channel | None = None
-    ) -> None:
-        channel = channel or self._channel
+    def _send(self, buffers: Sequence[bytes | memoryview], cancellation: Cancellation) -> None:
+        channel = self._channel
         before = channel.bytes_sent
         channel.send(buffers, cancellation)
-        sent = channel.bytes_sent - before
+        self._count_sent(channel.bytes_sent - before)
+
+    def _count_sent(self, sent: int) -> None:
         self._stats.stream_bytes += sent
         self._ahead += sent
 

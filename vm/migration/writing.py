@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from struct import pack
 
 from . import format as fmt
@@ -102,31 +102,38 @@ def _name(name: str) -> bytes:
 
 def zero_pages(block: str, offset: int, count: int, page_size: int, *, follows: bool) -> bytes:
     """Pages of zeros; `follows` says that the page before was of the same block."""
-    first = b"" if follows else pack(">Q", offset | fmt.ZERO) + _name(block) + b"\0"
+    first = b"" if follows else zero_head(block, offset)
     return first + zero_words(offset if follows else offset + page_size, count - (not follows), page_size)
 
 
-def zero_words(offset: int, count: int, page_size: int, fill: int = 0) -> bytes:
-    """What tells of pages of zeros, or of some other byte, that continue a block."""
+def zero_words(offset: int, count: int, page_size: int) -> bytes:
+    """What tells of pages of zeros that continue a block."""
     words = []
     end = offset + count * page_size
     while offset < end:
-        window = offset // WINDOW
-        first, limit = offset % WINDOW, min(end - window * WINDOW, WINDOW)
-        here = bytearray(_zero_window(page_size)[first // page_size * ENTRY : limit // page_size * ENTRY])
-        for column, byte in enumerate(window.to_bytes(WINDOW_COLUMN)):
-            if byte:
-                here[column::ENTRY] = bytes([byte]) * (len(here) // ENTRY)
-        if fill:
-            here[ENTRY - 1 :: ENTRY] = bytes([fill]) * (len(here) // ENTRY)
-        words.append(here)
+        window, first = divmod(offset, WINDOW)
+        limit = min(end - window * WINDOW, WINDOW)
+        words.append(_zero_window(window, page_size)[first // page_size * ENTRY : limit // page_size * ENTRY])
         offset = window * WINDOW + limit
-    return b"".join(words)
+    return words[0] if len(words) == 1 else b"".join(words)
+
+
+def zero_head(block: str, offset: int) -> bytes:
+    """What tells of a page of zeros that does not continue a block."""
+    return pack(">Q", offset | fmt.ZERO) + _name(block) + b"\0"
+
+
+@lru_cache(4)
+def _zero_window(window: int, page_size: int) -> bytes:
+    """What tells of the zero pages of a whole window; it differs from the first in a few columns of bytes alone."""
+    words = bytearray(_first_zero_window(page_size))
+    for column, byte in enumerate(window.to_bytes(WINDOW_COLUMN)):
+        words[column::ENTRY] = bytes([byte]) * (WINDOW // page_size)
+    return bytes(words)
 
 
 @cache
-def _zero_window(page_size: int) -> bytes:
-    """What tells of the zero pages of a whole window, the first of a block; others differ in a few columns of bytes."""
+def _first_zero_window(page_size: int) -> bytes:
     flags = fmt.ZERO | fmt.CONTINUE
     return b"".join([(offset | flags).to_bytes(8) + b"\0" for offset in range(0, WINDOW, page_size)])
 

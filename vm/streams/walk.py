@@ -271,6 +271,8 @@ class Walker(MappedWindow):
             word = WORD.unpack_from(self.buffer, self.at)[0]
             flags = word & self._flags
             if flags == fmt.END_OF_SECTION:
+                if word != flags:  # of larger pages it would be other flags, and nobody knows yet how large they are
+                    raise self._broken(f"the end of a section has an address ({word:#x})")
                 self.at += 8
                 return
             if flags == fmt.MEM_SIZE:

@@ -95,7 +95,7 @@ class VirtualMemory(HostMemory):
             contents, distance = self._written()
             contents.write(offset + distance, data)
 
-    def populated(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+    def populated(self, start: int, length: int, grain: int = 1) -> Iterator[tuple[int, int]]:
         with self._host.lock:
             self._check(start, length)
             if self._inode is not None or self._own is None:
