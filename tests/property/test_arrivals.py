@@ -56,7 +56,7 @@ def test_what_arrives_is_there(seed: int) -> None:
                 kind, offset = dice.randrange(3), first * PAGE
                 data = os.urandom(count * STRIDE)
                 if kind == 0:
-                    arrivals.put(block, Pages(name, offset, [(count, memoryview(data))], STRIDE))
+                    arrivals.put(block, Pages(name, [(offset, count, memoryview(data))], STRIDE))
                     pages = [data[at : at + PAGE] for at in range(0, len(data), STRIDE)]
                     memory[offset : offset + count * PAGE] = b"".join(pages)
                 elif kind == 1:

@@ -83,8 +83,8 @@ def read(data: bytes, cuts: Callable[[], int], **options: bool) -> tuple[Content
                 reader.end()
             at += size
         elif isinstance(event, Pages):
-            content = b"".join(event.pieces(PAGE))
-            memory[event.block][event.offset : event.offset + len(content)] = content
+            for offset, page in event.each(PAGE):
+                memory[event.block][offset : offset + PAGE] = page
         elif isinstance(event, RAMBlockEntry):
             told.append((event.name, event.length))
         elif isinstance(event, Configuration):

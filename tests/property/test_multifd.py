@@ -32,9 +32,9 @@ def fed(reader: PacketReader, data: bytes, dice: Random) -> tuple[Memory, int]:
     meetings, at = 0, 0
     while at < len(data):
         ahead = reader.pages_ahead if dice.random() < 0.5 else []
-        for block, start, length in ahead:  # some take the contents themselves
+        for start, length in ahead:  # some take the contents themselves
             for offset in range(start, start + length, PAGE):
-                memory[block, offset] = data[at : at + PAGE]
+                memory[reader.block, offset] = data[at : at + PAGE]
                 at += PAGE
         count = 0
         if not ahead:
@@ -47,10 +47,8 @@ def fed(reader: PacketReader, data: bytes, dice: Random) -> tuple[Memory, int]:
                 meetings += 1
             else:
                 assert isinstance(event, Pages)
-                pieces = [*event.pieces(PAGE)]
-                assert len(pieces) == event.count
-                for number, piece in enumerate(pieces):
-                    memory[event.block, event.offset + number * PAGE] = bytes(piece)
+                for offset, page in event.each(PAGE):
+                    memory[event.block, offset] = bytes(page)
     return memory, meetings
 
 

@@ -138,8 +138,8 @@ def received(data: bytes, *, configuration: bool = True) -> tuple[dict[str, int]
             lengths[event.name] = event.length
             memory[event.name] = bytearray(event.length)
         elif isinstance(event, Pages):
-            content = b"".join(event.pieces(PAGE))
-            memory[event.block][event.offset : event.offset + len(content)] = content
+            for offset, page in event.each(PAGE):
+                memory[event.block][offset : offset + PAGE] = page
         elif isinstance(event, LivePart):
             others.append((event.kind, event.section_id, event.head, event.content))
         elif isinstance(event, Command):

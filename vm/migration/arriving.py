@@ -59,21 +59,20 @@ class Arrivals:
 
     def put(self, block: RAMBlock, pages: Pages) -> None:
         """Have the contents of pages in a block, and zeros; raises `MissingPage`."""
-        page_size, stride, offset = self._page_size, pages.stride, pages.offset
-        pieces = owned_pieces(block, offset, pages.count * page_size)
-        owner, distance = pieces[0][0], pieces[0][1] - offset
-        for count, contents in pages.runs:
-            length = count * page_size
+        page_size, stride = self._page_size, pages.stride
+        for offset, count, contents in pages.runs:
             if contents is None:
-                self.clear(block, offset, length)
-            elif len(pieces) == 1:
-                self._mark(owner, offset + distance, length)
-                owner.host.write_pages(offset + distance, contents, page_size, stride)
-            else:
-                for number in range(count):
-                    page = contents[number * stride : number * stride + page_size]
-                    self.write_bytes(block, offset + number * page_size, page)
-            offset += length
+                self.clear(block, offset, count * page_size)
+                continue
+            pieces = owned_pieces(block, offset, count * page_size)
+            if len(pieces) == 1:
+                owner, owner_offset, _offset, length = pieces[0]
+                self._mark(owner, owner_offset, length)
+                owner.host.write_pages(owner_offset, contents, page_size, stride)
+                continue
+            for number in range(count):
+                page = contents[number * stride : number * stride + page_size]
+                self.write_bytes(block, offset + number * page_size, page)
 
     def write_bytes(self, block: RAMBlock, start: int, data: bytes | memoryview) -> None:
         """Have some bytes in a block; raises `MissingPage`."""
@@ -81,14 +80,14 @@ class Arrivals:
             self._mark(owner, owner_offset, length)
             owner.host.write(owner_offset, data[offset - start : offset - start + length])
 
-    def landing(self, runs: Iterable[tuple[RAMBlock, int, int]]) -> Landing:
-        """Where parts of blocks are whose contents come next: block, offset and length of each."""
-        parts = []
-        for block, start, length in runs:
+    def landing(self, block: RAMBlock, parts: Iterable[tuple[int, int]]) -> Landing:
+        """Where parts of a block are, offset and length each, whose contents come next."""
+        owned = []
+        for start, length in parts:
             for owner, owner_offset, _offset, piece in owned_pieces(block, start, length):
                 self._mark(owner, owner_offset, piece)
-                parts.append((owner.host, owner_offset, piece))
-        return Landing(parts)
+                owned.append((owner.host, owner_offset, piece))
+        return Landing(owned)
 
     def clear(self, block: RAMBlock, start: int, length: int) -> None:
         """Have zeros in a part of a block; pages that are not there, or have them already, are left alone.

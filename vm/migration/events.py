@@ -11,7 +11,7 @@ if TYPE_CHECKING:
         "Configuration | RAMStart | RAMBlockEntry | MappedPages | RAMEntries | Pages | FilledPage | Flush | "
         "SectionEnd | LivePart | Command | Devices"
     )
-    PageRun: TypeAlias = tuple[int, memoryview | None]
+    PageRun: TypeAlias = tuple[int, int, memoryview | None]
     PacketEvent: TypeAlias = "Pages | Synchronized"
 
 
@@ -74,27 +74,26 @@ class RAMEntries:
 
 
 class Pages:
-    """Pages of a block, one behind the other from `offset` on, in runs of those with contents and those of zeros.
+    """Pages of a block, in runs of some that follow each other.
 
-    A run is how many they are, and their contents, each page `stride` bytes behind the last, or None.
+    A run is the offset of its first page, how many they are, and their contents, each `stride` bytes behind the last;
+    None for zeros.
     """
 
-    __slots__ = ("block", "count", "offset", "runs", "stride")
+    __slots__ = ("block", "runs", "stride")
 
-    def __init__(self, block: str, offset: int, runs: Sequence[PageRun], stride: int) -> None:
+    def __init__(self, block: str, runs: Sequence[PageRun], stride: int) -> None:
         self.block = block
-        self.offset = offset
         self.runs = runs
         self.stride = stride
-        self.count = 0
-        for count, _contents in runs:
-            self.count += count
 
-    def pieces(self, page_size: int) -> Iterator[memoryview | bytes]:
-        """The contents of each page."""
-        for count, contents in self.runs:
-            for start in range(0, count * self.stride, self.stride):
-                yield bytes(page_size) if contents is None else contents[start : start + page_size]
+    def each(self, page_size: int) -> Iterator[tuple[int, memoryview | bytes]]:
+        """Every page: its offset, and what is in it."""
+        for offset, count, contents in self.runs:
+            for number in range(count):
+                start = number * self.stride
+                page = bytes(page_size) if contents is None else contents[start : start + page_size]
+                yield offset + number * page_size, page
 
 
 class FilledPage:

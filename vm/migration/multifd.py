@@ -20,11 +20,8 @@ from .refusals import uuid_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import TypeAlias
 
-    from .events import PacketEvent
-
-    Run: TypeAlias = tuple[str, int, int]
+    from .events import PacketEvent, PageRun
 
 PACKET_BYTES = 512 << 10
 """Of contents, at most."""
@@ -113,7 +110,8 @@ class PacketReader:
         self._size = -1
         """Bytes of contents that are to come, or -1 before their head is there."""
         self._offsets: array[int] = array("Q")
-        self._block = ""
+        self.block = ""
+        """Whose pages the packet has."""
         self._counts = 0, 0
         self._flags = 0
 
@@ -127,14 +125,12 @@ class PacketReader:
         return (self._head if self._size < 0 else self._data[: self._size])[self._filled :]
 
     @property
-    def pages_ahead(self) -> list[Run]:
-        """The pages whose contents come next as they are, all of them: runs of block, offset and length."""
+    def pages_ahead(self) -> list[tuple[int, int]]:
+        """The parts of the block whose contents come next as they are, all of them: offset and length."""
         if self._size <= 0 or self._filled or self._inflate is not None:
             return []
         page_size, offsets = self._page_size, self._offsets
-        return [
-            (self._block, offsets[first], (end - first) * page_size) for first, end in self._runs(0, self._counts[0])
-        ]
+        return [(offsets[first], (end - first) * page_size) for first, end in self._runs(0, self._counts[0])]
 
     def passed(self) -> Iterator[PacketEvent]:
         """The contents of the pages ahead went elsewhere: what else the packet brings."""
@@ -169,7 +165,7 @@ class PacketReader:
         self._offsets = array("Q", bytes(self._head[HEAD.size :]))
         if sys.byteorder == "little":
             self._offsets.byteswap()
-        self._block = name.partition(b"\0")[0].decode("latin-1")
+        self.block = name.partition(b"\0")[0].decode("latin-1")
         self._counts, self._flags = (count, zeros), flags
         self._filled, self._size = 0, size
 
@@ -177,15 +173,17 @@ class PacketReader:
         page_size, count = self._page_size, self._counts[0]
         if self._inflate is not None and count:
             data = self._inflated(data, count * page_size)
-        for first, end in self._runs(0, count):
-            piece = data[first * page_size : end * page_size]
-            yield Pages(self._block, self._offsets[first], [(end - first, piece)], page_size)
-        yield from self._events_behind()
+        runs: list[PageRun] = [
+            (self._offsets[first], end - first, data[first * page_size : end * page_size])
+            for first, end in self._runs(0, count)
+        ]
+        yield from self._events_behind(runs)
 
-    def _events_behind(self) -> Iterator[PacketEvent]:
-        page_size, (count, zeros) = self._page_size, self._counts
-        for first, end in self._runs(count, count + zeros):
-            yield Pages(self._block, self._offsets[first], [(end - first, None)], page_size)
+    def _events_behind(self, runs: Sequence[PageRun] = ()) -> Iterator[PacketEvent]:
+        count, zeros = self._counts
+        zero_runs = [(self._offsets[first], end - first, None) for first, end in self._runs(count, count + zeros)]
+        if runs or zero_runs:
+            yield Pages(self.block, [*runs, *zero_runs], self._page_size)
         if self._flags & SYNC:
             yield Synchronized()
 

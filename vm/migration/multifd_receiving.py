@@ -147,7 +147,7 @@ class MultifdReceiver(Receiver):
             else:
                 self._place(event)
         if link.landing is None and (ahead := link.reader.pages_ahead):
-            link.landing = self._landing(ahead)
+            link.landing = self._landing(link.reader.block, ahead)
 
     def _arrived(self, link: Link) -> Iterable[PacketEvent]:
         """What comes on a channel of pages now."""

@@ -14,6 +14,7 @@ from ..host import MissingPage
 from ..memory.ramblock import BlockPageMissing
 from . import format as fmt
 from .channel import POLL_MILLISECONDS
+from .frames import WORD
 from .multifd import METHODS, SYNC, hello, packet_head, pages_in_packet
 from .ram import PORTION
 from .sending import Sender
@@ -107,18 +108,17 @@ class Outlet:
 class MultifdSender(Sender):
     """Writes the RAM of a machine into a stream and the channels beside it."""
 
-    gap = 0
-
     def __init__(self, stream: Channel, channels: Sequence[Channel], migration: Migration, page_size: int) -> None:
-        super().__init__(stream, migration, page_size)
         parameters, release = migration.parameters, migration.vm.release
+        self._method = METHODS[parameters["multifd-compression"]]
+        self.gap = 0 if self._method else WORD  # pages that are no multiple of their size apart are read faster
+        super().__init__(stream, migration, page_size)
         self._outlets = [Outlet(channel) for channel in channels]
         self._packets: list[Packet] = []
         self._number = 0
         self._in_section = 0
         self._tells_zeros = parameters.get("zero-page-detection") == "multifd"
         """Whether pages of zeros are told in packets, and not in the stream."""
-        self._method = METHODS[parameters["multifd-compression"]]
         level = parameters["multifd-zlib-level"]
         self._deflate = {outlet: zlib.compressobj(level) for outlet in self._outlets} if self._method else {}
         self._room = pages_in_packet(page_size)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PAGE_WORD = 8
 WINDOW_PAGES = 256
-"""Pages that are looked at together begin where so many do; all of them are in one event."""
+"""Words are made for so many pages at once."""
+MOST_RUNS = 64
+"""Of one event."""
 MARK_BITS = 8
 """At the end of a word: what it tells of its page, where that is being told before them."""
 CONTINUED_PAGE = fmt.PAGE | fmt.CONTINUE
@@ -36,7 +38,7 @@ class RAMReader:
         self._block = ""
         """Of which the last page was."""
         self._window = -1
-        """That was read last."""
+        """Whose words were made last."""
         self._words = b"", b""
         """Of the pages of that window: what is told of each if it has contents, and if it is zeros."""
         self.tells_addresses = False
@@ -60,8 +62,8 @@ class RAMReader:
                 size = self._stride if flags == CONTINUED_PAGE else ENTRY
                 while feed.have < size and not feed.ended:
                     yield NEED_DATA
-                if self._block and feed.have >= size and (runs := self._runs(word - flags, size)):
-                    yield Pages(self._block, word - flags, runs, self._stride)
+                if self._block and (runs := self._runs()):
+                    yield Pages(self._block, runs, self._stride)
                     continue
             feed.at += PAGE_WORD
             if flags == fmt.END_OF_SECTION:
@@ -95,11 +97,11 @@ class RAMReader:
             contents = yield from self._feed.exact(self._page_size)
             if contents is None:
                 raise StreamError("", errno.EIO)
-            yield Pages(self._block, offset, [(1, memoryview(contents))], self._stride)
+            yield Pages(self._block, [(offset, 1, memoryview(contents))], self._stride)
         elif fill := (yield from self._feed.number(1)):
             yield FilledPage(self._block, offset, fill)
         else:
-            yield Pages(self._block, offset, [(1, None)], self._stride)
+            yield Pages(self._block, [(offset, 1, None)], self._stride)
 
     def _entries(self, total: int) -> Parsing:
         while total > 0:
@@ -130,35 +132,43 @@ class RAMReader:
             raise StreamError(f"Error reading ramblock {name} pages, region has bad alignment")
         yield MappedPages(name, length, bitmap_offset, pages_offset, page_size)
 
-    def _runs(self, offset: int, size: int) -> list[PageRun]:
-        """Take the page that is next, and those that follow it in the window and are there already.
-
-        The first is there wholly, `size` bytes with its word; there are none if it is neither of contents nor of zeros.
-        """
-        feed, stride, runs = self._feed, self._stride, []
+    def _runs(self) -> list[PageRun]:
+        """Take pages that continue the block and are there wholly; none if what is next is no such page."""
+        feed, low_bits = self._feed, self._page_size - 1
+        runs: list[PageRun] = []
         buffer, at, end = feed.buffer, feed.at, feed.at + feed.have
-        following = int.from_bytes(buffer[at + size : at + size + PAGE_WORD - 1]) << MARK_BITS
-        if size == stride and following != offset + self._page_size:
-            feed.at += size  # one alone, as there are many that a guest wrote while it ran
-            return [(1, buffer[at + PAGE_WORD : at + size])]
-        window, number = divmod(offset // self._page_size, WINDOW_PAGES)
-        pages, zeros = self._words_of(window)
-        while number < WINDOW_PAGES and at + PAGE_WORD <= end:
-            mark = buffer[at + PAGE_WORD - 1]
-            size, entry, words = (ENTRY, ENTRY, zeros) if mark == CONTINUED_ZERO else (stride, PAGE_WORD, pages)
-            most = min((end - at) // size, WINDOW_PAGES - number)
-            count = _leading(buffer[at + PAGE_WORD - 1 : at + most * size : size], mark)
-            here = buffer[at : at + count * size]
-            found = bytes(here if size == ENTRY else here.cast("Q")[:: size // PAGE_WORD])
-            same = _equal_entries(found, words[number * entry : (number + count) * entry], entry)
-            if same:
-                runs.append((same, None if size == ENTRY else here[PAGE_WORD : same * size]))
-            number += same
-            at += same * size
-            if same < count or not count:
+        while len(runs) < MOST_RUNS and at + PAGE_WORD <= end:
+            word = int.from_bytes(buffer[at : at + PAGE_WORD])
+            flags = word & low_bits
+            if flags not in (CONTINUED_PAGE, CONTINUED_ZERO):
                 break
+            size = self._stride if flags == CONTINUED_PAGE else ENTRY
+            count = self._following(word - flags, at, end, size)
+            if not count:
+                break
+            begin, at = at + PAGE_WORD, at + count * size
+            runs.append((word - flags, count, buffer[begin:at] if flags == CONTINUED_PAGE else None))
         feed.at = at
         return runs
+
+    def _following(self, offset: int, at: int, end: int, size: int) -> int:
+        """How many pages there are whose words follow each other in a window, each `size` bytes with its word."""
+        buffer, page_size = self._feed.buffer, self._page_size
+        window, number = divmod(offset // page_size, WINDOW_PAGES)
+        most = min((end - at) // size, WINDOW_PAGES - number)
+        if size != ENTRY:
+            next_word = at + size
+            following = int.from_bytes(buffer[next_word : next_word + PAGE_WORD - 1]) << MARK_BITS
+            if following != offset + page_size:
+                return min(most, 1)  # one alone, as there are many that a guest wrote while it ran
+        pages, zeros = self._words_of(window)
+        marks = bytes(buffer[at + PAGE_WORD - 1 : at + most * size : size])
+        count = len(marks) - len(marks.lstrip(marks[:1]))
+        here = buffer[at : at + count * size]
+        if size == ENTRY:
+            return _equal_entries(bytes(here), zeros[number * ENTRY : (number + count) * ENTRY], ENTRY)
+        words = bytes(here.cast("Q")[:: size // PAGE_WORD])
+        return _equal_entries(words, pages[number * PAGE_WORD : (number + count) * PAGE_WORD], PAGE_WORD)
 
     def _words_of(self, window: int) -> tuple[bytes, bytes]:
         if window != self._window:
@@ -169,11 +179,6 @@ class RAMReader:
                 pages.byteswap()
             self._window, self._words = window, (pages.tobytes(), zero_words(begin, WINDOW_PAGES, page_size))
         return self._words
-
-
-def _leading(data: memoryview, byte: int) -> int:
-    """With how many of a byte data begins."""
-    return len(data) - len(bytes(data).lstrip(bytes((byte,))))
 
 
 def _equal_entries(found: bytes, expected: bytes, size: int) -> int:

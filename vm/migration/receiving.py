@@ -118,7 +118,7 @@ class Receiver:
             raise StreamError("Error reading dirty bitmap")
         for first, last, there in runs(bitmap, mapped.length // page_size):
             if not there:
-                self._place(Pages(mapped.block, first * page_size, [(last - first, None)], page_size))
+                self._place(Pages(mapped.block, [(first * page_size, last - first, None)], page_size))
                 continue
             for offset in range(first * page_size, last * page_size, PORTION):
                 cancellation.check()
@@ -130,29 +130,32 @@ class Receiver:
                     reason = "Unexpected end-of-file before all data were read" if newer else reason
                     place = f"page {offset:x}from file offset {mapped.pages_offset + offset:x}"
                     raise StreamError(f"({mapped.block}) failed to read {place}: {reason}")
-                self._place(Pages(mapped.block, offset, [(count // page_size, memoryview(data))], page_size))
+                self._place(Pages(mapped.block, [(offset, count // page_size, memoryview(data))], page_size))
 
     def _place(self, pages: Pages) -> None:
         """Have pages in memory; raises `StreamError` for some that there are not."""
-        self._memory.put(self._block(pages.block, pages.offset, pages.count * self._page_size), pages)
+        page_size = self._page_size
+        parts = [(offset, count * page_size) for offset, count, _contents in pages.runs]
+        self._memory.put(self._block(pages.block, parts), pages)
 
     def _place_filled(self, page: FilledPage) -> None:
         if self._migration.vm.release.covers("9.1"):
             raise StreamError(f"Found a zero page with value {page.fill}")
-        block = self._block(page.block, page.offset, self._page_size)
+        block = self._block(page.block, [(page.offset, self._page_size)])
         self._memory.write_bytes(block, page.offset, bytes([page.fill]) * self._page_size)
 
-    def _landing(self, runs: list[tuple[str, int, int]]) -> Landing:
-        """Where pages belong that come next; raises as `_place`."""
-        return self._memory.landing((self._block(*run), run[1], run[2]) for run in runs)
+    def _landing(self, name: str, parts: list[tuple[int, int]]) -> Landing:
+        """Where parts of a block are, offset and length each, whose contents come next; raises as `_place`."""
+        return self._memory.landing(self._block(name, parts), parts)
 
-    def _block(self, name: str, offset: int, length: int) -> RAMBlock:
+    def _block(self, name: str, parts: list[tuple[int, int]]) -> RAMBlock:
         block = self._blocks.get(name)
         if block is None:
-            raise StreamError(f"Illegal RAM offset {offset:x}", also=(f"Can't find block {name}",))
+            raise StreamError(f"Illegal RAM offset {parts[0][0]:x}", also=(f"Can't find block {name}",))
         limit = self.lengths.get(name, block.used_length)
-        if offset + length > limit:
-            raise StreamError(f"Illegal RAM offset {max(offset, limit):x}")
+        for offset, length in parts:
+            if offset + length > limit:
+                raise StreamError(f"Illegal RAM offset {max(offset, limit):x}")
         return block
 
     def _check_entry(self, entry: RAMBlockEntry) -> None:
