@@ -31,8 +31,8 @@ PROGRAMS = {
 class Monitor(Asked):  # type: ignore[misc]  # see above
     """A QMP monitor of a new process."""
 
-    def __init__(self, kind: str, options: list[str]) -> None:
-        machine = ["-M", "none,memory-backend=ram0", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]
+    def __init__(self, kind: str, options: list[str], backend: str = "ram0") -> None:
+        machine = ["-M", f"none,memory-backend={backend}", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]
         super().__init__([*PROGRAMS[kind], *options], machine)
 
     def answer_seconds(self) -> float:

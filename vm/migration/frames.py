@@ -6,8 +6,7 @@ sent as one piece. Nothing here looks at pages one by one that can be looked at 
 
 from __future__ import annotations
 
-import sys
-from array import array
+from .page_words import page_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +41,8 @@ class Frames:
 
     def label(self, first: int, end: int, offset: int, flags: int) -> None:
         """Have words in the gaps before frames: where the pages are, the first being at `offset`, and flags."""
-        labels = array("Q", range(offset | flags, (offset | flags) + (end - first) * self.page_size, self.page_size))
-        if sys.byteorder == "little":
-            labels.byteswap()
         step = self._stride // WORD
+        labels = page_words(offset | flags, end - first, self.page_size)
         self._words[first * step : end * step : step] = memoryview(labels)
 
     def piece(self, first: int, end: int, *, labelled: bool = True) -> memoryview:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import errno
-import sys
-from array import array
 
 from . import format as fmt
 from . import mapped, refusals
 from .errors import StreamError
 from .events import NEED_DATA, FilledPage, Flush, MappedPages, Pages, RAMBlockEntry, RAMEntries, RAMStart, SectionEnd
-from .writing import ENTRY, zero_words
+from .page_words import CONTINUED_PAGE, CONTINUED_ZERO, PAGE_WORD, PageWords
+from .writing import ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .events import PageRun
     from .feed import Feed, Parsing
 
-PAGE_WORD = 8
-WINDOW_PAGES = 256
-"""Words are made for so many pages at once."""
 MOST_RUNS = 64
 """Of one event."""
-MARK_BITS = 8
-"""At the end of a word: what it tells of its page, where that is being told before them."""
-CONTINUED_PAGE = fmt.PAGE | fmt.CONTINUE
-CONTINUED_ZERO = fmt.ZERO | fmt.CONTINUE
 
 
 class RAMReader:
@@ -37,10 +29,7 @@ class RAMReader:
         self._stride = page_size + PAGE_WORD
         self._block = ""
         """Of which the last page was."""
-        self._window = -1
-        """Whose words were made last."""
-        self._words = b"", b""
-        """Of the pages of that window: what is told of each if it has contents, and if it is zeros."""
+        self._expected = PageWords(page_size)
         self.tells_addresses = False
         """Whether the list has the addresses of the blocks' regions."""
         self.is_mapped = False
@@ -135,55 +124,18 @@ class RAMReader:
     def _runs(self) -> list[PageRun]:
         """Take pages that continue the block and are there wholly; none if what is next is no such page."""
         feed, low_bits = self._feed, self._page_size - 1
-        runs: list[PageRun] = []
         buffer, at, end = feed.buffer, feed.at, feed.at + feed.have
+        runs: list[PageRun] = []
         while len(runs) < MOST_RUNS and at + PAGE_WORD <= end:
             word = int.from_bytes(buffer[at : at + PAGE_WORD])
             flags = word & low_bits
             if flags not in (CONTINUED_PAGE, CONTINUED_ZERO):
                 break
-            size = self._stride if flags == CONTINUED_PAGE else ENTRY
-            count = self._following(word - flags, at, end, size)
+            zeros = flags == CONTINUED_ZERO
+            count = self._expected.following(buffer, at, end, word - flags, zeros=zeros)
             if not count:
                 break
-            begin, at = at + PAGE_WORD, at + count * size
-            runs.append((word - flags, count, buffer[begin:at] if flags == CONTINUED_PAGE else None))
+            begin, at = at + PAGE_WORD, at + count * (ENTRY if zeros else self._stride)
+            runs.append((word - flags, count, None if zeros else buffer[begin:at]))
         feed.at = at
         return runs
-
-    def _following(self, offset: int, at: int, end: int, size: int) -> int:
-        """How many pages there are whose words follow each other in a window, each `size` bytes with its word."""
-        buffer, page_size = self._feed.buffer, self._page_size
-        window, number = divmod(offset // page_size, WINDOW_PAGES)
-        most = min((end - at) // size, WINDOW_PAGES - number)
-        if size != ENTRY:
-            next_word = at + size
-            following = int.from_bytes(buffer[next_word : next_word + PAGE_WORD - 1]) << MARK_BITS
-            if following != offset + page_size:
-                return min(most, 1)  # one alone, as there are many that a guest wrote while it ran
-        pages, zeros = self._words_of(window)
-        marks = bytes(buffer[at + PAGE_WORD - 1 : at + most * size : size])
-        count = len(marks) - len(marks.lstrip(marks[:1]))
-        here = buffer[at : at + count * size]
-        if size == ENTRY:
-            return _equal_entries(bytes(here), zeros[number * ENTRY : (number + count) * ENTRY], ENTRY)
-        words = bytes(here.cast("Q")[:: size // PAGE_WORD])
-        return _equal_entries(words, pages[number * PAGE_WORD : (number + count) * PAGE_WORD], PAGE_WORD)
-
-    def _words_of(self, window: int) -> tuple[bytes, bytes]:
-        if window != self._window:
-            begin, page_size = window * WINDOW_PAGES * self._page_size, self._page_size
-            first = begin | CONTINUED_PAGE
-            pages = array("Q", range(first, first + WINDOW_PAGES * page_size, page_size))
-            if sys.byteorder == "little":
-                pages.byteswap()
-            self._window, self._words = window, (pages.tobytes(), zero_words(begin, WINDOW_PAGES, page_size))
-        return self._words
-
-
-def _equal_entries(found: bytes, expected: bytes, size: int) -> int:
-    """With how many entries of a size both begin, which are as long."""
-    if found == expected:
-        return len(found) // size
-    differing = int.from_bytes(found) ^ int.from_bytes(expected)  # the first byte that does is the highest
-    return (len(found) - (differing.bit_length() + 7) // 8) // size

@@ -10,6 +10,8 @@ from struct import pack
 
 from ..errors import VMError
 from ..migration import format as fmt
+from ..migration.page_words import CONTINUED_PAGE, PAGE_WORD, page_words
+from ..migration.writing import zero_words
 from .errors import NotUnderstoodError
 from .page_sizes import PAGE_SIZES
 from .parts import BlockList, DeviceBytes, PageRun, Section
@@ -146,10 +148,8 @@ class Remapper:
                 raise VMError(f"--map of '{run.block}' divides pages of {page_size} bytes at '{piece.name}'")
             delta = piece.target - piece.start
             self._rewrite_first(at, body, run.kind, offset + delta, piece.name, named=named)
-            if delta:
-                first = offset + delta + page_size | run.kind | fmt.CONTINUE
-                places = range(body + run.size, body + run.size + (count - 1) * step, step)
-                self._rewrite_words(places, first, page_size)
+            if delta and count > 1:
+                self._rewrite_words(body + run.size, offset + delta + page_size, count - 1, run)
             offset += count * page_size
             at = body + run.size + (count - 1) * step
             body, named = at + 8, False
@@ -161,11 +161,14 @@ class Remapper:
         self._replace(at, body, pack(">Q", offset | kind) + _name(name))
         self._last = name
 
-    def _rewrite_words(self, places: range, word: int, page_size: int) -> None:
-        pack_into, buffer = WORD.pack_into, self._walker.buffer
-        for place in places:
-            pack_into(buffer, place, word)
-            word += page_size
+    def _rewrite_words(self, start: int, offset: int, count: int, run: PageRun) -> None:
+        """Tell that pages of a run which are at a place are at other offsets of their block, from one on."""
+        page_size, step = self._walker.page_size, PAGE_WORD + run.size
+        here = memoryview(self._walker.buffer)[start : start + count * step]
+        if run.kind == fmt.ZERO:
+            here[:] = zero_words(offset, count, page_size)
+        else:
+            here.cast("Q")[:: step // PAGE_WORD] = memoryview(page_words(offset | CONTINUED_PAGE, count, page_size))
 
 
 def _name(name: str) -> bytes:

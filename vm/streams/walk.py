@@ -10,6 +10,7 @@ from __future__ import annotations
 from struct import Struct, pack
 
 from ..migration import format as fmt
+from ..migration.page_words import CONTINUED_PAGE, CONTINUED_ZERO, PAGE_WORD, PageWords
 from ..migration.settings import IGNORE_SHARED, MAPPED_RAM
 from .errors import FIXED_PLACES, NotUnderstoodError, foreign
 from .mapped import MappedWindow
@@ -67,6 +68,8 @@ class Walker(MappedWindow):
         self._ram_ended = False
         self.complete = False
         """Whether the memory has come wholly."""
+        self._expected: PageWords | None = None
+        """Once the size of pages is known."""
         self._parts = self._parse()
 
     def walk(self, count: int) -> Iterator[Part]:
@@ -270,6 +273,9 @@ class Walker(MappedWindow):
             yield from self._need(8, what)
             word = WORD.unpack_from(self.buffer, self.at)[0]
             flags = word & self._flags
+            if (run := self._continued(word, flags)) is not None:
+                yield run
+                continue
             if flags == fmt.END_OF_SECTION:
                 if word != flags:  # of larger pages it would be other flags, and nobody knows yet how large they are
                     raise self._broken(f"the end of a section has an address ({word:#x})")
@@ -284,6 +290,20 @@ class Walker(MappedWindow):
                 self.at += 8
                 continue
             yield from self._pages(word, what)
+
+    def _continued(self, word: int, flags: int) -> PageRun | None:
+        """Pages that continue a block and are there wholly, as most are; None if what is next are no such."""
+        zeros = flags == CONTINUED_ZERO
+        if self._expected is None or not (zeros or flags == CONTINUED_PAGE) or self.is_mapped:
+            return None
+        at, offset, size = self.at, word - flags, 1 if zeros else self.page_size
+        count = self._expected.following(self._view, at, self._end, offset, zeros=zeros)
+        if not count or offset + count * self.page_size > self._lengths[self._block]:
+            return None
+        self.at += count * (PAGE_WORD + size)
+        run = PageRun(flags - fmt.CONTINUE, self._block, offset, at, at + PAGE_WORD, size, named=False)
+        run.count = count
+        return run
 
     def _block_list(self, total: int) -> Walking:
         what = "the list of RAMBlocks"
@@ -377,19 +397,15 @@ class Walker(MappedWindow):
 
     def _gather(self, run: PageRun, most: int) -> None:
         """Pass over the pages that follow, each as QEMU sends what continues a block."""
-        buffer, page_size, at = self.buffer, self.page_size, self.at
-        unpack, size = WORD.unpack_from, run.size
-        step = 8 + size
-        expected = run.offset + page_size | run.kind | fmt.CONTINUE
-        most = min(most, (self._end - at) // step)
-        is_zero = run.kind == fmt.ZERO
-        run.fill = fill = buffer[run.body] if is_zero else 0
-        count = 0
-        while count < most and unpack(buffer, at)[0] == expected and (not is_zero or buffer[at + 8] == fill):
-            expected += page_size
-            at += step
-            count += 1
-        self.at = at
+        zeros = run.kind == fmt.ZERO
+        run.fill = self.buffer[run.body] if zeros else 0
+        if run.fill:
+            return
+        if self._expected is None:
+            self._expected = PageWords(self.page_size)
+        offset = run.offset + self.page_size
+        count = min(self._expected.following(self._view, self.at, self._end, offset, zeros=zeros), most)
+        self.at += count * (8 + run.size)
         run.count += count
 
     def _find_page_size(self, offset: int, body: int, kind: int) -> Generator[None, None, None]:
