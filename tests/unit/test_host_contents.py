@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ramslot.vm.host import HostMemory, MissingPage
@@ -55,6 +55,26 @@ def test_holes_of_a_shared_file_are_told_and_not_touched(host: LinuxHost, tmp_pa
     assert told_pages(memory) == {9, 20}
     assert path.stat().st_blocks <= before
     memory.close()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pages=st.sets(st.integers(0, PAGES - 1)), grain=st.sampled_from([1, PAGE, 3 * PAGE, 64 * PAGE]))
+def test_small_parts_of_a_file_may_be_told_as_longer_ones(tmp_path: Path, pages: set[int], grain: int) -> None:
+    path = tmp_path / "ram"
+    with path.open("wb") as file:
+        file.truncate(PAGES * PAGE)
+        for page in pages:
+            file.seek(page * PAGE)
+            file.write(b"x")
+    memory = of_file(LinuxHost(), path, PAGES * PAGE, share=True)
+    told = [*memory.populated(0, memory.size, grain)]
+    memory.close()
+    ends = [start + length for start, length in told]
+    assert all(end < start for end, (start, _length) in zip(ends, told[1:], strict=False))
+    assert all(length >= grain or end == PAGES * PAGE for (_start, length), end in zip(told, ends, strict=True))
+    there = {page for start, length in told for page in range(start // PAGE, -(-(start + length) // PAGE))}
+    assert pages <= there
+    assert grain > PAGE or pages == there
 
 
 def test_what_is_behind_a_files_end_is_no_hole(host: LinuxHost, tmp_path: Path) -> None:
@@ -170,6 +190,48 @@ def test_memory_is_received_into_any_places(memory: HostMemory, data: st.DataObj
         os.close(source)
         if sink >= 0:
             os.close(sink)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_memory_is_sent_from_any_place(memory: HostMemory, data: st.DataObject) -> None:
+    content = os.urandom(PAGES * PAGE)
+    memory.write(0, content)
+    start = data.draw(st.integers(0, PAGES * PAGE - 1))
+    length = data.draw(st.integers(1, PAGES * PAGE - start))
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        sent, came = 0, b""
+        while sent < length:
+            sent += memory.send(here.fileno(), start + sent, length - sent)
+            came += there.recv(1 << 20)
+        assert sent == length
+        while len(came) < length:
+            came += there.recv(1 << 20)
+        assert came == content[start : start + length]
+        with pytest.raises(BlockingIOError):
+            while True:
+                memory.send(here.fileno(), 0, PAGES * PAGE)
+        there.close()
+        with pytest.raises(BrokenPipeError):
+            memory.send(here.fileno(), 0, PAGE)
+
+
+def test_where_what_is_sent_is_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
+    path = tmp_path / "ram"
+    path.write_bytes(b"x" * PAGE * 8)
+    memory = of_file(host, path, PAGE * 8, share=True)
+    os.truncate(path, PAGE * 5)
+    here, there = socket.socketpair()
+    with here, there:
+        start = 3 * PAGE
+        with pytest.raises(MissingPage) as missing:
+            while True:
+                start += memory.send(here.fileno(), start, 7 * PAGE - start)
+        assert missing.value.offset == 5 * PAGE
+        assert there.recv(8 * PAGE, socket.MSG_WAITALL | socket.MSG_DONTWAIT) == b"x" * 2 * PAGE
+    memory.close()
 
 
 def test_what_is_received_for_a_page_that_is_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
