@@ -106,6 +106,8 @@ class Event:
 
 
 _documents: dict[str, Schema] = {}
+_texts: dict[str, str] = {}
+"""Those that were looked into and not parsed."""
 _commands: dict[str, tuple[str, Schema]] = {}
 _events: dict[str, tuple[str, Schema]] = {}
 
@@ -114,9 +116,16 @@ def document(name: str) -> Schema:
     """Return the document of that `$id`, which is its file name. Raises `OSError` where there is none."""
     found = _documents.get(name)
     if found is None:
-        with open(f"{__file__.rpartition('/')[0]}/{name}", encoding="utf-8") as file:
-            found = _documents[name] = reader()(file.read(), 0)[0]
+        found = _documents[name] = reader()(_text(name), 0)[0]
+        del _texts[name]
     return found
+
+
+def _text(name: str) -> str:
+    if name not in _texts:
+        with open(f"{__file__.rpartition('/')[0]}/{name}", encoding="utf-8") as file:
+            _texts[name] = file.read()
+    return _texts[name]
 
 
 def documents() -> dict[str, Schema]:
@@ -125,11 +134,16 @@ def documents() -> dict[str, Schema]:
 
 
 def declared_command(name: str) -> tuple[str, Schema] | None:
-    """Return the subject and the declaration of one command; no more documents are read than it takes to find it."""
+    """Return the subject and the declaration of one command; no more documents are read than it takes to find it.
+
+    Of those only the ones are parsed that have the name anywhere, in which nothing is escaped.
+    """
     for subject in SUBJECTS:
-        declaration = document(f"{subject}.json").get("commands", {}).get(name)
-        if declaration is not None:
-            return subject, declaration
+        file = f"{subject}.json"
+        if file in _documents or f'"{name}"' in _text(file):
+            declaration = document(file).get("commands", {}).get(name)
+            if declaration is not None:
+                return subject, declaration
     return None
 
 
