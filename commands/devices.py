@@ -6,7 +6,6 @@ import sys
 
 from ..schema.visiting import qdict_order
 from ..vm.devices import DEVICE_TYPES, device_class, device_types, find_class
-from ..vm.devices.other import other_types
 from ..vm.devices.values import OptionText
 from ..vm.errors import VMError
 from .hmp import HMPCommand, HMPError, Word, fixed
@@ -69,6 +68,7 @@ def query_guest_policy(context: Context, _arguments: Arguments) -> dict[str, Any
 
 def device_list_properties(context: Context, arguments: Arguments) -> list[dict[str, Any]]:
     """The properties that can be given to a device of a type, and its size."""
+    from ..vm.devices.other import other_types
     from ..vm.types import all_types, class_of
     from .qom import described_property
 
@@ -169,6 +169,8 @@ def _id_mistake(vm: VirtualMachine, device_id: str) -> str | None:
 
 def device_text(type_name: str, target: Target, release: Release) -> str:
     """The types of devices by category, or the properties of one of them; raises `VMError` for one of neither."""
+    from ..vm.devices.other import other_types
+
     known = device_types(target, release)
     if type_name in other_types(target, release) and type_name not in known:
         from .backends import options_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .qom import QOMObject, links_of
+from .qom import MemoryRegionObject, QOMObject, links_of
 
 
 class NameIndex:
@@ -34,9 +34,10 @@ class NameIndex:
 
     def leading(self, name: str) -> list[QOMObject]:
         """The objects that have a child or a link of that name."""
-        while self.unlisted:
-            node, _ = self.unlisted.popitem()
-            node.list_regions()
+        if name.endswith("]") or name in links_of(MemoryRegionObject, None):  # as those of memory regions do
+            while self.unlisted:
+                node, _ = self.unlisted.popitem()
+                node.list_regions()
         parents = [node.parent for node in self._named.get(name, ())]
         found = dict.fromkeys([parent for parent in parents if parent is not None])
         return list(found | self._linking.get(name, {}))
