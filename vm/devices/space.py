@@ -5,7 +5,9 @@ An address is chosen as QEMU chooses it: the lowest that is aligned and free. Al
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from _bisect import bisect_left
+from _bisect import insort_right as insort
+from _operator import itemgetter
 
 from ..errors import VMError
 
@@ -23,6 +25,8 @@ SHARED_MEMSLOTS = 256
 MANY_MEMSLOTS = 509
 """How many there must be before devices have more than one."""
 
+
+_address = itemgetter(0)
 
 NO_SLOTS = "no slots where allocated, please specify the 'slots' option"
 
@@ -213,7 +217,7 @@ class DeviceMemory:
     def put(self, device: MemoryDevice, slot: int | None) -> None:
         """Map a device where it is to be; raises `VMError`, nothing changed, if the accelerator has no room for it."""
         self.region.add_subregion(device.address - self.address, device.region)
-        insort(self._placed, (device.address, device.length, device), key=lambda placed: placed[0])
+        insort(self._placed, (device.address, device.length, device), key=_address)
         self.used += device.length
         if device.memslots > device.used_memslots:
             self._by_parts.append(device)
@@ -240,4 +244,4 @@ class DeviceMemory:
 
     def _position(self, address: int) -> int:
         """The first device that begins there or behind."""
-        return bisect_left(self._placed, address, key=lambda placed: placed[0])
+        return bisect_left(self._placed, address, key=_address)

@@ -7,6 +7,7 @@ in.
 from __future__ import annotations
 
 from _bisect import bisect_left, bisect_right
+from _operator import attrgetter
 
 from .intervals import IntervalSet
 from .region import RAM, ROM, ROM_DEVICE
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .region import MemoryRegion
+
+_start, _end = attrgetter("start"), attrgetter("end")
 
 
 class FlatRange:
@@ -144,6 +147,8 @@ def _paint(
         return
     for child in region.visible_subregions(start - base, end - base):
         _paint(child, base, start, end, readonly, nonvolatile, whole, painted, ranges)
+        if painted.covers(start, end):
+            return
     if region.terminates:
         for gap_start, gap_end in painted.gaps(start, end):
             ranges.append(FlatRange(gap_start, gap_end, region, gap_start - base, readonly, nonvolatile, whole))
@@ -243,11 +248,3 @@ def difference(old: list[FlatRange], new: list[FlatRange]) -> tuple[list[FlatRan
         [flat_range for flat_range in old if flat_range.start not in kept],
         [flat_range for flat_range in new if flat_range.start not in kept],
     )
-
-
-def _start(flat_range: FlatRange) -> int:
-    return flat_range.start
-
-
-def _end(flat_range: FlatRange) -> int:
-    return flat_range.end

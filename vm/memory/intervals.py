@@ -93,6 +93,11 @@ class IntervalSet:
     def __bool__(self) -> bool:
         return bool(self._starts)
 
+    def covers(self, start: int, end: int) -> bool:
+        """Whether all of `[start, end)`, which is not empty, is in the set."""
+        position = bisect_left(self._ends, end)
+        return position < len(self._starts) and self._starts[position] <= start
+
     def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of `[start, end)` is not in the set."""
         gaps = []

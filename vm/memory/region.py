@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _bisect import bisect_left
 from _bisect import insort_right as insort
+from _operator import attrgetter
 
 from .intervals import IntervalIndex
 
@@ -28,6 +29,7 @@ RESERVATION = "reservation"
 ALIAS = "alias"
 
 WHOLE_SPACE = 1 << 64
+_visibility = attrgetter("_order")
 
 
 class MemoryRegion:
@@ -60,6 +62,7 @@ class MemoryRegion:
         "shown",
         "spaces",
         "subregions_by_address",
+        "terminates",
         "topology",
         "unmergeable",
     )
@@ -69,6 +72,8 @@ class MemoryRegion:
             raise ValueError(f"size {size:#x} of memory region '{name}' is outside [0, 2^64]")
         self.topology = topology
         self.kind = kind
+        self.terminates = kind not in (CONTAINER, ALIAS)
+        """Whether the region itself answers where no child does."""
         self.name = name
         self._size = size
         self._address = 0
@@ -135,11 +140,6 @@ class MemoryRegion:
     def dirty_log_mask(self) -> int:
         """The clients that want dirty logging; 0 means none. An alias has its target's."""
         return self._dirty_log_mask if self.alias is None else self.alias.dirty_log_mask
-
-    @property
-    def terminates(self) -> bool:
-        """Whether the region itself answers where no child does."""
-        return self.kind != CONTAINER and self.kind != ALIAS
 
     @property
     def type_text(self) -> str:
@@ -362,7 +362,3 @@ class MemoryRegion:
                 return region
             region = only
         return None
-
-
-def _visibility(region: MemoryRegion) -> tuple[int, int]:
-    return region._order
