@@ -166,6 +166,19 @@ def test_regions_appear_below_their_owner() -> None:
     assert MemoryRegionObject(topology.container("all")).get("size") == (1 << 64) - 1
 
 
+@pytest.mark.parametrize("path", ["io[0]", "container"])
+def test_regions_are_found_by_their_names_alone(path: str) -> None:
+    """Also those that came after objects were looked for, of which nobody has asked the owner's children."""
+    topology, tree = MemoryTopology(), ObjectTree()
+    owner = tree.root.add_child("machine", Container())
+    assert tree.resolve("machine") is owner
+    outer = owner.own_region(topology.container("io", 0x1000))
+    outer.add_subregion(0, owner.own_region(topology.io("inner", 16)))
+    found = tree.resolve(path)
+    assert isinstance(found, MemoryRegionObject)
+    assert found.path == "/machine/io[0]"
+
+
 @pytest.mark.parametrize(
     ("value", "bits", "outcome"),
     [
