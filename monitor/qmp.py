@@ -22,6 +22,10 @@ MAX_WAITING = 8
 """Requests that may wait behind one that is not answered yet before reading stops, as in QEMU."""
 
 
+_DONE = encode({"return": {}})
+"""The answer of all commands that have nothing to tell."""
+
+
 class _Signal:
     """The type of ``NEED_DATA`` and ``PAUSED``."""
 
@@ -176,6 +180,8 @@ class QMPSession:
             raise ValueError(f"the request for {request.command} is not open")
 
     def _result(self, value: Any, request_id: Any) -> bytes:
+        if value == {} and request_id is NO_ID and not self._pretty:
+            return _DONE
         return encode({"return": value} if request_id is NO_ID else {"return": value, "id": request_id}, self._pretty)
 
     def _error(self, qmp_class: str, text: str, request_id: Any) -> bytes:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _SLOTS = 8
 _PRIME = 7
 _QDICT_BUCKETS = 512
+_MOST_BUCKETS = 1024
+_buckets: dict[str, int] = {}
+"""The buckets of names that were asked for, which are mostly the same few."""
 
 
 def first_unexpected(sent: Iterable[str], known: Container[str]) -> str | None:
@@ -39,7 +42,7 @@ def first_left(names: list[str], known: Container[str]) -> str | None:
 def qdict_order(names: Iterable[str]) -> list[str]:
     """Return the names in the order in which QEMU goes through a dictionary of its own: by bucket, the newest first."""
     newest_first = list(names)[::-1]
-    return sorted(newest_first, key=lambda name: _bucket_hash(name) % _QDICT_BUCKETS)
+    return sorted(newest_first, key=_bucket)
 
 
 def _string_hash(name: str) -> int:
@@ -48,6 +51,15 @@ def _string_hash(name: str) -> int:
     for byte in name.encode(errors="surrogatepass"):
         value = (value * 33 + (byte ^ 128) - 128) % 2**32
     return max(value, 2)
+
+
+def _bucket(name: str) -> int:
+    found = _buckets.get(name)
+    if found is None:
+        if len(_buckets) >= _MOST_BUCKETS:
+            _buckets.clear()
+        found = _buckets[name] = _bucket_hash(name) % _QDICT_BUCKETS
+    return found
 
 
 def _bucket_hash(name: str) -> int:

@@ -45,9 +45,12 @@ of arguments, whatever order they came in."""
 IDENTIFIER_RULE = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
 
 
+IDENTIFIER_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+
+
 def is_identifier(text: str) -> bool:
     """Whether `text` can be an object's id: a letter, then letters, digits, `-`, `.` and `_`, all of them ASCII."""
-    return text[:1].isalpha() and text.isascii() and all(letter.isalnum() or letter in "-._" for letter in text)
+    return text[:1].isalpha() and IDENTIFIER_CHARACTERS.issuperset(text)
 
 
 class ObjectDefaults:

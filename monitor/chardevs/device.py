@@ -146,13 +146,15 @@ class Chardev:
 
     def pause_reading(self) -> None:
         """Call `on_data` no more, and let the client feel it, until `resume_reading` or the client's end."""
-        self._paused = True
-        self._update()
+        if not self._paused:
+            self._paused = True
+            self._update()
 
     def resume_reading(self) -> None:
         """End what `pause_reading` began."""
-        self._paused = False
-        self._update()
+        if self._paused:
+            self._paused = False
+            self._update()
 
     def set_echo(self, echo: bool) -> None:
         """Say whether a terminal shows what is typed and hands it over by lines (as it does until told otherwise)."""
