@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ramslot.vm.memory.address_space import MemoryTopology
 from ramslot.vm.memory.explain import explain
-from ramslot.vm.memory.flatview import FlatRange, render
+from ramslot.vm.memory.flatview import FlatRange, arranged, render
 from ramslot.vm.memory.ramblock import RAMBlock
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def check(world: World, replayers: dict[AddressSpace, Replayer]) -> None:
         assert not any(after.continues(before) for before, after in pairwise(ranges)), "united"
         root = space.root.flatview_root()
         assert space.view.root is root
-        assert same(ranges, render(root, 0, 1 << 64) if root is not None else []), "rendered from nothing"
+        assert same(ranges, arranged(render(root, 0, 1 << 64)) if root is not None else []), "rendered from nothing"
         assert same(replayer.ranges, ranges), "replayed from what the listener was told"
         for address in range(0, SPACE * world.scale, world.scale):
             assert explained(space.root, address) == looked_up(space, address), "explained"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ramslot.vm.memory.address_space import MemoryTopology
-from ramslot.vm.memory.flatview import FlatRange, render
+from ramslot.vm.memory.flatview import FlatRange, arranged, render
 from ramslot.vm.memory.intervals import IntervalIndex, IntervalSet
 from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.region import WHOLE_SPACE, MemoryRegion
@@ -152,7 +152,7 @@ def test_a_part_of_a_tree_can_be_rendered(topology: MemoryTopology) -> None:
     system = topology.container("system")
     for number in range(4):
         system.add_subregion(number << 12, ram(topology, str(number), 0x1000))
-    assert [(flat.start, flat.end, flat.offset) for flat in render(system, 0x1800, 0x2800)] == [
+    assert [(flat.start, flat.end, flat.offset) for flat in arranged(render(system, 0x1800, 0x2800))] == [
         (0x1800, 0x2000, 0x800),
         (0x2000, 0x2800, 0),
     ]

@@ -111,11 +111,13 @@ class FlatRange:
 
 
 def render(root: MemoryRegion, start: int, end: int) -> list[FlatRange]:
-    """What `[start, end)` of a tree shows, sorted; costs as much as the regions that overlap it."""
+    """What `[start, end)` of a tree shows, in the order in which it is seen; costs as much as what overlaps it.
+
+    `arranged` makes of it what a view holds.
+    """
     ranges: list[FlatRange] = []
     _paint(root, -root.address, start, end, False, False, None, IntervalSet(), ranges)
-    ranges.sort(key=_start)
-    return united(ranges)
+    return ranges
 
 
 def _paint(
@@ -155,10 +157,10 @@ def _paint(
         painted.add(start, end)
 
 
-def united(ranges: list[FlatRange]) -> list[FlatRange]:
-    """The same sorted ranges with those that merely continue each other made one."""
+def arranged(ranges: list[FlatRange]) -> list[FlatRange]:
+    """The same ranges sorted, those that merely continue each other made one."""
     result: list[FlatRange] = []
-    for flat_range in ranges:
+    for flat_range in sorted(ranges, key=_start):
         if result and flat_range.continues(result[-1]):
             whole = result[-1].part(result[-1].start, result[-1].end)
             whole.end = flat_range.end
@@ -228,7 +230,7 @@ class FlatView:
     def _repair(self, first: int, last: int, rendered: list[FlatRange], damage: IntervalSet) -> Repair:
         gone = self.ranges[first:last]
         undamaged = [old.part(start, end) for old in gone for start, end in damage.gaps(old.start, old.end)]
-        return Repair(first, gone, united(sorted(undamaged + rendered, key=_start)))
+        return Repair(first, gone, arranged(undamaged + rendered))
 
     def apply(self, repairs: list[Repair]) -> None:
         """Put repairs in, which were made of this view as it is now."""
