@@ -14,8 +14,7 @@ _DEEPEST = 1024
 """Brackets that a value of a client's may have, one in another."""
 
 _SHORT_ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\r", b"\\r"), (b"\n", b"\\n"))
-_CONTROLS = bytes(code for code in range(0x20) if code not in b"\r\n") + b"\x7f"
-"""ASCII that is not spelled as itself, beside those."""
+_PRINTABLE = bytes(range(0x20, 0x7F))
 
 _encode_line = writer()
 
@@ -83,7 +82,7 @@ def _spelled(value: str | int) -> tuple[bytes, ...]:
     """A string or a number, in pieces; of a long text in a fraction of the engine's time."""
     if type(value) is str and value.isascii():
         line = value.encode()
-        if len(line.translate(None, _CONTROLS)) == len(line):
+        if not line.translate(None, _PRINTABLE).strip(b"\r\n"):
             for character, spelled in _SHORT_ESCAPES:
                 line = line.replace(character, spelled)
             return b'"', line, b'"'

@@ -9,7 +9,7 @@ from .shown import Shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ..vm.accel.memslots import MemslotTable
@@ -71,17 +71,19 @@ class _TreeWalk:
         """What was described of regions with their owners, which change with no region that tells of it."""
         self._targets: dict[MemoryRegion, None] = {}
 
-    def new_targets(self) -> Any:
+    def new_targets(self) -> Iterator[MemoryRegion]:
         """The targets met so far, and then those met while they were described."""
-        described = 0
-        while described < len(self._targets):
-            yield list(self._targets)[described]
-            described += 1
+        described: dict[MemoryRegion, None] = {}
+        while len(described) < len(self._targets):
+            for target in [found for found in self._targets if found not in described]:
+                described[target] = None
+                yield target
 
     def region(self, region: MemoryRegion, base: int) -> ShownTree:
         """`region` with its subregions; `base` is the address of its container."""
         found = self._tree(region, base + region.address)
-        self._targets |= found.targets
+        if found.targets:
+            self._targets |= found.targets
         return found
 
     def _tree(self, region: MemoryRegion, start: int) -> ShownTree:
@@ -262,10 +264,13 @@ def _tree_text(tree: ShownTree, base: int, style: int) -> str:
     if known is not None:
         return known
     start, below_style = tree["start"], style + DEEPER
-    below = [child.texts.get(below_style) or _tree_text(child, start, below_style) for child in tree["subregions"]]
+    below = [
+        _tree_text(child, start, below_style) if (text := child.texts.get(below_style)) is None else text
+        for child in tree["subregions"]
+    ]
     line = _region_text(tree, base, style // DEEPER) if tree["enabled"] or style % DEEPER else ""
-    text = tree.texts[style] = line + "".join(below)
-    return text
+    known = tree.texts[style] = line + "".join(below)
+    return known
 
 
 def _region_text(region: ShownTree, base: int, depth: int) -> str:
