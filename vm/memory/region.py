@@ -159,8 +159,9 @@ class MemoryRegion:
 
     def visible_subregions(self, start: int, end: int) -> list[MemoryRegion]:
         """The children that overlap `[start, end)` of this region, in the order of `subregions`."""
-        found = self._children.overlapping(start, end)
-        found.sort(key=_visibility)
+        found = self._children.overlapping(start, end) if self.subregions_by_address else []
+        if len(found) > 1:
+            found.sort(key=_visibility)
         return found
 
     # Changing the tree
@@ -354,11 +355,15 @@ class MemoryRegion:
                 continue
             if region.terminates:
                 return region
-            visible = (child for _, _, child in region.subregions_by_address if child._enabled)
-            only = next(visible, None)
+            only = None
+            for _, _, child in region.subregions_by_address:
+                if child._enabled:
+                    if only is not None:
+                        return region
+                    only = child
             if only is None:
                 return None
-            if next(visible, None) is not None or only._address or region._size < only._size:
+            if only._address or region._size < only._size:
                 return region
             region = only
         return None
