@@ -27,7 +27,10 @@ class NameIndex:
 
     def remove(self, node: QOMObject) -> None:
         """Let it be found no more."""
-        del self._named[node.name][node]
+        named = self._named[node.name]
+        del named[node]
+        if not named:
+            del self._named[node.name]
         self.unlisted.pop(node, None)
         for name in links_of(type(node), node.qemu):
             del self._linking[name][node]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from ramslot.vm.errors import VMError
@@ -177,6 +179,24 @@ def test_regions_are_found_by_their_names_alone(path: str) -> None:
     found = tree.resolve(path)
     assert isinstance(found, MemoryRegionObject)
     assert found.path == "/machine/io[0]"
+
+
+def test_nothing_is_kept_of_names_that_are_gone() -> None:
+    tree = ObjectTree()
+
+    def come_and_go(numbers: range) -> int:
+        for number in numbers:
+            tree.objects.add_child(f"m{number}", Device("x"))
+            assert tree.resolve(f"m{number}").name == f"m{number}"
+            tree.objects.remove_child(f"m{number}")
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = come_and_go(range(1000))
+        assert come_and_go(range(1000, 3000)) - before < 2000 * 8
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
