@@ -65,6 +65,8 @@ def measure(
 ) -> dict[str, float]:
     socket, old = folder / "socket", folder / kind
     socket.unlink(missing_ok=True)
+    if kind == "zeros":  # QEMU has filled the hole
+        fill(old, kind, size)
     ram = f"size={size},id=ram0"
     incoming = ["-object", f"memory-backend-ram,{ram}", "-incoming", "defer"]
     destination = Monitor(destination_kind, incoming)

@@ -6,6 +6,8 @@ sent as one piece. Nothing here looks at pages one by one that can be looked at 
 
 from __future__ import annotations
 
+import operator
+
 from .page_words import page_words
 
 TYPE_CHECKING = False
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     FrameRun: TypeAlias = tuple[int, int, bool]
 
 WORD = 8
+TOGETHER = 8
+"""Pages that are compared at once: as many as a processor has nearest at hand."""
 
 
 class Frames:
@@ -33,10 +37,14 @@ class Frames:
         self._words = self._view.cast("Q")
         starts = range(gap, len(self._view), self._stride)
         self._pages = [self._view[start : start + page_size] for start in starts]
-        self._zeros = bytes(page_size)
+        self._no_labels = memoryview(bytes(WORD * count)).cast("Q")
+        self._zeros = bytes(TOGETHER * self._stride - gap)
 
     def read(self, first: int, count: int, memory: HostMemory, offset: int) -> None:
-        """Have the contents of memory in frames; raises `MissingPage`."""
+        """Have the contents of memory in frames, without labels; raises `MissingPage`."""
+        if self._gap:
+            step = self._stride // WORD
+            self._words[first * step : (first + count) * step : step] = self._no_labels[:count]
         memory.read_pages(offset, self._pages[first : first + count])
 
     def label(self, first: int, end: int, offset: int, flags: int) -> None:
@@ -51,18 +59,20 @@ class Frames:
         return self._view[begin if labelled else begin + self._gap : end * self._stride]
 
     def kinds(self, first: int, end: int) -> Iterator[FrameRun]:
-        """Frames as runs: where they begin and end, and whether the pages are all zeros."""
+        """Frames that were not labelled, as runs: where they begin and end, and whether the pages are all zeros."""
         step = self._stride // WORD
-        # The first word decides it for nearly every page; only then is a page compared.
+        # The first word decides it for nearly every page; only then are pages compared.
         begin = first * step + self._gap // WORD
         starts = self._words[begin : end * step : step].tolist()
+        if 0 not in starts:
+            yield first, end, False
+            return
+        maybe = bytes(map(operator.not_, starts))
         start = position = first
-        while True:
-            try:
-                position = starts.index(0, position - first) + first
-            except ValueError:
-                break
-            stop = self._end_of_zeros(position, end, starts, first)
+        while (found := maybe.find(1, position - first)) >= 0:
+            position = found + first
+            other = maybe.find(0, found)
+            stop = self._end_of_zeros(position, end if other < 0 else other + first)
             if stop > position:
                 if position > start:
                     yield start, position, False
@@ -72,10 +82,14 @@ class Frames:
         if start < end:
             yield start, end, False
 
-    def _end_of_zeros(self, position: int, end: int, starts: list[int], first: int) -> int:
-        begins_with, zeros, stride = self._memory.startswith, self._zeros, self._stride
-        at = position * stride + self._gap
-        while position < end and not starts[position - first] and begins_with(zeros, at):
+    def _end_of_zeros(self, position: int, end: int) -> int:
+        """Where zeros end that begin at a frame, or `end`."""
+        begins_with, stride, several = self._memory.startswith, self._stride, self._zeros
+        at, page = position * stride + self._gap, self._zeros[: self.page_size]
+        while position + TOGETHER <= end and begins_with(several, at):
+            position += TOGETHER
+            at += TOGETHER * stride
+        while position < end and begins_with(page, at):
             position += 1
             at += stride
         return position

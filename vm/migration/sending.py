@@ -158,7 +158,7 @@ class Sender:
         except MissingPage as missing:
             raise BlockPageMissing(portion.owner, missing) from None
         self._used += count
-        kinds = self._frames.kinds(first, first + count) if detects_zeros else [(first, first + count, False)]
+        kinds = [*self._frames.kinds(first, first + count)] if detects_zeros else [(first, first + count, False)]
         self._add_kinds(block, portion, first, kinds)
 
     def _add_kinds(self, block: RAMBlock, portion: Portion, first: int, kinds: Iterable[FrameRun]) -> None:
