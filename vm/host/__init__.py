@@ -112,11 +112,15 @@ class HostMemory(ABC):
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes. Raises `MissingPage`, also of memory that can only be read."""
 
-    def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-        """Write the pages of a buffer, each `stride` bytes behind the last. Raises `MissingPage`."""
-        for number in range(pages_in(len(buffer), page_size, stride)):
-            start = number * stride
-            self.write(offset + number * page_size, buffer[start : start + page_size])
+    def write_pages(self, runs: Sequence[tuple[int, memoryview]], page_size: int, stride: int) -> None:
+        """Write runs of pages, offset and contents each, in which each page is `stride` bytes behind the last.
+
+        Raises `MissingPage`.
+        """
+        for offset, buffer in runs:
+            for number in range(pages_in(len(buffer), page_size, stride)):
+                start = number * stride
+                self.write(offset + number * page_size, buffer[start : start + page_size])
 
     def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
         """Fill parts, offset and length each, with bytes from a descriptor; returns how many came, 0 at the end.

@@ -27,12 +27,14 @@ MOST_PIECES = 1024
 WORD_MASK = (1 << 64) - 1
 
 
-def gather_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-    """Write the pages of a buffer, as `write_pages`, to memory that is certain to be there."""
-    data: bytes | memoryview = buffer
-    if stride != page_size:  # copied twice, which is less than a call for each
-        data = b"".join([buffer[start : start + page_size] for start in range(0, len(buffer), stride)])
-    ffi.memmove(ffi.cast("char *", base + offset), data, len(data))
+def gather_pages(base: int, runs: Sequence[tuple[int, memoryview]], page_size: int, stride: int) -> None:
+    """Write runs of pages, as `write_pages`, to memory that is certain to be there."""
+    move, cast, join = ffi.memmove, ffi.cast, b"".join
+    for offset, buffer in runs:
+        data: bytes | memoryview = buffer
+        if stride != page_size:  # copied twice, which is less than a call for each
+            data = join([buffer[start : start + page_size] for start in range(0, len(buffer), stride)])
+        move(cast("char *", base + offset), data, len(data))
 
 
 def read(base: int, offset: int, length: int) -> bytes:
@@ -57,10 +59,12 @@ def read_pages(base: int, offset: int, pages: Sequence[memoryview]) -> None:
     _copy_pages("process_vm_readv", base, offset, [_address(page) for page in pages], len(pages[0]))
 
 
-def write_pages(base: int, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
-    """Write the pages of a buffer, each `stride` bytes behind the last; raises `MissingPage`."""
-    start, count = _address(buffer), pages_in(len(buffer), page_size, stride)
-    _copy_pages("process_vm_writev", base, offset, range(start, start + count * stride, stride), page_size)
+def write_pages(base: int, runs: Sequence[tuple[int, memoryview]], page_size: int, stride: int) -> None:
+    """Write runs of pages, offset and contents each, each page `stride` bytes behind the last; raises `MissingPage`."""
+    for offset, buffer in runs:
+        start, count = _address(buffer), pages_in(len(buffer), page_size, stride)
+        addresses = range(start, start + count * stride, stride)
+        _copy_pages("process_vm_writev", base, offset, addresses, page_size)
 
 
 def read_file_pages(fd: int, offset: int, pages: Sequence[memoryview]) -> bool:

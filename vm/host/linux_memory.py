@@ -165,12 +165,13 @@ class LinuxMemory(HostMemory):
         self._at(offset, len(data))
         write(self.address, offset, data)
 
-    def write_pages(self, offset: int, buffer: memoryview, page_size: int, stride: int) -> None:
+    def write_pages(self, runs: Sequence[tuple[int, memoryview]], page_size: int, stride: int) -> None:
         from .linux_access import gather_pages, write_pages
 
-        self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
+        for offset, buffer in runs:
+            self._at(offset, pages_in(len(buffer), page_size, stride) * page_size)
         write = gather_pages if self._anonymous and not self.readonly else write_pages
-        write(self.address, offset, buffer, page_size, stride)
+        write(self.address, runs, page_size, stride)
 
     def receive(self, fd: int, parts: Sequence[tuple[int, int]]) -> int:
         if not self.readonly:

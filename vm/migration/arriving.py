@@ -59,20 +59,34 @@ class Arrivals:
 
     def put(self, block: RAMBlock, pages: Pages) -> None:
         """Have the contents of pages in a block, and zeros; raises `MissingPage`."""
-        page_size, stride = self._page_size, pages.stride
+        if block.aliased is not None or block.aliases:
+            return self._put_divided(block, pages)
+        page_size, position = self._page_size, 0
+        runs: list[tuple[int, memoryview]] = []
+        for offset, count, contents in pages.runs:
+            length = count * page_size
+            if offset < position:  # what comes twice is what came last
+                block.host.write_pages(runs, page_size, pages.stride)
+                runs = []
+            position = offset + length
+            if contents is None:
+                self._clear(block, offset, length)
+            else:
+                self._mark(block, offset, length)
+                runs.append((offset, contents))
+        block.host.write_pages(runs, page_size, pages.stride)
+        return None
+
+    def _put_divided(self, block: RAMBlock, pages: Pages) -> None:
+        """The same, with memory that several blocks have."""
         for offset, count, contents in pages.runs:
             if contents is None:
-                self.clear(block, offset, count * page_size)
-                continue
-            pieces = owned_pieces(block, offset, count * page_size)
-            if len(pieces) == 1:
-                owner, owner_offset, _offset, length = pieces[0]
-                self._mark(owner, owner_offset, length)
-                owner.host.write_pages(owner_offset, contents, page_size, stride)
+                self.clear(block, offset, count * self._page_size)
                 continue
             for number in range(count):
-                page = contents[number * stride : number * stride + page_size]
-                self.write_bytes(block, offset + number * page_size, page)
+                start = number * pages.stride
+                page = contents[start : start + self._page_size]
+                self.write_bytes(block, offset + number * self._page_size, page)
 
     def write_bytes(self, block: RAMBlock, start: int, data: bytes | memoryview) -> None:
         """Have some bytes in a block; raises `MissingPage`."""

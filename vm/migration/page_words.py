@@ -42,12 +42,12 @@ class PageWords:
         entry, size, mark = (ENTRY, ENTRY, CONTINUED_ZERO) if zeros else (PAGE_WORD, self._stride, CONTINUED_PAGE)
         window, number = divmod(offset // self._page_size, WINDOW_PAGES)
         most = min((end - at) // size, WINDOW_PAGES - number)
-        if not zeros:  # there may be many alone, that a guest wrote while it ran
-            for count in range(min(most, 2)):
-                word = at + count * size
-                if int.from_bytes(buffer[word : word + PAGE_WORD]) != (offset + count * self._page_size) | mark:
-                    return count
-        self._look_at(window)
+        if not zeros and most > 1:  # there may be many alone, that a guest wrote while it ran
+            second = at + size
+            if int.from_bytes(buffer[second : second + PAGE_WORD]) != offset + self._page_size | mark:
+                most = 1
+        if window != self._window:
+            self._look_at(window)
         marks = bytes(buffer[at + PAGE_WORD - 1 : at + most * size : size])
         count = len(marks) - len(marks.lstrip(bytes((mark,))))
         here = buffer[at : at + count * size]
@@ -56,8 +56,6 @@ class PageWords:
         return _equal_entries(found, words[number * entry : (number + count) * entry], entry)
 
     def _look_at(self, window: int) -> None:
-        if window == self._window:
-            return
         page_size, begin = self._page_size, window * WINDOW_PAGES * self._page_size
         self._pages = page_words(begin | CONTINUED_PAGE, WINDOW_PAGES, page_size).tobytes()
         self._zeros = zero_words(begin, WINDOW_PAGES, page_size)
