@@ -17,7 +17,7 @@ from ramslot.monitor.chardevs.telnet import GREETING, TelnetInput
 from ramslot.monitor.loop import Loop
 from ramslot.vm.releases import find_release
 
-from .test_chardev import Recorder, client, loop, read, run_until, settle
+from .chardev_clients import Recorder, client, loop, read, run_until, settle
 
 __all__ = ("loop",)
 
@@ -244,3 +244,12 @@ def test_the_file_of_a_socket_is_its_owners_alone(loop: Loop, tmp_path: Path) ->
     device = open_chardev(loop, options)
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) & 0o077 == 0
     device.close()
+
+
+def test_null(loop: Loop) -> None:
+    device = open_chardev(loop, {"backend": "null", "id": "n", "path": "ignored, as QEMU does"})
+    front_end = Recorder(device)
+    device.write(b"lost")
+    device.close()
+    assert front_end.events == []
+    assert device.filename == "null"
