@@ -220,7 +220,11 @@ def test_help_text_shows_every_option_in_columns() -> None:
     for row in (row for rows in OPTIONS.values() for row in rows):
         assert any(line.split(" ")[0] == f"-{row.alias or row.name}" for line in lines)
         shown = next(index for index, line in enumerate(lines) if f"-{row.name}" in line.split(" ")[:3])
-        assert lines[shown].find(row.help.split("\n")[0]) in (-1, 16)
+        told = row.help.split("\n")
+        texts = [line[16:] for line in lines[shown:]]
+        start = texts.index(told[0])
+        assert texts[start : start + len(told)] == told
+        assert start <= row.usage.count("\n") + 1  # right below the writing, or beside it
 
 
 def test_reading_a_command_line_loads_nothing_heavy() -> None:
