@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,44 +20,13 @@ from ramslot.vm.memory.address_space import MemoryTopology
 from ramslot.vm.releases import NEWEST, find_release
 from ramslot.vm.steps import Cancellation, run_now
 
-MIB = 1 << 20
-GIB = 1 << 30
+from .memory_devices import GIB, MIB, Asked, add_backend, machine, state, vm
 
-
-def machine(
-    release: str = NEWEST, machine_type: str = "pc", slots: int = 8, accelerator: str = "sim"
-) -> VirtualMachine:
-    config = Config()
-    config.machine_type, config.qemu = machine_type, release
-    config.ram_size, config.max_ram_size, config.ram_slots = GIB, 16 * GIB, slots
-    config.accelerators = [(accelerator, {})]
-    return VirtualMachine(config)
-
-
-@pytest.fixture
-def vm() -> Iterator[VirtualMachine]:
-    with machine() as made:
-        yield made
-
-
-def add_backend(vm: VirtualMachine, name: str, size: int = 4 * MIB, **more: Any) -> None:
-    run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": name, "size": size, **more}))
+__all__ = ("vm",)
 
 
 def plug(vm: VirtualMachine, name: str, **more: Any) -> Any:
     return vm.plugging.add({"driver": "pc-dimm", "id": f"dimm-{name}", "memdev": name, **more}, hot=True)
-
-
-def state(vm: VirtualMachine) -> Any:
-    """Everything that a failure must leave as it was."""
-    return (
-        [(block.name, block.offset, block.used_length) for block in vm.topology.ram_blocks],
-        [(found.start, found.end, found.region.name) for found in vm.machine.memory_space.view.ranges],
-        [backend.in_use for backend in vm.backends()],
-        [(device.device_id, device.address) for device in vm.memory_devices],
-        sorted(vm.machine.children["peripheral"].children),
-        len(vm.accelerator.slots.slots()) if hasattr(vm.accelerator.slots, "slots") else None,
-    )
 
 
 class Fake:
@@ -220,13 +188,6 @@ def test_the_machine_that_was_advised_takes_it() -> None:
         add_backend(vm, "huge", 19 * GIB, reserve=False)
         plug(vm, "used")
         plug(vm, "huge")
-
-
-class Asked:
-    """All that the command looks at of its context."""
-
-    def __init__(self, vm: VirtualMachine) -> None:
-        self.vm = vm
 
 
 @pytest.mark.parametrize("accelerator", ["sim", "tcg"])
