@@ -58,7 +58,7 @@ def state(vm: VirtualMachine) -> Any:
         [backend.in_use for backend in vm.backends()],
         [(device.device_id, device.address) for device in vm.memory_devices],
         sorted(vm.machine.children["peripheral"].children),
-        len(vm.accelerator.slots.slots()) if hasattr(vm.accelerator.slots, "slots") else None,
+        [(memslot.slot, memslot.gpa, memslot.size, memslot.block.name) for memslot in vm.accelerator.slots],
     )
 
 

@@ -66,8 +66,15 @@ def test_what_was_asked_before_is_answered_when_there_is_a_guest(vm: VirtualMach
     vm.plugging.request_removal(device)
     vm.plugging.guest.follow("accept")
     assert memory.plugged == 4 * MIB
-    names = [name for name, _data in events]
-    assert names.count("DEVICE_DELETED") == 2 or vm.plugging.find_balloon().actual == GIB // 2
+    size_change = {"id": "v", "size": 4 * MIB, "qom-path": V}
+    assert events == [("MEMORY_DEVICE_SIZE_CHANGE", size_change), ("BALLOON_CHANGE", {"actual": GIB // 2})]
+    assert device in vm.plugging.devices, "its removal was refused, and that is over"
+    vm.plugging.guest.follow("none")
+    vm.plugging.request_removal(device)
+    assert device in vm.plugging.devices
+    vm.plugging.guest.follow("accept")
+    assert device not in vm.plugging.devices
+    assert ("DEVICE_DELETED", {"device": "n", "path": "/machine/peripheral/n"}) in events
 
 
 class Waiting:
