@@ -10,8 +10,8 @@ import pytest
 
 from .oracle import RELEASES
 from .partners import filled, real
+from .saved_streams import MIB, backend, saved, stream
 from .test_dump import dump, read_core
-from .test_streams import MIB, backend, saved, stream
 
 SIZE = 64 * MIB
 PLUGGED = "-m 64M,slots=2,maxmem=1G -object memory-backend-ram,id=d,size=128M -device pc-dimm,memdev=d"
