@@ -24,13 +24,13 @@ def object_add(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
     """Create an object; a task, since populating its memory may take long."""
     if takes_pairs(context.vm.release):
         arguments = from_json(arguments)
-    yield from context.vm.add_object(arguments)
+    yield from context.vm.objects.add(arguments)
     return {}
 
 
 def object_del(context: Context, arguments: Arguments) -> Task[dict[str, Any]]:
     """Delete an object that is not in use; a task, since giving back its memory may take long."""
-    yield from context.vm.delete_object(arguments["id"])
+    yield from context.vm.objects.delete(arguments["id"])
     return {}
 
 
@@ -51,7 +51,7 @@ def query_memdev(context: Context, _arguments: Arguments) -> list[dict[str, Any]
                 "id": backend.name,
             },
         )
-        for backend in context.vm.backends()
+        for backend in context.vm.objects.backends()
     ]
 
 
@@ -134,8 +134,8 @@ def _object_add_pairs(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, d
     name = pairs.get("id", [None])[0] or words.get("object", "").partition(",id=")[2].partition(",")[0] or None
     if name is not None:
         pairs["id"] = [name]
-        mistake = f"Duplicate ID '{name}' for object" if name in vm.option_ids else BAD_IDENTIFIER
-        if name in vm.option_ids or not is_identifier(name):
+        mistake = f"Duplicate ID '{name}' for object" if name in vm.objects.option_ids else BAD_IDENTIFIER
+        if name in vm.objects.option_ids or not is_identifier(name):
             print(mistake, file=sys.stderr)
             raise HMPError('Try "help object_add" for more information\n')
     try:

@@ -121,7 +121,7 @@ def backends_by_block(vm: VirtualMachine) -> dict[RAMBlock, MemoryBackend]:
     """The backends by the RAMBlock that their memory is; memory of the board's own has none."""
     return {
         backend.region.ram_block: backend
-        for backend in vm.backends()
+        for backend in vm.objects.backends()
         if backend.region is not None and backend.region.ram_block is not None
     }
 

@@ -71,7 +71,7 @@ def _map(context: Context) -> Iterator[tuple[str, str]]:
 def _objects(vm: VirtualMachine) -> Iterator[tuple[str, str]]:
     """Every type of object that a user can make, with the defaults of its properties."""
     for type_name in object_types(vm.release):
-        made = object_class(type_name, vm.release)(vm.host, vm.topology, vm.backend_defaults)
+        made = object_class(type_name, vm.release)(vm.host, vm.topology, vm.objects.defaults)
         for declared in made.class_properties(vm.release):
             if declared.setter is not None and declared.getter is not None:
                 yield f"{type_name}.{declared.name}", _text(declared.getter(made))

@@ -104,7 +104,7 @@ def _whole_pools(described: HostDescription) -> list[dict[str, int]]:
 
 def _users(vm: VirtualMachine) -> list[tuple[HostMemory, dict[str, Any]]]:
     """Every mapping that is in the RAMBlock table, with what is known of it without asking the host."""
-    backends = {id(backend.memory): backend for backend in vm.backends() if backend.memory is not None}
+    backends = {id(backend.memory): backend for backend in vm.objects.backends() if backend.memory is not None}
     blocks = [block for block in vm.topology.ram_blocks if block.aliased is None]
     users = []
     for block in blocks:

@@ -27,7 +27,7 @@ def promised(host: Host, block: RAMBlock, backend: MemoryBackend | None) -> int:
 
 def host_load(vm: VirtualMachine, described: HostDescription, users: list[dict[str, Any]]) -> dict[str, Any]:
     """The members of `query-host` about this; `users` are all of the machine's memories, with what is resident."""
-    paths = {backend.name: path for backend in vm.backends() if (path := backend.backing_path) is not None}
+    paths = {backend.name: path for backend in vm.objects.backends() if (path := backend.backing_path) is not None}
     mounts, on_disk = [], set(paths)
     for mount in described.mounts:
         on_it = [user for user in users if _mount_of(paths.get(user.get("id", "")), described.mounts) is mount]

@@ -32,12 +32,12 @@ EVENT = "PREALLOC_PROGRESS"
 
 def query_prealloc(context: Context, _arguments: Arguments) -> list[dict[str, Any]]:
     """All that is under way."""
-    return [describe(preallocation) for preallocation in context.vm.preallocations]
+    return [describe(preallocation) for preallocation in context.vm.objects.defaults.preallocations]
 
 
 def prealloc_cancel(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Stop what is under way for a backend; who asked for it gets an error, and nothing of it stays."""
-    for preallocation in context.vm.preallocations:
+    for preallocation in context.vm.objects.defaults.preallocations:
         if preallocation.name == arguments["id"]:
             preallocation.cancel()
             return {}

@@ -41,7 +41,7 @@ def unused_backends(vm: VirtualMachine) -> str | None:
     machine = vm.machine
     if machine.ram is None or not vm.initialized or machine.ram_slots:
         return None
-    unused = [backend for backend in vm.backends() if not backend.in_use]
+    unused = [backend for backend in vm.objects.backends() if not backend.in_use]
     if not unused:
         return None
     named = ", ".join(backend.name for backend in unused)

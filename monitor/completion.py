@@ -99,7 +99,7 @@ def _words_of_kind(vm: VirtualMachine, kind: str, positional: list[str], last: s
     if kind == "address-space":
         return [(name, "address space") for name in dict.fromkeys(space.name for space in vm.topology.spaces)]
     if kind == "preallocation-id":
-        return [(preallocation.name, preallocation.status) for preallocation in vm.preallocations]
+        return [(preallocation.name, preallocation.status) for preallocation in vm.objects.defaults.preallocations]
     if kind == "machine-name":
         types = list(machine_types(vm.target, vm.release))
         return [(found.name, found.description) for found in types] + [

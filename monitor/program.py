@@ -150,7 +150,7 @@ class Program:
             for name, chardev in self.chardevs.items():
                 vm.tree.root.children["chardevs"].add_child(name, describe_in_tree(chardev))
         vm.observers.append(self._on_event)
-        vm.backend_defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
+        vm.objects.defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
         try:
             self.worker.wait(vm.start())
         except VMError as error:

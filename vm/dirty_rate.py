@@ -125,7 +125,7 @@ class DirtyRate:
             changed: int = yield lambda cancellation: _changed(samples, cancellation)
         except BlockPageMissing as sample:
             missing = sample.missing
-            reason = self._vm.why_missing(sample.block, missing.offset, missing)
+            reason = self._vm.objects.why_missing(sample.block, missing.offset, missing)
             raise VMError(f"the dirty rate cannot be sampled: the host has no page for {reason}") from None
         sampled = {sample.block for sample in samples}
         megabytes = sum(block.used_length for block in sampled) // MIB

@@ -10,19 +10,12 @@ from .memory.address_space import MemoryTopology
 from .memory.ramblock import RAMBlockTable
 from .numa import NumaConfiguration
 from .object_tree import ObjectTree
-from .objects import (
-    IDENTIFIER_RULE,
-    ObjectDefaults,
-    UserCreatable,
-    in_setting_order,
-    is_identifier,
-    object_class,
-    object_types,
-)
+from .objects import ObjectDefaults
 from .qom import Container
 from .releases import find_release
 from .starting import list_monitors, make_board, make_objects
 from .steps import run_now
+from .user_objects import UserObjects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,10 +32,7 @@ if TYPE_CHECKING:
     from .dirty_rate import DirtyRate
     from .dump.dump import Dump
     from .host import Host
-    from .hostmem.backend import MemoryBackend
-    from .hostmem.prealloc import Preallocation
     from .memory.dirty import DirtyPages
-    from .memory.ramblock import RAMBlock
     from .migration.state import Migration
     from .steps import Task
 
@@ -74,12 +64,7 @@ class VirtualMachine:
         """Bytes of a page of the target, the unit of migration."""
         self.topology = MemoryTopology(RAMBlockTable(64 * self.page_size))
         self.tree = ObjectTree(self.release)
-        self.backend_defaults = ObjectDefaults(self.tree, self.release)
-        self.backend_defaults.prealloc = config.mem_prealloc
-        self.backend_defaults.length_unit = max(host.page_size, self.target.page_size)
-        self.backend_defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
-        self.backend_defaults.warn = lambda text: self.on_warning(f"warning: {text}")
-        self.backend_defaults.tell = lambda text: self.on_warning(text)
+        self.objects = UserObjects(host, self.topology, self._object_defaults(), config.objects)
         self.observers: list[Observer] = []
         """Told of every event: name and data."""
         self.notices: list[str] = []
@@ -104,10 +89,7 @@ class VirtualMachine:
         """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
         self.locks_memory = False
         """Whether the host was asked to lock this process's memory, which is undone in the end."""
-        self._pending_ids: set[str] = set()
-        self.option_ids = {arguments["id"] for arguments in config.objects}
-        """The ids of objects that the configuration named and that were not deleted since."""
-        board = Board(self.topology, host, self.target, self.backend_defaults, self.release)
+        board = Board(self.topology, host, self.target, self.objects.defaults, self.release)
         board.locks_memory = config.lock_memory
         board.warnings = self.warnings
         board.notices = self.notices
@@ -130,8 +112,18 @@ class VirtualMachine:
         self.user_dirty_pages: DirtyPages | None = None
         """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
+        self.objects.is_used = self.numa.uses
         if not deferred:
             run_now(self.start())
+
+    def _object_defaults(self) -> ObjectDefaults:
+        defaults = ObjectDefaults(self.tree, self.release)
+        defaults.prealloc = self.config.mem_prealloc
+        defaults.length_unit = max(self.host.page_size, self.target.page_size)
+        defaults.canonical_names = self.machine_type.setting("canonical_ram_block_names")
+        defaults.warn = lambda text: self.on_warning(f"warning: {text}")
+        defaults.tell = lambda text: self.on_warning(text)
+        return defaults
 
     def __enter__(self) -> VirtualMachine:
         return self
@@ -210,88 +202,6 @@ class VirtualMachine:
     def memory_devices(self) -> list[MemoryDevice]:
         """What is plugged and is memory, by address."""
         return [] if self._plugging is None else self._plugging.memory_devices
-
-    # Objects
-
-    def add_object(self, arguments: dict[str, Any], *, for_machine: bool = False) -> Task[UserCreatable]:
-        """Create an object from `object-add`'s arguments, which are of the right types; a task, for it may take long.
-
-        `for_machine` makes the memory that `-m` asks for.
-
-        Raises `VMError`, with nothing left behind.
-        """
-        properties = dict(arguments)
-        type_name, name = properties.pop("qom-type"), properties.pop("id")
-        if not is_identifier(name) and self.release.settings("objects").get("identifiers", True):
-            raise VMError("Parameter 'id' expects an identifier", details=IDENTIFIER_RULE)
-        if type_name not in object_types(self.release):
-            from .types import refused_type
-
-            raise VMError(refused_type(type_name, self.release))
-        made = object_class(type_name, self.release)(self.host, self.topology, self.backend_defaults)
-        if for_machine:
-            made.serve_machine()
-        try:
-            for property_name, value in in_setting_order(properties, self.release):
-                if isinstance(value, VMError):
-                    raise value
-                made.set(property_name, value)
-            if name in self._pending_ids or self.tree.objects.has_property(name):
-                text = f"attempt to add duplicate property '{name}' to object (type 'container')"
-                raise VMError(text, hint=self._pending_hint(name))
-            yield from self._complete(name, made)
-        except BaseException:
-            made.release()
-            raise
-        return made
-
-    def _complete(self, name: str, made: UserCreatable) -> Task[None]:
-        self._pending_ids.add(name)
-        try:
-            yield from made.complete(name)
-            self.tree.objects.add_child(name, made)
-        except BaseException:
-            self.tree.objects.fail_child(name)
-            raise
-        finally:
-            self._pending_ids.discard(name)
-
-    def _pending_hint(self, name: str) -> str | None:
-        """What to say of an object that is not there yet."""
-        return f"it is being made; 'prealloc_cancel {name}' stops that" if name in self._pending_ids else None
-
-    def delete_object(self, name: str) -> Task[None]:
-        """Delete an object that nothing uses; a task, for it may take long. Raises `VMError`."""
-        found = self.tree.objects.children.get(name)
-        if not isinstance(found, UserCreatable):
-            raise VMError(f"object '{name}' not found", hint=self._pending_hint(name))
-        if found.busy or self.numa.uses(found):
-            raise VMError(self._in_use(name, found))
-        try:
-            yield from found.release_task()
-        except BufferError:  # somebody looks at its memory
-            raise VMError(self._in_use(name, found)) from None
-        self.tree.objects.remove_child(name)
-        self.option_ids.discard(name)
-
-    def _in_use(self, name: str, found: UserCreatable) -> str:
-        if found.is_mapped and self.release.settings("objects").get("tells mapped", True):
-            return f"Cannot delete host memory backend '{name}' which is mapped"
-        return f"object '{name}' is in use, can not be deleted"
-
-    def backends(self) -> list[MemoryBackend]:
-        """All memory backends, in QEMU's order."""
-        children = self.tree.objects.listed_children()
-        if not children:
-            return []
-        from .hostmem.backend import MemoryBackend
-
-        return [child for child in children if isinstance(child, MemoryBackend)]
-
-    @property
-    def preallocations(self) -> list[Preallocation]:
-        """The memory that is being preallocated now."""
-        return self.backend_defaults.preallocations
 
     # Running
 
@@ -376,15 +286,9 @@ class VirtualMachine:
 
             self.check_slots("a guest")
             processor = make_processor(self.host, self.accelerator, self.machine.memory_space)
-            self._guest = Guest(processor, lambda: self.running, self.why_missing)
+            self._guest = Guest(processor, lambda: self.running, self.objects.why_missing)
             self.accelerator.slots.guest_held = self._guest.gate
         return self._guest.start(job)
-
-    def why_missing(self, block: RAMBlock, offset: int, error: OSError) -> str:
-        """Why the host has no page for an offset of a block, as `error` told, and whose memory it is."""
-        from .hostmem.missing import why_missing
-
-        return why_missing(self.backends(), self.host, block, offset, error)
 
     def stop_guest(self) -> None:
         """Stop the guest; nothing if none runs."""
@@ -482,15 +386,9 @@ class VirtualMachine:
             self._descriptors.close()
         self.accelerator.close()
         self.machine.release()
-        failure = None
-        for made in self.tree.objects.listed_children():
-            try:
-                if isinstance(made, UserCreatable):
-                    made.release()
-            except BufferError as error:
-                failure = error
-        if self.locks_memory:
-            self.host.unlock_memory()
-            self.locks_memory = False
-        if failure is not None:
-            raise failure
+        try:
+            self.objects.close()
+        finally:
+            if self.locks_memory:
+                self.host.unlock_memory()
+                self.locks_memory = False

@@ -24,7 +24,7 @@ def add_other_objects(vm: VirtualMachine) -> None:
     for name, type_name in vm.config.other_objects.items():
         if vm.tree.objects.has_property(name):
             raise VMError(f"attempt to add duplicate property '{name}' to object (type 'container')")
-        made = OtherObject(vm.host, vm.topology, vm.backend_defaults)
+        made = OtherObject(vm.host, vm.topology, vm.objects.defaults)
         made.type_name = type_name
         vm.tree.objects.add_child(name, made)
-        vm.option_ids.add(name)
+        vm.objects.option_ids.add(name)

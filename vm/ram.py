@@ -77,7 +77,7 @@ def _make_default_backend(vm: VirtualMachine, size: int) -> Task[MemoryBackend]:
         arguments.update({"qom-type": "memory-backend-file", "mem-path": vm.config.mem_path})
     from .hostmem.backend import MemoryBackend
 
-    made = yield from vm.add_object(arguments, for_machine=True)
+    made = yield from vm.objects.add(arguments, for_machine=True)
     assert isinstance(made, MemoryBackend), "both types are"
     return made
 

@@ -89,7 +89,7 @@ def _choose_accelerator(vm: VirtualMachine) -> None:
 def _add_named_object(vm: VirtualMachine, arguments: dict[str, Any]) -> Task[UserCreatable]:
     """Make what an option says; older QEMUs begin what is wrong with that option."""
     try:
-        return (yield from vm.add_object(arguments))
+        return (yield from vm.objects.add(arguments))
     except VMError as error:
         raise error.of_option(vm.config.object_origins.get(arguments["id"])) from None
 

@@ -26,7 +26,7 @@ def status_bar(program: Program) -> StyleAndTextTuples:
         ("", _memslots(vm)),
         ("", _clients(sum(monitor.connected for monitor in program.monitors))),
     ]
-    parts += [("", f"{each.name} {each.done * 100 // each.length}%") for each in vm.preallocations[:1]]
+    parts += [("", f"{each.name} {each.done * 100 // each.length}%") for each in vm.objects.defaults.preallocations[:1]]
     if vm.config.name:
         parts.insert(0, ("", vm.config.name))
     fragments: StyleAndTextTuples = [("", " ")]

@@ -66,7 +66,7 @@ def machine(slots: int) -> tuple[VirtualMachine, MemoryRegion]:
     config = Config()
     config.machine_type, config.accelerators = "none", [("kvm", {"max-memslot-size": str(PAGE)})]
     vm = VirtualMachine(config)
-    backend = run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": slots * PAGE}))
+    backend = run_now(vm.objects.add({"qom-type": "memory-backend-ram", "id": "m", "size": slots * PAGE}))
     assert isinstance(backend, MemoryBackend)
     return vm, backend.take()
 

@@ -38,7 +38,7 @@ def add(vm: VirtualMachine, tmp_path: Path) -> Add:
         arguments |= {name.replace("_", "-"): value for name, value in properties.items()}
         if kind == "file":
             arguments.setdefault("mem-path", str(tmp_path / "ram"))
-        made = run_now(vm.add_object(arguments))
+        made = run_now(vm.objects.add(arguments))
         assert isinstance(made, MemoryBackend)
         return made
 

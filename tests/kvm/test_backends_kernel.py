@@ -29,7 +29,7 @@ def test_size_and_sharing(add: Add, kind: str, share: bool) -> None:
 
 def test_a_memfd_is_named_and_a_file_is_where_it_was_asked_for(add: Add, vm: VirtualMachine, tmp_path: Path) -> None:
     assert mapping(add("memfd"))["name"].startswith("/memfd:memory-backend-memfd")
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert mapping(add("file"))["name"] == str(tmp_path / "ram")
 
 
@@ -39,7 +39,7 @@ def test_nothing_is_resident_until_it_is_touched_or_preallocated(add: Add, vm: V
     assert resident(backend) == 0
     backend.set("prealloc", True)
     assert resident(backend) == 6 * MIB
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert resident(add(kind, prealloc=True)) == 6 * MIB
 
 
@@ -72,7 +72,7 @@ def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) ->
     backend.set("merge", True)
     assert "dd" not in flags(backend)
     assert ("mg" in flags(backend)) == merges
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert flags(add(kind, share=share, dump=False, merge=False)) & {"dd", "mg"} == {"dd"}
 
 
@@ -80,7 +80,7 @@ def test_advice_on_dumps_and_merging(add: Add, vm: VirtualMachine, kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_without_reservation(add: Add, vm: VirtualMachine, kind: str) -> None:
     assert "nr" not in flags(add(kind))
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert "nr" in flags(add(kind, reserve=False))
 
 
@@ -108,7 +108,7 @@ def test_default_policy_leaves_the_kernels(add: Add) -> None:
 def test_a_node_that_is_absent_is_refused_and_leaves_nothing(add: Add, vm: VirtualMachine) -> None:
     with pytest.raises(VMError, match=r"^cannot bind memory to host NUMA nodes: Invalid argument$"):
         add("ram", policy="bind", host_nodes=[127])
-    assert (vm.backends(), list(vm.topology.ram_blocks)) == ([], [])
+    assert (vm.objects.backends(), list(vm.topology.ram_blocks)) == ([], [])
 
 
 @pytest.mark.parametrize("share", [False, True])
@@ -123,7 +123,7 @@ def test_writes_reach_the_file_only_when_shared(add: Add, tmp_path: Path, share:
 def test_discarded_data_is_gone_from_the_file(add: Add, vm: VirtualMachine, tmp_path: Path, discard: bool) -> None:
     backend = add("file", share=True, discard_data=discard)
     view(backend)[:5] = b"hello"
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert (tmp_path / "ram").read_bytes()[:5] == (bytes(5) if discard else b"hello")
     assert (tmp_path / "ram").stat().st_size == 6 * MIB
 
@@ -135,7 +135,7 @@ def test_read_only_files(add: Add, vm: VirtualMachine, tmp_path: Path, share: bo
     assert mapping(backend)["access"] == ("r--s" if share else "r--p")
     assert view(backend).readonly
     backend.set("prealloc", True)
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert (tmp_path / "ram").read_bytes() == b"x" * 6 * MIB
 
 
@@ -183,13 +183,13 @@ def test_huge_pages_come_from_the_pool(add: Add, vm: VirtualMachine, huge_pages:
     )
     assert [block.page_size for block in vm.topology.ram_blocks] == [HUGE]
     view(backend)[-1] = 1
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
 
 
 def test_more_huge_pages_than_there_are(add: Add, vm: VirtualMachine, huge_pages: None) -> None:
     with pytest.raises(VMError, match=r"Cannot allocate memory$"):
         add("memfd", 4096 * HUGE, hugetlb=True, hugetlbsize=HUGE)
-    assert (vm.backends(), list(vm.topology.ram_blocks)) == ([], [])
+    assert (vm.objects.backends(), list(vm.topology.ram_blocks)) == ([], [])
 
 
 def test_a_file_that_lost_its_space_is_an_error_and_not_a_signal(add: Add, tmp_path: Path) -> None:

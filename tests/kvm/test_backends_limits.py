@@ -32,7 +32,7 @@ def refused(add: Add, *arguments: object, **properties: object) -> VMError:
 
 
 def left(vm: VirtualMachine) -> tuple[int, int]:
-    return len(vm.backends()), len(list(vm.topology.ram_blocks))
+    return len(vm.objects.backends()), len(list(vm.topology.ram_blocks))
 
 
 # NUMA nodes and CPUs
@@ -88,7 +88,7 @@ def allowed_cpus(thread_id: int | str) -> str:
 
 def make_context(vm: VirtualMachine, **properties: object) -> ThreadContext:
     arguments = {"qom-type": "thread-context", "id": "tc"}
-    made = run_now(vm.add_object(arguments | {name.replace("_", "-"): value for name, value in properties.items()}))
+    made = run_now(vm.objects.add(arguments | {name.replace("_", "-"): value for name, value in properties.items()}))
     assert isinstance(made, ThreadContext)
     return made
 
@@ -111,7 +111,7 @@ def test_a_context_is_a_living_thread_on_its_cpus(vm: VirtualMachine) -> None:
     assert allowed_cpus(context.thread_id) == str(ONE_CPU)
     context.set("node-affinity", [0])
     assert context.get("cpu-affinity") == list(vm.host.node_cpus(0))
-    run_now(vm.delete_object("tc"))
+    run_now(vm.objects.delete("tc"))
     assert only(before)
 
 
@@ -138,11 +138,11 @@ def test_a_deleted_context_lives_as_long_as_a_backend_holds_it(add: Add, vm: Vir
     before = set(os.listdir("/proc/self/task"))
     make_context(vm, cpu_affinity=[ONE_CPU])
     backend = add("ram", prealloc_context="tc")
-    run_now(vm.delete_object("tc"))
+    run_now(vm.objects.delete("tc"))
     assert backend.get("prealloc-context") == ""
     backend.set("prealloc", True)
     assert resident(backend) == 6 * MIB
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert only(before)
 
 
@@ -167,7 +167,7 @@ def test_huge_pages_of_hugetlbfs(add: Add, vm: VirtualMachine, huge_pages: None,
     assert "ht" in flags(backend)
     assert "kernelpagesize_kB=2048" in numa(backend)
     assert pool("free") == pool("nr") - 4
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert pool("free") == pool("nr")
     assert list(folder.iterdir()) == []
 
@@ -204,7 +204,7 @@ def test_missing_huge_pages_are_counted(add: Add, vm: VirtualMachine, huge_pages
     ).hint
     assert hint == "1 more huge pages of 2 MiB are needed: 6, and 5 can be had; reserve=off maps it all the same"
     assert (held.get("size"), pool("resv")) == (3 * HUGE, 3)
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert (pool("free"), pool("resv")) == (pool("nr"), 0)
 
 
@@ -219,7 +219,7 @@ def test_populating_without_huge_pages_is_an_error_and_not_a_signal(
     assert caught.value.hint is not None
     assert "more huge pages of 2 MiB are needed" in caught.value.hint
     assert backend.get("prealloc") is False
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert (pool("free"), pool("resv")) == (pool("nr"), 0)
 
 
@@ -291,7 +291,7 @@ def test_an_offset_into_a_file(add: Add, vm: VirtualMachine, tmp_path: Path) -> 
     assert bytes(view(backend)[:1]) == b"b"
     view(backend)[:1] = b"c"
     assert (tmp_path / "ram").read_bytes()[4 * MIB - 1 : 4 * MIB + 2] == b"acb"
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     for size, offset, text in (
         (4 * MIB, 4 * MIB + PAGE, TOO_SMALL.format(4 * MIB + PAGE)),
         (4 * MIB, 8 * MIB, TOO_SMALL.format(8 * MIB)),
@@ -351,7 +351,7 @@ def test_shared_memory_has_no_name(add: Add, vm: VirtualMachine) -> None:
     found = mapping(add("shm"))
     assert re.fullmatch(r"/dev/shm/ramslot-shm\.\w+ \(deleted\)", found["name"])
     assert sorted(os.listdir("/dev/shm")) == before
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert str(refused(add, "shm", share=False)) == "can't create shm backend with `share=off`"
     assert (
         str(refused(add, "shm", 1000001))
@@ -455,11 +455,11 @@ def test_ten_thousand_objects_leave_nothing(vm: VirtualMachine, tmp_path: Path) 
         if arguments["qom-type"] != "thread-context":
             arguments["size"] = 16 * PAGE
         try:
-            run_now(vm.add_object(arguments))
+            run_now(vm.objects.add(arguments))
         except VMError as error:
             assert str(error) == "host-nodes must be set for policy bind"
         else:
-            run_now(vm.delete_object(f"m{number % 7}"))
+            run_now(vm.objects.delete(f"m{number % 7}"))
 
     first = set(os.listdir("/proc/self/task"))
     for number in range(1000):

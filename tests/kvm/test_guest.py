@@ -233,7 +233,7 @@ def test_random_topologies_are_what_the_flat_view_says(
     with machine(accelerator, "none", max_memslot_size=largest) as vm:
         regions: list[MemoryRegion] = []
         for number, (page, size, priority, readonly) in enumerate(rows):
-            backend = run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": f"m{number}", "size": size}))
+            backend = run_now(vm.objects.add({"qom-type": "memory-backend-ram", "id": f"m{number}", "size": size}))
             assert isinstance(backend, MemoryBackend)
             region = backend.take()
             region.set_readonly(readonly)

@@ -152,15 +152,15 @@ def perform(host: Host, steps: list[Step], places: dict[str, str]) -> list[Any]:
             try:
                 if what == "add":
                     path = {"mem-path": argument["mem-path"].format(**places)} if "mem-path" in argument else {}
-                    run_now(vm.add_object({**argument, **path}))
+                    run_now(vm.objects.add({**argument, **path}))
                 elif what == "prealloc":
-                    next(backend for backend in vm.backends() if backend.name == argument).set("prealloc", True)
+                    next(backend for backend in vm.objects.backends() if backend.name == argument).set("prealloc", True)
                 else:
-                    run_now(vm.delete_object(argument))
+                    run_now(vm.objects.delete(argument))
                 said = None
             except VMError as error:
                 said = str(error)
-            backends = vm.backends()
+            backends = vm.objects.backends()
             resident = host.residency([backend.memory for backend in backends if backend.memory is not None])
             huge = host.huge_pages(HUGE)
             outcomes.append((what, said, huge.free, huge.reserved, [backend.name for backend in backends], resident))

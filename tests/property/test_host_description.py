@@ -74,7 +74,7 @@ def use(document: Any) -> None:
     with VirtualMachine(config, host) as vm:
         for kind in ({"qom-type": "memory-backend-ram"}, {"qom-type": "memory-backend-memfd", "hugetlb": True}):
             try:
-                run_now(vm.add_object({**kind, "id": kind["qom-type"], "size": 1 << 21, "prealloc": True}))
+                run_now(vm.objects.add({**kind, "id": kind["qom-type"], "size": 1 << 21, "prealloc": True}))
             except VMError:
                 pass
         told = run_now(query_host(Context(vm, None), {}))  # type: ignore[arg-type]  # no program is needed

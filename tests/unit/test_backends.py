@@ -85,7 +85,7 @@ def arguments(kind: str, path: Path, **properties: object) -> dict[str, Any]:
 
 
 def add(vm: VirtualMachine, kind: str, path: Path, **properties: object) -> MemoryBackend:
-    made = run_now(vm.add_object(arguments(kind, path, **properties)))
+    made = run_now(vm.objects.add(arguments(kind, path, **properties)))
     assert isinstance(made, MemoryBackend)
     return made
 
@@ -220,7 +220,7 @@ def test_refusals_leave_nothing(
         add(vm, kind, tmp_path, **properties)
     assert str(caught.value) == text
     assert footprint() == before
-    assert (vm.backends(), list(vm.topology.ram_blocks), list(tmp_path.iterdir())) == ([], [], [])
+    assert (vm.objects.backends(), list(vm.topology.ram_blocks), list(tmp_path.iterdir())) == ([], [], [])
     assert add(vm, "ram", tmp_path).length == MIB, "the next one is well"
 
 
@@ -259,7 +259,7 @@ def test_a_host_that_fails_half_way_leaves_nothing(
     with pytest.raises(VMError, match=r"Input/output error$"):
         add(vm, kind, tmp_path, **given)
     assert footprint() == before
-    assert (vm.backends(), list(vm.topology.ram_blocks)) == ([], [])
+    assert (vm.objects.backends(), list(vm.topology.ram_blocks)) == ([], [])
 
 
 def test_a_kernel_without_ksm_is_no_error(vm: VirtualMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_cancelled_preallocation_leaves_nothing(
 
     monkeypatch.setattr(LinuxMemory, "populate", populate)
     monkeypatch.setattr("ramslot.vm.hostmem.prealloc.PORTION", MIB)
-    task = vm.add_object(arguments("ram", tmp_path, size=64 * MIB, prealloc=True))
+    task = vm.objects.add(arguments("ram", tmp_path, size=64 * MIB, prealloc=True))
     step = next(task)
     with pytest.raises(VMError, match=r"^attempt to add duplicate property 'm' to object"):
         add(vm, "ram", tmp_path)
@@ -310,12 +310,12 @@ def test_cancelled_preallocation_leaves_nothing(
 
 def test_a_task_that_is_given_up_leaves_nothing(vm: VirtualMachine, tmp_path: Path) -> None:
     before = footprint()
-    task = vm.add_object(arguments("ram", tmp_path, prealloc=True))
+    task = vm.objects.add(arguments("ram", tmp_path, prealloc=True))
     next(task)
     assert footprint() != before
     task.close()
     assert footprint() == before
-    assert vm.backends() == []
+    assert vm.objects.backends() == []
 
 
 @pytest.mark.parametrize("kind", DEFAULTS)
@@ -326,7 +326,7 @@ def test_a_block_lives_as_long_as_its_backend(vm: VirtualMachine, tmp_path: Path
     assert (block.name, block.region_name, block.used_length) == ("", "m", 5 * PAGE)
     assert backend.region is not None
     assert (backend.region.size, backend.region.ram_block) == (5 * PAGE, block)
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     backend.release()
     assert footprint() == before
     assert list(vm.topology.ram_blocks) == []
@@ -358,7 +358,7 @@ def test_defaults_of_the_machine_apply() -> None:
     config.machine_options = {"mem-merge": "off", "dump-guest-core": "off"}
     config.objects = [{"qom-type": "memory-backend-ram", "id": "m", "size": MIB}]
     vm = VirtualMachine(config)
-    (backend,) = vm.backends()
+    (backend,) = vm.objects.backends()
     assert [backend.get(name) for name in ("merge", "dump", "prealloc")] == [False, False, True]
     vm.close()
 
@@ -378,15 +378,15 @@ def test_no_huge_pages_at_all(tmp_path: Path) -> None:
 def test_large_memory_is_given_back_by_another_thread(vm: VirtualMachine, tmp_path: Path) -> None:
     before = footprint()
     backend = add(vm, "ram", tmp_path, size=1 << 30)
-    task = vm.delete_object("m")
+    task = vm.objects.delete("m")
     step = next(task)
-    assert vm.backends() == [backend], "what is not done is not told"
+    assert vm.objects.backends() == [backend], "what is not done is not told"
     with pytest.raises(VMError, match=r"^object 'm' is in use, can not be deleted$"):
-        run_now(vm.delete_object("m"))
+        run_now(vm.objects.delete("m"))
     step(Cancellation())
     with pytest.raises(StopIteration):
         task.send(None)
-    assert vm.backends() == []
+    assert vm.objects.backends() == []
     assert footprint() == before
 
 
@@ -396,10 +396,10 @@ def test_memory_that_somebody_looks_at_stays(vm: VirtualMachine, tmp_path: Path)
         assert isinstance(backend.memory, LinuxMemory)
         view = backend.memory.view(0, 1)
         with pytest.raises(VMError, match=r"^object 'm' is in use, can not be deleted$"):
-            run_now(vm.delete_object("m"))
-        assert vm.backends() == [backend]
+            run_now(vm.objects.delete("m"))
+        assert vm.objects.backends() == [backend]
         assert len(list(vm.topology.ram_blocks)) == 1
         view.release()
         del view
-        run_now(vm.delete_object("m"))
-        assert vm.backends() == []
+        run_now(vm.objects.delete("m"))
+        assert vm.objects.backends() == []

@@ -118,7 +118,7 @@ def test_a_hint_has_its_own_line(start: Callable[..., Program], monkeypatch: pyt
     def refuse(_name: str) -> None:
         raise VMError("no such thing", hint="make one")
 
-    monkeypatch.setattr(program.vm, "delete_object", refuse)  # stands for any refusal with a remedy
+    monkeypatch.setattr(program.vm.objects, "delete", refuse)  # stands for any refusal with a remedy
     assert "Error: no such thing\nhint: make one\n" in type_into(program, "object_del x\r")
     shown = type_into(start(), "mtree\r")
     assert "unknown command: 'mtree'\nhint: did you mean 'info mtree'?\n" in shown
@@ -129,7 +129,7 @@ def test_a_defect_of_ours_does_not_end_the_session(
 ) -> None:
     program = start()
     assert program.vm is not None
-    monkeypatch.setattr(program.vm, "delete_object", lambda _name: 1 // 0)  # a defect
+    monkeypatch.setattr(program.vm.objects, "delete", lambda _name: 1 // 0)  # a defect
     assert "internal error: ZeroDivisionError" in type_into(program, "object_del x\r")
     assert "VM status: running" in type_into(start(), "info status\r")
     assert "internal error" in capsys.readouterr().err
@@ -236,7 +236,7 @@ def test_a_long_command_can_be_cancelled_and_others_go_on(
         yield slow_step
 
     assert program.vm is not None
-    monkeypatch.setattr(program.vm, "add_object", slow)  # stands for a huge prealloc
+    monkeypatch.setattr(program.vm.objects, "add", slow)  # stands for a huge prealloc
     monkeypatch.setattr("ramslot.monitor.console.execution.PATIENCE", 0.05)
     program.loop.call_later(0.5, lambda: os.kill(os.getpid(), 2))
     shown = type_into(program, "object_add memory-backend-ram,id=a,size=1M\rinfo status\r")
@@ -259,7 +259,7 @@ def test_the_end_cancels_a_long_command(start: Callable[..., Program], monkeypat
         yield slow_step
 
     assert program.vm is not None
-    monkeypatch.setattr(program.vm, "add_object", slow)  # stands for a huge prealloc
+    monkeypatch.setattr(program.vm.objects, "add", slow)  # stands for a huge prealloc
     assert "Operation cancelled" in type_into(program, "object_add memory-backend-ram,id=a,size=1M\rstop\r")
 
 

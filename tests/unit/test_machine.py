@@ -199,11 +199,11 @@ def test_objects_that_are_used_stay() -> None:
     vm = VirtualMachine(config)
     for name, text in (("m", "Cannot delete host memory backend 'm' which is mapped"), ("x", "object 'x' not found")):
         with pytest.raises(VMError, match=f"^{text}$"):
-            run_now(vm.delete_object(name))
-    run_now(vm.delete_object("idle"))
-    assert [found.name for found in vm.backends()] == ["m"]
+            run_now(vm.objects.delete(name))
+    run_now(vm.objects.delete("idle"))
+    assert [found.name for found in vm.objects.backends()] == ["m"]
     with pytest.raises(VMError, match=r"^can't use already busy memdev: m$"):
-        vm.backends()[0].take()
+        vm.objects.backends()[0].take()
     vm.close()
 
 
@@ -212,9 +212,9 @@ def test_the_300th_object_finds_the_place_of_the_first() -> None:
     before = footprint()
     offsets = set()
     for _ in range(300):
-        run_now(vm.add_object(backend("m", 64 * KIB)))
+        run_now(vm.objects.add(backend("m", 64 * KIB)))
         offsets.add(next(block.offset for block in vm.topology.ram_blocks if block.region_name == "m"))
-        run_now(vm.delete_object("m"))
+        run_now(vm.objects.delete("m"))
     assert offsets == {MIB}
     assert footprint() == before
     vm.close()

@@ -183,7 +183,7 @@ def test_the_memory_of_a_node_is_not_deleted() -> None:
     with VirtualMachine(configured()) as vm:
         described(vm, *NODES)
         with pytest.raises(VMError, match="object 'a' is in use, can not be deleted"):
-            run_now(vm.delete_object("a"))
+            run_now(vm.objects.delete("a"))
         run_now(vm.exit_preconfig())
 
 

@@ -201,7 +201,7 @@ def test_the_blocks_are_listed_in_place_of_the_backends() -> None:
     pieces = [(block.name, offset, length) for block, offset, length in stream_pieces(below, 255 * MIB, 2 * MIB)]  # type: ignore[arg-type]  # and a block
     assert pieces == [("low", 255 * MIB, MIB), ("high", 0, MIB)]
     with pytest.raises(VMError, match=r"object 'pc\.ram' is in use, can not be deleted"):
-        run_now(vm.delete_object("pc.ram"))
+        run_now(vm.objects.delete("pc.ram"))
     vm.close()
 
 

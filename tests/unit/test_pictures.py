@@ -200,7 +200,7 @@ def test_what_is_behind_every_address(make: Callable[..., Context], machine_type
 def test_what_a_device_has_plugged_ends_somewhere(make: Callable[..., Context]) -> None:
     context = make("pc", GIB, max_ram_size=8 * GIB)
     vm = context.vm
-    run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": 4 * GIB, "reserve": False}))
+    run_now(vm.objects.add({"qom-type": "memory-backend-ram", "id": "m", "size": 4 * GIB, "reserve": False}))
     vm.plugging.guest.follow("accept")
     arguments = {"driver": "virtio-mem-pci", "id": "v", "memdev": "m", "requested-size": GIB}
     assert isinstance(vm.plugging.add(arguments, hot=True), VirtIOMemProxy)
@@ -323,7 +323,7 @@ def test_other_slots_and_other_backends(make: Callable[..., Context]) -> None:
 def test_room_is_where_the_others_are_not(make: Callable[..., Context]) -> None:
     def plug(size: int, address: int) -> Context:
         context = make("pc", GIB, max_ram_size=8 * GIB, ram_slots=2)
-        run_now(context.vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": size, "reserve": False}))
+        run_now(context.vm.objects.add({"qom-type": "memory-backend-ram", "id": "m", "size": size, "reserve": False}))
         context.vm.plugging.add({"driver": "pc-dimm", "id": "d", "memdev": "m", "addr": address}, hot=True)
         return context
 

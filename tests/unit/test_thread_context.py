@@ -45,7 +45,7 @@ def vm() -> Iterator[VirtualMachine]:
 
 def context(vm: VirtualMachine, name: str = "tc", **properties: object) -> ThreadContext:
     arguments = {"qom-type": "thread-context", "id": name}
-    made = run_now(vm.add_object(arguments | {name.replace("_", "-"): value for name, value in properties.items()}))
+    made = run_now(vm.objects.add(arguments | {name.replace("_", "-"): value for name, value in properties.items()}))
     assert isinstance(made, ThreadContext)
     return made
 
@@ -58,15 +58,15 @@ PREALLOCATED: dict[str, Any] = {
 def test_a_context_deleted_while_it_works_ends_afterwards(vm: VirtualMachine) -> None:
     before = threads()
     context(vm)
-    task = vm.add_object(PREALLOCATED)
+    task = vm.objects.add(PREALLOCATED)
     step = next(task)
-    run_now(vm.delete_object("tc"))
+    run_now(vm.objects.delete("tc"))
     assert len(threads()) == len(before) + 1
     step(Cancellation())
     with pytest.raises(StopIteration):
         task.send(None)
     assert vm.tree.objects.get("m") == "/objects/m"
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert only(before)
 
 
@@ -74,13 +74,13 @@ def test_another_context_may_be_chosen_while_one_works(vm: VirtualMachine) -> No
     before = threads()
     context(vm)
     arguments = PREALLOCATED | {"prealloc": False}
-    backend = run_now(vm.add_object(arguments))
+    backend = run_now(vm.objects.add(arguments))
     assert isinstance(backend, MemoryBackend)
     task = backend.set_task("prealloc", True)
     assert task is not None
     step = next(task)
     backend.set("prealloc-context", "")
-    run_now(vm.delete_object("tc"))
+    run_now(vm.objects.delete("tc"))
     step(Cancellation())
     with pytest.raises(StopIteration):
         task.send(None)
@@ -91,7 +91,7 @@ def test_another_context_may_be_chosen_while_one_works(vm: VirtualMachine) -> No
 def test_a_cancelled_backend_lets_go_of_its_context(vm: VirtualMachine) -> None:
     before = threads()
     context(vm)
-    task = vm.add_object(PREALLOCATED)
+    task = vm.objects.add(PREALLOCATED)
     step = next(task)
     cancelled = Cancellation()
     cancelled.requested = True
@@ -99,8 +99,8 @@ def test_a_cancelled_backend_lets_go_of_its_context(vm: VirtualMachine) -> None:
         step(cancelled)
     with pytest.raises(VMError, match=r"^Operation cancelled$"):
         task.throw(caught.value)
-    assert (caught.value.hint, vm.backends()) == (None, [])
-    run_now(vm.delete_object("tc"))
+    assert (caught.value.hint, vm.objects.backends()) == (None, [])
+    run_now(vm.objects.delete("tc"))
     assert only(before)
 
 
@@ -126,7 +126,7 @@ def test_a_link_that_names_several_objects(vm: VirtualMachine) -> None:
     context(vm, "y")
     vm.tree.root.add_child("other", type(vm.tree.root)()).add_child("x", vm.tree.objects.children["y"])
     with pytest.raises(VMError, match=r"^Path 'x' does not uniquely identify an object$"):
-        run_now(vm.add_object(PREALLOCATED | {"prealloc-context": "x"}))
+        run_now(vm.objects.add(PREALLOCATED | {"prealloc-context": "x"}))
 
 
 def test_a_host_that_moves_no_threads(vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def test_sixteen_tebibytes_bound_over_eight_nodes() -> None:
     with VirtualMachine(huge_guest(8, 2048), host) as vm:
         print(f"started in {time.process_time() - started:.3f} s of CPU time")
         assert [host.huge_pages(GIB, node).free for node in range(8)] == [0] * 8
-        for backend in vm.backends():
+        for backend in vm.objects.backends():
             assert backend.memory is not None
             assert host.residency([backend.memory]) == [{backend.host_nodes[0]: 2 * TIB}]
         assert sum(memslot.size for memslot in vm.accelerator.slots if memslot.block.name.startswith("m")) > 15 * TIB
@@ -115,8 +115,8 @@ def test_an_absent_node_is_refused_with_qemus_text() -> None:
     with VirtualMachine(configured(), open_host("nodes=2,memory=1G")) as vm:
         arguments = {"qom-type": "memory-backend-ram", "id": "m", "size": MIB, "policy": "bind", "host-nodes": [2]}
         with pytest.raises(VMError, match=r"^cannot bind memory to host NUMA nodes: Invalid argument$"):
-            run_now(vm.add_object(arguments))
-        run_now(vm.add_object({**arguments, "host-nodes": [1, 2]}))
+            run_now(vm.objects.add(arguments))
+        run_now(vm.objects.add({**arguments, "host-nodes": [1, 2]}))
 
 
 # Overcommit
@@ -272,7 +272,7 @@ def test_a_guest_that_may_not_be_locked() -> None:
     assert error.value.warnings == ["mlockall: Cannot allocate memory"]
     with VirtualMachine(configured(ram_size=64 * MIB, lock_memory=True), host) as vm:
         with pytest.raises(VMError, match=r"^cannot set up guest memory 'm': Resource temporarily unavailable$"):
-            run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": "m", "size": MIB}))
+            run_now(vm.objects.add({"qom-type": "memory-backend-ram", "id": "m", "size": MIB}))
         assert host.residency([block.host for block in vm.topology.ram_blocks]) == [{0: 64 * MIB}]
     host.map_anonymous(GIB).close()
 

@@ -49,12 +49,12 @@ def _hexadecimal(uuid: bytes | None) -> str | None:
 
 def _owners(vm: VirtualMachine) -> dict[int, str]:
     """The ids of backends by the memory they have."""
-    return {id(backend.memory): backend.name for backend in vm.backends()}
+    return {id(backend.memory): backend.name for backend in vm.objects.backends()}
 
 
 def _roles(vm: VirtualMachine) -> dict[str, str]:
     """What backends are, by their ids."""
-    roles = {backend.name: "device" for backend in vm.backends() if backend.in_use}
+    roles = {backend.name: "device" for backend in vm.objects.backends() if backend.in_use}
     roles |= {node.backend.name: "node" for node in vm.machine.numa_nodes if node.backend is not None}
     if vm.machine.memory_backend is not None:
         roles[vm.machine.memory_backend.name] = "ram"

@@ -123,7 +123,7 @@ class Dump:
 
     def _told(self, error: Exception) -> Exception:
         if isinstance(error, MissingPage) and self._current is not None:
-            where = self._vm.why_missing(self._current.block, error.offset, error)
+            where = self._vm.objects.why_missing(self._current.block, error.offset, error)
             return VMError(f"dump: failed to save memory: the host has no page for {where}")
         if isinstance(error, OSError):
             what = "write elf header" if self._current is None else "save memory"

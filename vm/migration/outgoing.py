@@ -80,7 +80,7 @@ class Outgoing:
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, BlockPageMissing):
-            where = self._vm.why_missing(error.block, error.missing.offset, error.missing)
+            where = self._vm.objects.why_missing(error.block, error.missing.offset, error.missing)
             return f"the memory cannot be sent: the host has no page for {where}"
         if isinstance(error, BrokenPipeError | ConnectionResetError):
             kind = "command" if self._address.kind == "exec" else "socket"

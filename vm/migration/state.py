@@ -118,7 +118,7 @@ class Migration:
             return False
         if not self.vm.release.covers("8.1"):
             return True
-        files = [backend for backend in self.vm.backends() if backend.type_name == "memory-backend-file"]
+        files = [backend for backend in self.vm.objects.backends() if backend.type_name == "memory-backend-file"]
         return any(backend.memory is block.host for backend in files)
 
     @property
