@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..vm import preconfig
 from .hmp import Flag, HMPCommand, HMPError, Word, fixed
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def set_numa_node(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Take what is said of nodes, as long as there is no machine."""
-    context.vm.set_numa_node(arguments)
+    preconfig.set_numa_node(context.vm, arguments)
     return {}
 
 

@@ -82,7 +82,9 @@ def system_powerdown(context: Context, _arguments: Arguments) -> dict[str, Any]:
 
 def x_exit_preconfig(context: Context, _arguments: Arguments) -> Task[dict[str, Any]]:
     """Make the board; what keeps it from being made ends the program, as with QEMU."""
-    return _or_end(context, context.vm.exit_preconfig())
+    from ..vm.preconfig import exit_preconfig
+
+    return _or_end(context, exit_preconfig(context.vm))
 
 
 def _or_end(context: Context, task: Task[None]) -> Task[dict[str, Any]]:

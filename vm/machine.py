@@ -85,7 +85,7 @@ class VirtualMachine:
         """Told when the machine is of no more use, which was told before."""
         self.initialized = False
         """Whether the board stands."""
-        self._begun = False
+        self.begun = False
         """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
         self.locks_memory = False
         """Whether the host was asked to lock this process's memory, which is undone in the end."""
@@ -142,47 +142,13 @@ class VirtualMachine:
             yield from make_objects(self)
             list_monitors(self)
             if not self.config.preconfig:
-                self._begun = True
+                self.begun = True
                 yield from make_board(self)
         except BaseException as error:
             if isinstance(error, VMError):
                 error.warnings = self.warnings
             self.close()
             raise
-
-    def exit_preconfig(self) -> Task[None]:
-        """Make the board of a machine that was started with `preconfig`; raises `VMError` if it is too late.
-
-        So does the task; the machine is of no more use then, as QEMU's, which ends.
-        """
-        if self._begun:
-            text = "The command is permitted only before machine initialization"
-            raise VMError(self.release.text("too late to initialize", text))
-        return self._leave_preconfig()
-
-    def _leave_preconfig(self) -> Task[None]:
-        self.warnings.clear()
-        self._begun = True
-        yield from make_board(self)
-        self._tell_warnings()
-        if self.running:
-            self.emit("RESUME")
-        self.on_board()
-
-    def set_numa_node(self, options: dict[str, Any]) -> None:
-        """Take the arguments of `set-numa-node`; raises `VMError`, also if it is too late."""
-        if self._begun:
-            text = "The command is permitted only before the machine has been created"
-            raise VMError(self.release.text("too late for nodes", text))
-        self.warnings.clear()
-        self.numa.add(options)
-        self._tell_warnings()
-
-    def _tell_warnings(self) -> None:
-        warnings = list(self.warnings)
-        self.warnings.clear()
-        for warning in warnings:
-            self.on_warning(warning)
 
     @property
     def plugging(self) -> Plugging:

@@ -14,6 +14,7 @@ from ramslot.schema import contract
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine
+from ramslot.vm.preconfig import exit_preconfig, set_numa_node
 from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
 
@@ -93,7 +94,7 @@ CACHE = numa("hmat-cache", node_id=1, size=10 * MIB, level=1, associativity="dir
 def described(vm: VirtualMachine, *pieces: dict[str, Any]) -> None:
     for piece in pieces:
         CONTRACT.check("set-numa-node", piece)
-        vm.set_numa_node(piece)
+        set_numa_node(vm, piece)
 
 
 FAILING = [
@@ -128,7 +129,7 @@ def test_what_fails_changes_nothing(wrong: dict[str, Any]) -> None:
             described(vm, wrong)
         assert describe(vm) == before
         assert [slot.node_id for slot in vm.machine.cpu_slots] == slots
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
 
 
 def test_all_of_it_is_shown() -> None:
@@ -136,7 +137,7 @@ def test_all_of_it_is_shown() -> None:
         pieces = (*NODES, numa("cpu", node_id=0), LATENCY, BANDWIDTH, CACHE, numa("dist", src=0, dst=1, val=30))
         described(vm, *pieces)
         assert describe(vm)[0]["distances"] == [0, 30]  # not completed yet
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
         nodes = describe(vm)
         assert nodes == [
             {
@@ -184,7 +185,7 @@ def test_the_memory_of_a_node_is_not_deleted() -> None:
         described(vm, *NODES)
         with pytest.raises(VMError, match="object 'a' is in use, can not be deleted"):
             run_now(vm.objects.delete("a"))
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
 
 
 def test_after_the_start_it_is_too_late() -> None:
@@ -192,19 +193,19 @@ def test_after_the_start_it_is_too_late() -> None:
     with VirtualMachine(configured(objects=[], machine_options={})) as vm:
         vm.observers.append(lambda name, _data: events.append((name, vm.run_state)))
         assert (vm.run_state, vm.initialized, vm.machine.ram) == ("prelaunch", False, None)
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
         assert vm.initialized
         assert events == [("RESUME", "running")]
         with pytest.raises(VMError, match="permitted only before machine initialization"):
-            vm.exit_preconfig()
+            exit_preconfig(vm)
         with pytest.raises(VMError, match="permitted only before the machine has been created"):
-            vm.set_numa_node(numa("node"))
+            set_numa_node(vm, numa("node"))
 
 
 def test_while_the_board_is_being_made_it_is_too_late() -> None:
     """Making it may take long: a preallocated default backend is worked on away from the loop."""
     with VirtualMachine(configured(objects=[], machine_options={}, mem_prealloc=True, ram_size=MIB)) as vm:
-        task = vm.exit_preconfig()
+        task = exit_preconfig(vm)
         step = next(task)
         context = Context(vm, Program())
         for command, arguments in (("x-exit-preconfig", {}), ("set-numa-node", numa("node")), ("cont", {})):
@@ -236,7 +237,7 @@ def test_warnings_come_when_they_are_due() -> None:
         vm.on_warning = told.append
         described(vm, numa("node", mem=128 * MIB, cpus=[0]))
         assert told == ["warning: Parameter -numa node,mem is deprecated, use -numa node,memdev instead"]
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
         assert told[1].startswith("warning: CPU(s) not present in any NUMA nodes: CPU 1 [")
         assert len(told) == 3
 
@@ -271,7 +272,7 @@ def test_set_numa_node_is_an_option_like_the_command_lines() -> None:
         for line in ("node,foo=1", "node,nodeid=x", "node,nodeid=1", "what", "cpu"):
             with pytest.raises(HMPLineError, match=r"^Error: "):
                 run_now(run_hmp_line(context, f"set_numa_node {line}"))
-        run_now(vm.exit_preconfig())
+        run_now(exit_preconfig(vm))
 
 
 def test_the_options_of_set_numa_node_are_completed() -> None:

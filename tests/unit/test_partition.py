@@ -26,6 +26,7 @@ from ramslot.vm.host.linux_memory import LinuxMemory
 from ramslot.vm.machine import VirtualMachine
 from ramslot.vm.memory.ramblock import RAMBlock
 from ramslot.vm.memory.stream import stream_pieces
+from ramslot.vm.preconfig import exit_preconfig
 from ramslot.vm.releases import find_release
 from ramslot.vm.steps import run_now
 
@@ -250,7 +251,7 @@ def start_and_close(machine: str) -> Any:
 def test_before_there_is_ram_it_can_be_set() -> None:
     vm = start("none", ram_size=2 * MIB, preconfig=True)
     vm.machine.set("ram-partition", "x:1M+y")
-    run_now(vm.exit_preconfig())
+    run_now(exit_preconfig(vm))
     assert stream(vm) == [("x", 0, MIB), ("y", MIB, MIB)]
     vm.close()
 
