@@ -50,7 +50,7 @@ def add_fd(context: Context, arguments: Arguments) -> dict[str, Any]:
 def remove_fd(context: Context, arguments: Arguments) -> dict[str, Any]:
     """Take one out of a set, or all of them."""
     vm = context.vm
-    at_once = vm.release.covers("9.0") or vm.running  # older QEMUs wait until the guest runs
+    at_once = vm.release.covers("9.0") or vm.run_state.running  # older QEMUs wait until the guest runs
     vm.descriptors.remove(arguments["fdset-id"], arguments.get("fd"), at_once=at_once)
     return {}
 

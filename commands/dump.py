@@ -6,7 +6,7 @@ import os
 
 from ..vm.descriptors import NoSuchDescriptor
 from ..vm.errors import VMError
-from ..vm.machine import DUMP_IN_PROGRESS
+from ..vm.run_state import DUMP_IN_PROGRESS
 from .hmp import Flag, HMPCommand, HMPError, Number, Word, fixed
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def _shown(context: Context, task: Task[None]) -> Task[dict[str, Any]]:
 
 def _check(vm: VirtualMachine, arguments: Arguments) -> None:
     """Raise `VMError` for what cannot be dumped now; the order is QEMU's."""
-    if vm.run_state == "inmigrate":
+    if vm.run_state.name == "inmigrate":
         raise VMError(vm.release.text("dump while waiting", WAITING))
     if vm.is_dumping:
         raise VMError(DUMP_IN_PROGRESS)

@@ -24,7 +24,7 @@ def guest_run(context: Context, arguments: Arguments) -> Any:
     from ..vm.accel.guest_job import GuestJob
 
     wait = arguments.get("wait", False)
-    if wait and not context.vm.running:
+    if wait and not context.vm.run_state.running:
         raise VMError("a guest runs while the machine does, which is paused: nothing would end the wait")
     numbers = {name: arguments[name] & UINT64 for name in NUMBERS if name in arguments}
     job = GuestJob(mode=arguments.get("mode", "write"), **{"start": 0, **numbers})
@@ -37,7 +37,7 @@ def guest_run(context: Context, arguments: Arguments) -> Any:
 
 def _follow(context: Context, task: Task[GuestJob], wait: bool) -> Task[dict[str, Any]]:
     job = yield from task
-    context.vm.emit("GUEST_ENDED", job.describe(runs=context.vm.running))
+    context.vm.emit("GUEST_ENDED", job.describe(runs=context.vm.run_state.running))
     if wait and job.status == "failed":
         raise VMError(job.error)
     return {}
@@ -52,7 +52,7 @@ def guest_stop(context: Context, _arguments: Arguments) -> dict[str, Any]:
 def query_guest(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """The guest that runs or ran last."""
     job = context.vm.guest_job
-    return {"status": "none"} if job is None else job.describe(runs=context.vm.running)
+    return {"status": "none"} if job is None else job.describe(runs=context.vm.run_state.running)
 
 
 def _guest_run_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -64,7 +64,7 @@ def migrate_incoming(context: Context, arguments: Arguments) -> dict[str, Any]:
     if vm.config.incoming is None:
         deferred = "'-incoming' was not specified on the command line"
         raise VMError(deferred if vm.release.covers("6.0") else "For use with '-incoming defer'")
-    if vm.config.incoming != "defer" or vm.run_state != "inmigrate":
+    if vm.config.incoming != "defer" or vm.run_state.name != "inmigrate":
         already = "The incoming migration has already been started"
         raise VMError(already if vm.release.covers("6.0") else "For use with '-incoming defer'")
     address = _address(context, arguments, incoming=True)
@@ -128,7 +128,7 @@ def query_migrate(context: Context, _arguments: Arguments) -> dict[str, Any]:
     migration, vm = context.vm.migration, context.vm
     found: dict[str, Any] = {}
     incoming = migration.incoming
-    if incoming is not None and incoming.listener is not None and vm.run_state == "inmigrate":
+    if incoming is not None and incoming.listener is not None and vm.run_state.name == "inmigrate":
         found["socket-address"] = [_socket_address(incoming.listener.place)]
     if migration.status == "none":
         return found

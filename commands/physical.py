@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from ..vm.cpus import has_cpus
 from ..vm.errors import VMError
 from ..vm.host import MissingPage
 from .hmp import Format, HMPCommand, HMPError, Number, Word
@@ -181,7 +180,7 @@ def _x_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str
     from ..vm.translation import is_narrow, physical_address, shown_address
 
     _command, arguments = _dump_request(vm, words, "x", shown_address(vm, words["addr"] & MASK))
-    if not has_cpus(vm):
+    if not vm.has_cpus:
         raise HMPError(NO_CPU)
     words["digits"] = 8 if is_narrow(vm) else 16
     return "read-memory", {**arguments, "address": physical_address(vm, arguments["address"])}
@@ -190,7 +189,7 @@ def _x_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str
 def _dump_request(vm: VirtualMachine, words: dict[str, Any], name: str, start: int) -> tuple[str, dict[str, Any]]:
     count, kind, size = _read_format(words.get("format", ""), name)
     if kind == "i":
-        raise VMError(NO_CODE) if has_cpus(vm) else HMPError(NO_CPU)
+        raise VMError(NO_CODE) if vm.has_cpus else HMPError(NO_CPU)
     words["kind"], words["width"], words["newer"] = kind, size, vm.release.covers("11.0")
     words["start"], words["order"] = start, vm.target.byte_order
     words["length"] = length = min(count * size, MOST_AT_ONCE)
@@ -198,7 +197,7 @@ def _dump_request(vm: VirtualMachine, words: dict[str, Any], name: str, start: i
 
 
 def _memsave_request(vm: VirtualMachine, words: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    if not has_cpus(vm):
+    if not vm.has_cpus:
         raise HMPError("No CPU available\n")
     return "memsave", {"val": words["addr"], "size": words["size"], "filename": words["file"]}
 

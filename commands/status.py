@@ -19,7 +19,7 @@ NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 def query_status(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """The run state."""
-    told = {"status": context.vm.run_state, "singlestep": False, "running": context.vm.running}
+    told = {"status": context.vm.run_state.name, "singlestep": False, "running": context.vm.run_state.running}
     return context.answer("query-status", told)
 
 
@@ -58,13 +58,13 @@ def query_target(context: Context, _arguments: Arguments) -> dict[str, Any]:
 
 def stop(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """Pause the machine."""
-    context.vm.stop()
+    context.vm.run_state.stop()
     return {}
 
 
 def cont(context: Context, _arguments: Arguments) -> dict[str, Any]:
     """Let the machine run."""
-    context.vm.cont()
+    context.vm.run_state.cont()
     return {}
 
 

@@ -13,6 +13,7 @@ from .object_tree import ObjectTree
 from .objects import ObjectDefaults
 from .qom import Container
 from .releases import find_release
+from .run_state import RunState
 from .starting import list_monitors, make_board, make_objects
 from .steps import run_now
 from .user_objects import UserObjects
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .accel.dirty import DirtyLog
     from .accel.guest import Guest
     from .accel.guest_job import GuestJob
+    from .boards.machine import Machine
     from .config import Config
     from .descriptors import Descriptors
     from .devices.device import MemoryDevice
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     Observer = Callable[[str, dict[str, Any] | None], None]
 
-DUMP_IN_PROGRESS = "There is a dump in process, please wait."
 ROOT_CONTAINERS = ("chardevs", "backend", "audiodevs")
 """Below the root of the object tree, besides the machine and the objects."""
 
@@ -49,6 +50,25 @@ class VirtualMachine:
     Raises `VMError` if the configuration is refused; nothing is left behind then. Starting may take long (preallocated
     memory): a `deferred` machine is started by running the task `start`, before anything else is asked of it.
     """
+
+    begun = False
+    """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
+    initialized = False
+    """Whether the board stands."""
+    locks_memory = False
+    """Whether the host was asked to lock this process's memory, which is undone in the end."""
+    user_dirty_pages: DirtyPages | None = None
+    """What the guest wrote since the user asked for it."""
+
+    # What is made when it is first asked for
+
+    _descriptors: Descriptors | None = None
+    _dirty_log: DirtyLog | None = None
+    _dirty_rate: DirtyRate | None = None
+    _dump: Dump | None = None
+    _guest: Guest | None = None
+    _migration: Migration | None = None
+    _plugging: Plugging | None = None
 
     def __init__(self, config: Config, host: Host | None = None, *, deferred: bool = False) -> None:
         if host is None:
@@ -74,43 +94,13 @@ class VirtualMachine:
         name."""
         self.on_warning: Callable[[str], None] = self.warnings.append
         """Told of such things, later on too."""
-        self.run_state = "prelaunch"
-        if config.preconfig:
-            self.run_state = self.release.settings("run states").get("before the board", "prelaunch")
-        self.autostart = not config.paused
-        """Whether the guest is to run once its memory has come from elsewhere (`-incoming`)."""
+        self.run_state = RunState(self)
         self.on_board: Callable[[], object] = lambda: None
         """Told when the board was made late (`-preconfig`)."""
         self.on_fatal: Callable[[], object] = lambda: None
         """Told when the machine is of no more use, which was told before."""
-        self.initialized = False
-        """Whether the board stands."""
-        self.begun = False
-        """Whether the board is being made, or was; until then (`-preconfig`) its NUMA nodes can be named."""
-        self.locks_memory = False
-        """Whether the host was asked to lock this process's memory, which is undone in the end."""
-        board = Board(self.topology, host, self.target, self.objects.defaults, self.release)
-        board.locks_memory = config.lock_memory
-        board.warnings = self.warnings
-        board.notices = self.notices
-        board.firmware = config.firmware
-        board.flash = config.flash
-        self.machine = self.machine_type.machine(self.machine_type, board)
-        self.machine.type_name = f"{self.machine_type.name}-machine"
-        self.tree.root.add_child("machine", self.machine)
-        for name in ROOT_CONTAINERS:
-            if name not in self.release.settings("QOM").get("unknown containers", ()):
-                self.tree.root.add_child(name, Container())
+        self.machine = self._make_machine()
         self.accelerator = emulator("none", host)
-        self._plugging: Plugging | None = None
-        self._guest: Guest | None = None
-        self._dirty_log: DirtyLog | None = None
-        self._dirty_rate: DirtyRate | None = None
-        self._migration: Migration | None = None
-        self._descriptors: Descriptors | None = None
-        self._dump: Dump | None = None
-        self.user_dirty_pages: DirtyPages | None = None
-        """What the guest wrote since the user asked for it."""
         self.numa = NumaConfiguration(self.machine, self.tree, self.warnings)
         self.objects.is_used = self.numa.uses
         if not deferred:
@@ -124,6 +114,22 @@ class VirtualMachine:
         defaults.warn = lambda text: self.on_warning(f"warning: {text}")
         defaults.tell = lambda text: self.on_warning(text)
         return defaults
+
+    def _make_machine(self) -> Machine:
+        """The machine, without its board yet, in the tree of objects."""
+        board = Board(self.topology, self.host, self.target, self.objects.defaults, self.release)
+        board.locks_memory = self.config.lock_memory
+        board.warnings = self.warnings
+        board.notices = self.notices
+        board.firmware = self.config.firmware
+        board.flash = self.config.flash
+        machine = self.machine_type.machine(self.machine_type, board)
+        machine.type_name = f"{self.machine_type.name}-machine"
+        self.tree.root.add_child("machine", machine)
+        for name in ROOT_CONTAINERS:
+            if name not in self.release.settings("QOM").get("unknown containers", ()):
+                self.tree.root.add_child(name, Container())
+        return machine
 
     def __enter__(self) -> VirtualMachine:
         return self
@@ -176,69 +182,13 @@ class VirtualMachine:
         for observer in list(self.observers):
             observer(event, data)
 
-    @property
-    def running(self) -> bool:
-        """Whether the guest's CPUs would run."""
-        return self.run_state == "running"
-
-    def stop(self) -> None:
-        """Pause; nothing if it does not run. While it waits for its memory: do not run then.
-
-        Raises `VMError` while its memory is dumped.
-        """
-        if self.is_dumping:
-            raise VMError(DUMP_IN_PROGRESS)
-        self.autostart = False
-        if self.running:
-            self._halt("paused")
-
-    def _halt(self, run_state: str) -> None:
-        self.run_state = run_state
-        with self.accelerator.slots.guest_held:
-            pass  # its present slice ends
-        self.emit("STOP")
-
-    def cont(self) -> None:
-        """Run; nothing if it runs already. While it waits for its memory: run then.
-
-        Raises `VMError` while its memory is dumped, or the last of it goes elsewhere.
-        """
-        if self.is_dumping:
-            raise VMError(DUMP_IN_PROGRESS)
-        if self.run_state == "finish-migrate":
-            raise VMError("Migration is not finalized yet")
-        if self.run_state == "inmigrate":
-            self.autostart = True
-        elif not self.running:
-            self.run_state = "running"
-            self.emit("RESUME")
-
-    def stop_for_migration(self) -> None:
-        """Stand still, because the memory is to be what it is now."""
-        if self.running:
-            self._halt("finish-migrate")
-        else:
-            self.run_state = "finish-migrate"
-
-    def stop_for_dump(self) -> None:
-        """Stand still for a dump, if it runs."""
-        if self.running:
-            self._halt("save-vm")
-
-    def resume_after_dump(self) -> None:
-        """Run again, if it stood still for a dump."""
-        if self.run_state == "save-vm":
-            self.run_state = "running"
-            self.emit("RESUME")
-
     def reset(self, reason: str) -> None:
         """Reset the machine, which ends a guest; one that is paused is then as before its first start."""
         self.stop_guest()
         self.emit("RESET", {"guest": False, "reason": reason})
         if self._plugging is not None:
             self._plugging.reset()
-        if not self.running and self.run_state not in ("inmigrate", "finish-migrate", "save-vm"):
-            self.run_state = "prelaunch"
+        self.run_state.reset()
 
     # The guest and what it writes
 
@@ -252,7 +202,7 @@ class VirtualMachine:
 
             self.check_slots("a guest")
             processor = make_processor(self.host, self.accelerator, self.machine.memory_space)
-            self._guest = Guest(processor, lambda: self.running, self.objects.why_missing)
+            self._guest = Guest(processor, lambda: self.run_state.running, self.objects.why_missing)
             self.accelerator.slots.guest_held = self._guest.gate
         return self._guest.start(job)
 
@@ -298,6 +248,11 @@ class VirtualMachine:
         """Let no device come, go or change while memory moves, or let them again."""
         if self._plugging is not None or frozen:
             self.plugging.freeze(frozen)
+
+    @property
+    def has_cpus(self) -> bool:
+        """Whether there are any: a machine without a board has one if its model is named."""
+        return self.machine_type.name != "none" or self.config.cpu_model is not None
 
     @property
     def has_foreign_cpus(self) -> bool:

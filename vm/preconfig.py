@@ -39,7 +39,7 @@ def _leave_preconfig(vm: VirtualMachine) -> Task[None]:
     vm.begun = True
     yield from make_board(vm)
     _tell_warnings(vm)
-    if vm.running:
+    if vm.run_state.running:
         vm.emit("RESUME")
     vm.on_board()
 

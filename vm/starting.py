@@ -1,10 +1,10 @@
-"""How a machine starts: its objects, and then its board."""
+"""How a machine starts: its objects, its CPUs, its accelerator, and then its board. No CPU executes anything."""
 
 from __future__ import annotations
 
 from .accel import choose_accelerator
 from .boards.machine import set_from_text
-from .cpus import check_cpu_model, resolve_cpus
+from .boards.smp import resolve_topology
 from .errors import VMError
 from .loading import load
 from .objects import LATE_TYPES
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .config import Config
     from .machine import VirtualMachine
     from .objects import UserCreatable
     from .steps import Task
@@ -41,7 +42,7 @@ def make_objects(vm: VirtualMachine) -> Task[None]:
     if machine.memory_backend_id is not None and config.mem_path is not None:
         raise VMError("'-mem-path' can't be used together with'-machine memory-backend'")
     _size_ram(vm)
-    resolve_cpus(vm)
+    _resolve_cpus(vm)
     _choose_accelerator(vm)
     for arguments in config.objects:
         if arguments["qom-type"].startswith(LATE_TYPES):
@@ -68,13 +69,31 @@ def _size_ram(vm: VirtualMachine) -> None:
         raise error.of_option(config.memory_origin) from None
 
 
+def _resolve_cpus(vm: VirtualMachine) -> None:
+    """Tell the board its CPUs; raises `VMError` for a topology that the machine type has not."""
+    machine_type, board = vm.machine_type, vm.machine.board
+    topology = resolve_topology(vm.config.smp, machine_type, vm.release, vm.warnings)
+    vm.machine.smp = topology
+    board.cpus = topology["cpus"]
+    board.cpu_type, board.cpu_options = _cpu_model(vm.config, machine_type.default_cpu_type or "", vm.target.arch)
+
+
+def _cpu_model(config: Config, default: str, arch: str) -> tuple[str, dict[str, str]]:
+    if config.cpu_model is None:
+        return default, {}
+    suffix = default.rpartition("-")[0].rpartition("-")[2] or arch
+    name, *options = config.cpu_model.split(",")
+    pairs = (each.partition("=") for each in options)
+    return f"{name}-{suffix}-cpu", {key: value for key, equals, value in pairs if equals}
+
+
 def _choose_accelerator(vm: VirtualMachine) -> None:
     machine = vm.machine
     target = vm.target
     vm.accelerator = choose_accelerator(
         vm.config.accelerators, vm.host, target.arch, vm.warnings, has_kvm=target.has_kvm
     )
-    check_cpu_model(vm)
+    _check_cpu_model(vm)
     if vm.machine_type.deprecated is not None:
         text = f"Machine type '{vm.machine_type.name}' is deprecated: {vm.machine_type.deprecated}"
         vm.warnings.append(vm.release.settings("deprecated versions").get("mark", "warning: ") + text)
@@ -84,6 +103,21 @@ def _choose_accelerator(vm: VirtualMachine) -> None:
         machine.board.memslots = vm.accelerator.slots
     if vm.accelerator.slots.has_smm:
         machine.board.smm_listener = vm.accelerator.slots.follower(1)
+
+
+def _check_cpu_model(vm: VirtualMachine) -> None:
+    """Refuse a CPU model that QEMU has not; the host's own wants KVM, or a described host that plays its part."""
+    if vm.config.cpu_model is None:
+        return
+    from .known import cpu_model
+
+    name = vm.config.cpu_model.partition(",")[0]
+    if name == "host" and (vm.host.described or vm.accelerator.in_kernel):
+        return
+    if name not in vm.machine.own_cpu_models and not cpu_model(vm.target.arch, name, vm.release):
+        raise VMError(f"unable to find CPU model '{name}'")
+    if name == "host":
+        raise VMError(f"CPU model 'host' requires {vm.release.settings('texts').get('hosts', 'KVM or HVF')}")
 
 
 def _add_named_object(vm: VirtualMachine, arguments: dict[str, Any]) -> Task[UserCreatable]:
@@ -112,9 +146,7 @@ def make_board(vm: VirtualMachine) -> Task[None]:
     vm.machine.add_tables()
     vm.machine.first_reset()
     vm.initialized = True
-    vm.run_state = "prelaunch" if vm.config.paused else "running"
-    if vm.config.incoming:
-        vm.run_state = "inmigrate"
+    vm.run_state.begin()
     if vm.config.lock_memory:
         lock_memory(vm)
         vm.locks_memory = True

@@ -5,7 +5,6 @@ What each architecture makes of an address then was looked up in real QEMU, 5.2 
 
 from __future__ import annotations
 
-from .cpus import has_cpus
 from .errors import VMError
 
 TYPE_CHECKING = False
@@ -31,7 +30,7 @@ NO_CPU_NUMBER = "Parameter 'cpu-index' expects a CPU number"
 
 def check_cpu(vm: VirtualMachine, index: int | None) -> None:
     """Raise `VMError` if the machine has no such CPU; None is the first."""
-    if not has_cpus(vm) or not 0 <= (index or 0) < vm.machine.board.cpus:
+    if not vm.has_cpus or not 0 <= (index or 0) < vm.machine.board.cpus:
         raise VMError(NO_CPU_NUMBER)
 
 

@@ -18,10 +18,10 @@ def status_bar(program: Program) -> StyleAndTextTuples:
     """The bar as fragments: machine type, run state, RAM, memslots, clients, and what is being preallocated."""
     vm = program.vm
     assert vm is not None
-    state = "running" if vm.running else "paused"
+    state = "running" if vm.run_state.running else "paused"
     parts: StyleAndTextTuples = [
         ("", vm.machine_type.name),
-        (f"class:bottom-toolbar.{state}", vm.run_state),
+        (f"class:bottom-toolbar.{state}", vm.run_state.name),
         ("", ram_text(vm.machine.ram_size)),
         ("", _memslots(vm)),
         ("", _clients(sum(monitor.connected for monitor in program.monitors))),

@@ -25,7 +25,7 @@ def facts_of(context: Context) -> Task[dict[str, object]]:
         "machine": vm.machine_type.name,
         "qemu": vm.release.name,
         "ram": size_to_str(vm.machine.ram_size) if vm.machine.ram_size else "none",
-        "state": "running" if vm.running else f"not running ({vm.run_state})",
+        "state": "running" if vm.run_state.running else f"not running ({vm.run_state.name})",
         "blocks": len(blocks),
         "blocks_size": size_to_str(sum(block["used-length"] for block in blocks)),
     }

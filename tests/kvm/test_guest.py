@@ -335,13 +335,13 @@ def test_a_hole_that_comes_and_goes_is_met_only_while_it_is_there(accelerator: A
 def test_a_stopped_machine_runs_no_guest(accelerator: Accelerator) -> None:
     with machine(accelerator, "none", MIB) as vm, running(vm, 0, MIB, passes=0) as job:
         assert progress(job)
-        vm.stop()
+        vm.run_state.stop()
         pages = vm.dirty_log.start()
         before = job.accesses
         time.sleep(0.1)
         assert job.accesses == before
         assert dirty(vm, pages, memory(vm)) == set()
-        vm.cont()
+        vm.run_state.cont()
         assert progress(job)
 
 

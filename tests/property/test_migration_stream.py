@@ -233,7 +233,7 @@ def test_hostile_streams_end_and_leave_the_machine_as_it_was(machines: list[Virt
         assert received(vm, data, vm.host) == ""
         received(vm, mutated(data, dice), vm.host)
     assert table == [(block.name, block.used_length, block.offset) for block in vm.topology.ram_blocks]
-    assert vm.run_state == "prelaunch"
+    assert vm.run_state.name == "prelaunch"
 
 
 @settings(max_examples=100, deadline=None)

@@ -143,19 +143,19 @@ def run_on_a_thread(task: Generator[Any, Any, None]) -> tuple[threading.Thread, 
 @pytest.mark.parametrize("running", [False, True])
 def test_cancelled_while_nobody_takes_what_is_written(vm: VirtualMachine, running: bool, tmp_path: Path) -> None:
     if running:
-        vm.cont()
+        vm.run_state.cont()
     seen = events_of(vm)
     source, sink = os.pipe()
     thread, _cancellation = run_on_a_thread(vm.dump.start(DumpFile(sink, "fd:pipe")))
     time.sleep(0.05)
-    assert vm.is_dumping and vm.run_state == ("save-vm" if running else "prelaunch")
-    for refused in (vm.cont, vm.stop):
+    assert vm.is_dumping and vm.run_state.name == ("save-vm" if running else "prelaunch")
+    for refused in (vm.run_state.cont, vm.run_state.stop):
         with pytest.raises(VMError, match="There is a dump in process"):
             refused()
     vm.dump.cancel()
     thread.join(10)
     os.close(source)
-    assert not thread.is_alive() and vm.running is running
+    assert not thread.is_alive() and vm.run_state.running is running
     names = [name for name, _data in seen]
     assert names == (["STOP", "DUMP_COMPLETED", "RESUME"] if running else ["DUMP_COMPLETED"])
     assert dict(seen)["DUMP_COMPLETED"]["error"] == "Operation cancelled"

@@ -61,7 +61,7 @@ def test_with_nothing_given_it_is_qemus_default_machine() -> None:
     assert (vm.machine_type.name, vm.target.name) == (f"pc-i440fx-{NEWEST}", "x86_64")
     assert vm.machine.ram_size == 128 * MIB
     assert blocks(vm)[0] == ("pc.ram", 0, 128 * MIB)
-    assert (vm.accelerator.name, vm.run_state) == ("sim", "running")
+    assert (vm.accelerator.name, vm.run_state.name) == ("sim", "running")
     vm.close()
 
 
@@ -163,16 +163,16 @@ def test_run_states_and_events() -> None:
     vm = VirtualMachine(configured("none", paused=True))
     events: list[tuple[str, object]] = []
     vm.observers.append(lambda name, data: events.append((name, data)))
-    assert (vm.run_state, vm.running) == ("prelaunch", False)
-    vm.stop()
-    vm.cont()
-    vm.cont()
-    assert (vm.run_state, vm.running) == ("running", True)
-    vm.stop()
-    vm.stop()
-    assert vm.run_state == "paused"
+    assert (vm.run_state.name, vm.run_state.running) == ("prelaunch", False)
+    vm.run_state.stop()
+    vm.run_state.cont()
+    vm.run_state.cont()
+    assert (vm.run_state.name, vm.run_state.running) == ("running", True)
+    vm.run_state.stop()
+    vm.run_state.stop()
+    assert vm.run_state.name == "paused"
     vm.reset("host-qmp-system-reset")
-    assert vm.run_state == "prelaunch"
+    assert vm.run_state.name == "prelaunch"
     reset = {"guest": False, "reason": "host-qmp-system-reset"}
     assert events == [("RESUME", None), ("STOP", None), ("RESET", reset)]
     vm.close()

@@ -191,8 +191,8 @@ def test_the_memory_of_a_node_is_not_deleted() -> None:
 def test_after_the_start_it_is_too_late() -> None:
     events = []
     with VirtualMachine(configured(objects=[], machine_options={})) as vm:
-        vm.observers.append(lambda name, _data: events.append((name, vm.run_state)))
-        assert (vm.run_state, vm.initialized, vm.machine.ram) == ("prelaunch", False, None)
+        vm.observers.append(lambda name, _data: events.append((name, vm.run_state.name)))
+        assert (vm.run_state.name, vm.initialized, vm.machine.ram) == ("prelaunch", False, None)
         run_now(exit_preconfig(vm))
         assert vm.initialized
         assert events == [("RESUME", "running")]

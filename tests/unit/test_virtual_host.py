@@ -454,7 +454,7 @@ def test_a_guest_of_sixteen_tebibytes_is_written_over_and_takes_nothing() -> Non
 
     with VirtualMachine(configured(ram_size=16 * TIB), open_host("nodes=8,memory=4T")) as vm:
         before = resident()
-        vm.cont()
+        vm.run_state.cont()
         written = run_now(vm.start_guest(GuestJob(0, 16 * TIB, "pattern", value=3)))
         read = run_now(vm.start_guest(GuestJob(0, 16 * TIB, "read")))
         pages = 16 * TIB // 4096

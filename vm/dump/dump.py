@@ -78,14 +78,14 @@ class Dump:
 
         The guest stands still until that has ended. Raises `VMError`, as does the task; the file is closed then.
         """
-        self._vm.stop_for_dump()
+        self._vm.run_state.stop_for_dump()
         self.done = self.length = 0
         self.status = "failed"
         try:
             self._prepare(begin, length)
         except VMError:
             file.close(keep=False)
-            self._vm.resume_after_dump()
+            self._vm.run_state.resume_after_dump()
             raise
         self.status, self.name = "running", file.name
         self._started, self._cancellation, self._cancelled = monotonic(), None, False
@@ -136,7 +136,7 @@ class Dump:
         self._pieces, self._layout, self._current = [], None, None
         told: dict[str, object] = {"result": self.describe()}
         self._vm.emit("DUMP_COMPLETED", told if failure is None else {**told, "error": str(failure)})
-        self._vm.resume_after_dump()
+        self._vm.run_state.resume_after_dump()
 
     def _write(self, file: DumpFile, cancellation: Cancellation) -> None:
         self._cancellation = cancellation

@@ -7,7 +7,6 @@ mode then, and POWER's is big-endian.
 from __future__ import annotations
 
 from ..boards import find_machine_type
-from ..cpus import has_cpus
 from ..errors import VMError
 from .elf import CoreFormat
 
@@ -63,7 +62,7 @@ def core_format(vm: VirtualMachine, end: int) -> CoreFormat:
     if arch == "aarch64" and not _has_64_bits(vm):
         arch = "arm"
     row = ROWS.get(arch)
-    if row is None or not vm.release.covers(row.since) or (row.needs_cpu and not has_cpus(vm)):
+    if row is None or not vm.release.covers(row.since) or (row.needs_cpu and not vm.has_cpus):
         raise VMError(vm.release.text("cannot be dumped", UNSUPPORTED))
     return CoreFormat(64 if end > row.narrow_end else 32, row.order, row.machine)
 

@@ -112,7 +112,7 @@ class Incoming:
             self._vm.on_warning(f"the guest's job ends here: {error}")
             return
         ended = yield from job
-        self._vm.emit("GUEST_ENDED", ended.describe(runs=self._vm.running))
+        self._vm.emit("GUEST_ENDED", ended.describe(runs=self._vm.run_state.running))
 
     def _told_run_state(self, devices: bytes) -> str | None:
         """The run state to be in; raises `StreamError` for one that there is not."""
@@ -159,12 +159,12 @@ class Incoming:
     def _take_over(self, run_state: str | None) -> None:
         migration, vm = self._migration, self._vm
         if run_state is not None and run_state not in LIVE_STATES:
-            vm.run_state = run_state
-        elif vm.autostart:
-            vm.run_state = "paused"
-            vm.cont()
+            vm.run_state.name = run_state
+        elif vm.run_state.autostart:
+            vm.run_state.name = "paused"
+            vm.run_state.cont()
         else:
-            vm.run_state = "paused"
+            vm.run_state.name = "paused"
         migration.end("completed")
 
     def _fail(self, error: Exception) -> None:

@@ -60,7 +60,7 @@ class Outgoing:
             self._let_go()
             if isinstance(error, WayBackError) and not self._vm.release.covers("8.2"):
                 self._vm.on_warning(f"RP: {error}")  # and older QEMUs do not run on
-                self._vm.run_state, self._stopped, reason = "postmigrate", False, ""
+                self._vm.run_state.name, self._stopped, reason = "postmigrate", False, ""
             self._resume()
             if self.cancelled:
                 migration.end("cancelled")
@@ -70,7 +70,7 @@ class Outgoing:
                 raise
         else:
             self._let_go()
-            self._vm.run_state = "postmigrate"
+            self._vm.run_state.name = "postmigrate"
             migration.end("completed")
 
     def _ended_with_program(self, error: Exception) -> bool:
@@ -108,7 +108,7 @@ class Outgoing:
             sender.addresses = [region_address(vm.topology, block) for block in blocks]
         sent = [block for block in blocks if not migration.ignores(block)]
         runs = whole(sent)
-        migration.statistics.begin(length_of(runs), guest_runs=vm.running)
+        migration.statistics.begin(length_of(runs), guest_runs=vm.run_state.running)
         migration.begin_pass()
         yield self._guarded(lambda cancellation: sender.begin(blocks, cancellation))
         migration.become_active()
@@ -153,7 +153,7 @@ class Outgoing:
 
     def _is_acknowledged(self, sender: Sender) -> Task[bool]:
         """Whether the destination has nothing against stopping the guest, if it is asked and the guest runs."""
-        if not self._migration.awaits_acknowledgement or not self._vm.running or sender.way_back.acknowledged:
+        if not self._migration.awaits_acknowledgement or not self._vm.run_state.running or sender.way_back.acknowledged:
             return True
         yield self._guarded(sender.hear)
         return sender.way_back.acknowledged
@@ -166,11 +166,11 @@ class Outgoing:
 
     def _switch_over(self) -> Task[None]:
         migration, vm = self._migration, self._vm
-        self._was_running = vm.running
+        self._was_running = vm.run_state.running
         migration.remember_run_state()
         if migration.tells_passes_early:
             migration.tell_pass()
-        vm.stop_for_migration()
+        vm.run_state.stop_for_migration()
         self._stopped = True
         migration.statistics.stop_guest()
         if migration.capabilities["pause-before-switchover"]:
@@ -224,6 +224,6 @@ class Outgoing:
     def _resume(self) -> None:
         """Be as before, after a failure."""
         if self._stopped:
-            self._vm.run_state = self._migration.told_run_state
+            self._vm.run_state.name = self._migration.told_run_state
             if self._was_running:
                 self._vm.emit("RESUME")

@@ -57,7 +57,7 @@ class Migration:
         """Where that is from."""
         self.incoming: Incoming | None = None
         self._outgoing: Outgoing | None = None
-        self.told_run_state = vm.run_state
+        self.told_run_state = vm.run_state.name
         """The run state that the destination is to be in."""
         self.throttle = 0
         """Percent of the time that the guest is kept from running."""
@@ -71,7 +71,7 @@ class Migration:
     @property
     def is_receiving(self) -> bool:
         """Whether the machine's memory is to come from elsewhere, or comes."""
-        return self.incoming is not None and self.vm.run_state == "inmigrate"
+        return self.incoming is not None and self.vm.run_state.name == "inmigrate"
 
     # What the machine's streams look like
 
@@ -190,9 +190,9 @@ class Migration:
     def _check_may_start(self) -> None:
         if self.is_sending:
             raise VMError("There's a migration process in progress")
-        if self.vm.run_state == "inmigrate":
+        if self.vm.run_state.name == "inmigrate":
             raise VMError("Guest is waiting for an incoming migration")
-        if self.vm.run_state == "postmigrate":
+        if self.vm.run_state.name == "postmigrate":
             raise VMError("Can't migrate the vm that was paused due to previous migration")
         if self.vm.is_dumping:
             raise VMError(DUMPING)
@@ -285,7 +285,7 @@ class Migration:
 
     def remember_run_state(self) -> None:
         """The destination is to be in the run state that the machine is in now."""
-        self.told_run_state = self.vm.run_state
+        self.told_run_state = self.vm.run_state.name
 
     # How fast
 
