@@ -56,6 +56,13 @@ def blocks(vm: VirtualMachine) -> list[tuple[str, int, int]]:
     return [(block.name, block.offset, block.max_length) for block in vm.topology.ram_blocks]
 
 
+def test_every_field_of_a_configuration_begins_as_it_is_declared() -> None:
+    config = Config()
+    assert set(Config.__annotations__) == set(Config.__slots__)
+    for name, declared in Config.__annotations__.items():
+        assert (getattr(config, name) is None) == declared.endswith("| None"), name
+
+
 def test_with_nothing_given_it_is_qemus_default_machine() -> None:
     vm = VirtualMachine(Config())
     assert (vm.machine_type.name, vm.target.name) == (f"pc-i440fx-{NEWEST}", "x86_64")
