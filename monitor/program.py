@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .command_line.settings import MonitorSettings, Settings
     from .progress import ProgressReporter
     from .qtest_server import QtestServer
-    from .sessions import HMPMonitor, QMPMonitor
+    from .sessions import Monitor
     from .throttle import EventThrottle
 
 
@@ -55,7 +55,7 @@ class Program:
         self.chardevs: dict[str, Chardev] = {}
         self.credentials: dict[str, Credentials] = {}
         """For TLS, by their ids."""
-        self.monitors: list[QMPMonitor | HMPMonitor] = []
+        self.monitors: list[Monitor] = []
         self.qtest: QtestServer | None = None
         self.vm: VirtualMachine | None = None
         self.ending = False
@@ -123,7 +123,7 @@ class Program:
         chardev = self.chardevs[settings.chardev]
         limits = self._limits_of(settings)
         if settings.mode == "control":
-            monitor: QMPMonitor | HMPMonitor = QMPMonitor(self, chardev, settings.pretty, limits)
+            monitor: Monitor = QMPMonitor(self, chardev, settings.pretty, limits)
         else:
             monitor = HMPMonitor(self, chardev, limits)
         chardev.attach(monitor)

@@ -26,21 +26,53 @@ PROMPTS_WHILE_WAITING = None, "7.2"
 """The first and the last release that shows a new client a prompt although it waits for what the last one began."""
 
 
-class QMPMonitor(FrontEnd):
-    """QMP on a character device, for one client after another."""
+class Monitor(FrontEnd):
+    """A monitor on a character device, for one client after another."""
+
+    def __init__(self, program: Program, chardev: Chardev, limits: Limits | None) -> None:
+        self._program = program
+        self._chardev = chardev
+        self._limits = limits
+        self._context: Context | None = None
+        """What the present client's commands work on, once it gave one."""
+        self._cancellation: Cancellation | None = None
+        """Of what runs, where its client's leaving stops it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client is there."""
+        return self._chardev.connected
+
+    def on_drain(self) -> None:
+        """The client has read what made us wait."""
+        self.pump()
+
+    def pump(self) -> None:
+        """Go on with what the client sent, as far as that is possible now."""
+        raise NotImplementedError
+
+    def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
+        """Tell the client of an event; nothing where events are for QMP."""
+
+    def _own_context(self) -> Context:
+        if self._context is None:
+            self._context = self._program.new_context()
+            self._context.take_descriptor = self._chardev.take_descriptor
+            self._context.limits = self._limits
+        return self._context
+
+
+class QMPMonitor(Monitor):
+    """QMP on a character device."""
 
     def __init__(self, program: Program, chardev: Chardev, pretty: bool, limits: Limits | None = None) -> None:
-        self._program = program
-        self._limits = limits
-        self._chardev = chardev
+        super().__init__(program, chardev, limits)
         self._pretty = pretty
         self._session = self._new_session()
-        self._context: Context | None = None
         self._late_events: tuple[str, ...] = program.release.settings("events").get("after answers", ())
         self._held: list[bytes] | None = None
         """Such events of the command that runs."""
         self._pumping = False
-        self._cancellation: Cancellation | None = None
 
     def _new_session(self) -> QMPSession:
         from ..commands.json_stream import tells_places
@@ -48,11 +80,6 @@ class QMPMonitor(FrontEnd):
 
         release = self._program.release
         return QMPSession(release.version, PACKAGE, self._pretty, tells_places(release))
-
-    @property
-    def connected(self) -> bool:
-        """Whether a client is there."""
-        return self._chardev.connected
 
     def on_open(self) -> None:
         """Greet a new client."""
@@ -63,10 +90,6 @@ class QMPMonitor(FrontEnd):
     def on_data(self, data: bytes) -> None:
         """Take what the client sent; it is worked on once there is a machine."""
         self._session.receive(data)
-        self.pump()
-
-    def on_drain(self) -> None:
-        """The client has read what made us wait."""
         self.pump()
 
     def on_hangup(self) -> None:
@@ -131,13 +154,6 @@ class QMPMonitor(FrontEnd):
             self._chardev.write(session.reply(request, result))
         self._let_events_go()
 
-    def _own_context(self) -> Context:
-        if self._context is None:
-            self._context = self._program.new_context()
-            self._context.take_descriptor = self._chardev.take_descriptor
-            self._context.limits = self._limits
-        return self._context
-
     def _run_out_of_band(self, session: QMPSession, context: Context, request: Request) -> None:
         """Run a command at once, whatever runs and waits in-band; the few that may be run so are no tasks."""
         command = context.contract.find(request.command)
@@ -176,27 +192,17 @@ class QMPMonitor(FrontEnd):
             self._chardev.write(data)
 
 
-class HMPMonitor(FrontEnd):
+class HMPMonitor(Monitor):
     """HMP with QEMU's line editor on a character device."""
 
     def __init__(self, program: Program, chardev: Chardev, limits: Limits | None = None) -> None:
         from .readline import Readline
 
-        self._program = program
-        self._limits = limits
-        self._chardev = chardev
+        super().__init__(program, chardev, limits)
         self._readline = Readline(complete=program.complete)
-        self._context: Context | None = None
         self._running = False
-        self._cancellation: Cancellation | None = None
-        """Of what runs, where its client's leaving stops it."""
         self._left = False
         """Whether the client has gone while something runs that goes on."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether a client is there."""
-        return self._chardev.connected
 
     def on_open(self) -> None:
         """Greet a new client."""
@@ -218,10 +224,6 @@ class HMPMonitor(FrontEnd):
         self._readline.receive(data)
         self.pump()
 
-    def on_drain(self) -> None:
-        """The client has read what made us wait."""
-        self.pump()
-
     def on_hangup(self) -> None:
         """Nobody waits for the command that runs: stop it, or let the next client come while it goes on."""
         if not self._running:
@@ -235,9 +237,6 @@ class HMPMonitor(FrontEnd):
     def on_close(self) -> None:
         """Forget the client."""
         self.on_hangup()
-
-    def send_event(self, name: str, data: dict[str, Any] | None, seconds: int, microseconds: int) -> None:
-        """Events are for QMP."""
 
     def pump(self) -> None:
         """Echo, and run the lines that are complete."""
@@ -253,11 +252,7 @@ class HMPMonitor(FrontEnd):
 
     def _run(self, line: str) -> None:
         self._running = True
-        if self._context is None:
-            self._context = self._program.new_context()
-            self._context.take_descriptor = self._chardev.take_descriptor
-            self._context.limits = self._limits
-        task = run_hmp_line(self._context, line)
+        task = run_hmp_line(self._own_context(), line)
         running = self._program.worker.start(task, self._finish)
         self._cancellation = None if _name(line) in GOES_ON else running
 
