@@ -1,23 +1,20 @@
 """Moves the bytes of a migration: sockets, pipes, files and the processes behind them.
 
-Everything here may wait for long and belongs on a worker's thread, but `listen`, which does not wait.
+Who opens them is `connecting`. Everything here may wait for long and belongs on a worker's thread.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 from time import sleep
-
-from ..errors import VMError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
     from subprocess import Popen
-    from typing import IO, Any
+    from typing import IO
 
     from ..steps import Cancellation
     from .address import Address
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 
 POLL_MILLISECONDS = 50
 """How often one that waits looks whether it was cancelled."""
-BACKLOG = 256
-"""A source connects once more for each channel of pages, 255 at most, and may do so before it sends anything."""
 MOST_BUFFERS = 1024
 """Of one call (IOV_MAX)."""
 SEND_BYTES = 1 << 20
@@ -46,7 +41,7 @@ class Channel:
         self._close: Callable[[], None] | None = close if close is not None else lambda: os.close(fd)
         self.bytes_sent = 0
         self._poll = select.poll()
-        self._is_file = _is_file(fd)
+        self._is_file = is_file(fd)
         if not self._is_file:
             os.set_blocking(fd, waits)
 
@@ -182,7 +177,8 @@ class ProcessChannel(Channel):
         self._process.wait()
 
 
-def _is_file(fd: int) -> bool:
+def is_file(fd: int) -> bool:
+    """Whether a descriptor is that of a regular file."""
     from stat import S_ISREG
 
     return S_ISREG(os.fstat(fd).st_mode)
@@ -197,16 +193,17 @@ def _behind(buffers: Sequence[bytes | memoryview], count: int) -> Sequence[bytes
     return []
 
 
-def connect(address: Address, cancellation: Cancellation, fd: int | None = None) -> Channel:
-    """Open the way to where a migration goes; `fd` is a descriptor that is there already. Raises `VMError`."""
-    if address.kind == "fd":
-        assert fd is not None, "it was looked up"
-        return Channel(fd)
-    if address.kind == "exec":
-        return _run(address, writing=True)
-    if address.kind == "file":
-        return _open(address, fd, writing=True)
-    return _of_socket(_connected(address, cancellation))
+def of_socket(connection: socket) -> Channel:
+    """The channel of a connection, which is its own from now on."""
+    import socket
+    from struct import pack
+
+    # To wait in the kernel is several times as fast as to be told that there is room again.
+    for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, pack("@ll", 0, POLL_MILLISECONDS * 1000))
+    if connection.family == socket.AF_UNIX:  # of others the kernel finds the best size itself
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+    return Channel(connection.fileno(), connection.close, waits=True)
 
 
 class Listener:
@@ -237,7 +234,7 @@ class Listener:
                 cancellation.check()
                 sleep(POLL_MILLISECONDS / 1000)
                 continue
-            return _of_socket(connection)
+            return of_socket(connection)
 
     def close(self) -> None:
         """Listen no more; the file of a socket goes, unless another has taken its place."""
@@ -256,148 +253,3 @@ def _identity(address: Address) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def listen(address: Address) -> Listener:
-    """Listen for a source at the address of a socket; raises `VMError`."""
-    import socket
-
-    if address.kind == "unix":
-        listening = socket.socket(socket.AF_UNIX)
-        try:
-            if not address.abstract and os.path.exists(address.path):
-                os.unlink(address.path)
-            os.fchmod(listening.fileno(), 0o600)  # of the file, too
-            listening.bind(f"\0{address.path}" if address.abstract else address.path)
-            listening.listen(BACKLOG)
-        except (OSError, ValueError) as error:
-            listening.close()
-            reason = getattr(error, "strerror", None) or error
-            raise VMError(f"Failed to bind socket to {address.path}: {reason}") from None
-        return Listener(address, listening)
-    failure = VMError(f"address resolution failed for {address.host}:{address.port}")
-    for family, _, _, _, where in _resolved(address, passive=True):
-        listening = socket.socket(family)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(where)
-            listening.listen(BACKLOG)
-        except OSError as error:
-            listening.close()
-            taken = error.errno == errno.EADDRINUSE
-            text = "Failed to find an available port" if taken else "Failed to bind socket"
-            failure = VMError(f"{text}: {error.strerror}")
-        else:
-            return Listener(address, listening)
-    raise failure
-
-
-def open_source(address: Address, fd: int | None = None) -> Channel:
-    """Open what a migration is read from where nobody has to come first; raises `VMError`."""
-    if address.kind == "fd":
-        assert fd is not None, "it was looked up"
-        return Channel(fd)
-    return _run(address, writing=False) if address.kind == "exec" else _open(address, fd, writing=False)
-
-
-def _of_socket(connection: socket) -> Channel:
-    import socket
-    from struct import pack
-
-    # To wait in the kernel is several times as fast as to be told that there is room again.
-    for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, pack("@ll", 0, POLL_MILLISECONDS * 1000))
-    if connection.family == socket.AF_UNIX:  # of others the kernel finds the best size itself
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    return Channel(connection.fileno(), connection.close, waits=True)
-
-
-def _connected(address: Address, cancellation: Cancellation) -> socket:
-    import socket
-
-    if address.kind == "unix":
-        where = f"\0{address.path}" if address.abstract else address.path
-        return _try_connect(socket.AF_UNIX, where, address.path, cancellation)
-    failure = VMError(f"address resolution failed for {address.host}:{address.port}")
-    for family, _, _, _, place in _resolved(address):
-        try:
-            connection = _try_connect(family, place, f"{address.host}:{address.port}", cancellation)
-        except VMError as error:
-            cancellation.check()
-            failure = error
-            continue
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-    raise failure
-
-
-def _try_connect(family: int, where: Any, name: str, cancellation: Cancellation) -> socket:
-    import socket
-
-    connection = socket.socket(family)
-    connection.setblocking(False)
-    try:
-        code = connection.connect_ex(where)
-        while code == errno.EAGAIN:  # a unix socket with too many who wait already
-            cancellation.check()
-            sleep(POLL_MILLISECONDS / 1000)
-            code = connection.connect_ex(where)
-        if code == errno.EINPROGRESS:
-            poll = select.poll()
-            poll.register(connection.fileno(), select.POLLOUT)
-            while not poll.poll(POLL_MILLISECONDS):
-                cancellation.check()
-            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-    except (OSError, ValueError) as error:
-        connection.close()
-        raise VMError(f"Failed to connect to '{name}': {getattr(error, 'strerror', None) or error}") from None
-    except VMError:
-        connection.close()
-        raise
-    return connection
-
-
-def _resolved(address: Address, *, passive: bool = False) -> list[tuple[int, int, int, str, Any]]:
-    import socket
-
-    flags = socket.AI_PASSIVE if passive else 0
-    try:
-        return list(socket.getaddrinfo(address.host or None, address.port, 0, socket.SOCK_STREAM, 0, flags))
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise VMError(f"address resolution failed for {address.host}:{address.port}: {reason}") from None
-
-
-def _open(address: Address, given: int | None, *, writing: bool) -> Channel:
-    # What is before the offset stays: it is somebody else's. A pipe that nobody reads is no reason to wait.
-    flags = (os.O_WRONLY | os.O_CREAT if writing else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
-    fd = -1
-    try:
-        fd = os.open(address.path, flags, 0o600) if given is None else given
-        if writing and _is_file(fd):
-            os.ftruncate(fd, address.offset)
-        if address.offset:
-            os.lseek(fd, address.offset, os.SEEK_SET)
-    except (OSError, ValueError, OverflowError) as error:
-        if fd >= 0:
-            os.close(fd)
-        reason = getattr(error, "strerror", None) or error
-        raise VMError(f"Could not {'create' if writing else 'open'} '{address.path}': {reason}") from None
-    return Channel(fd)
-
-
-def _run(address: Address, *, writing: bool) -> Channel:
-    from subprocess import DEVNULL, PIPE, Popen
-
-    command = list(address.arguments) or ["/bin/sh", "-c", address.path]
-    try:
-        # Its other end is not ours: a monitor may be on our own standard input and output.
-        process = Popen(command, stdin=PIPE if writing else DEVNULL, stdout=DEVNULL if writing else PIPE)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise VMError(f'Failed to execute child process "{command[0]}" ({reason})') from None
-    pipe = process.stdin if writing else process.stdout
-    assert pipe is not None, "it was asked for"
-    return ProcessChannel(process, pipe)

@@ -8,7 +8,7 @@ import os
 from ..errors import VMError
 from ..host import MissingPage
 from . import format as fmt
-from .channel import Channel, Listener, listen, open_source
+from .connecting import listen, open_source
 from .devices import guest_in, run_state_in, without_guest
 from .errors import MAGIC_BYTES, ChannelError, StreamError, stranger
 from .ram import stream_blocks
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation, Task
     from .address import Address
+    from .channel import Channel, Listener
     from .state import Migration
 
 LIVE_STATES = ("running", "suspended")

@@ -10,7 +10,7 @@ from time import sleep
 from ..errors import VMError
 from ..memory.ramblock import BlockPageMissing
 from . import format as fmt
-from .channel import Channel, connect
+from .connecting import connect
 from .devices import own_devices, with_guest, with_run_state
 from .ram import length_of, region_address, stream_blocks, whole, written
 from .sending import POLL_SECONDS, Sender
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..memory.ramblock import RAMBlock
     from ..steps import Cancellation, Step, Task
     from .address import Address
+    from .channel import Channel
     from .ram import Run
     from .state import Migration
 

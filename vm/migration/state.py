@@ -8,7 +8,7 @@ from ..errors import VMError
 from ..steps import Cancellation
 from . import versions
 from .address import Address
-from .channel import Channel, connect
+from .connecting import connect
 from .settings import (
     IGNORE_SHARED,
     TOLD,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..machine import VirtualMachine
     from ..memory.ramblock import RAMBlock
     from ..steps import Task
+    from .channel import Channel
     from .events import LivePart
     from .incoming import Incoming
     from .outgoing import Outgoing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import VMError
 from .address import Address
-from .channel import open_source
+from .connecting import open_source
 from .errors import StreamError
 from .events import Configuration, Devices, LivePart, MappedPages
 from .reading import StreamReader
