@@ -55,7 +55,7 @@ def state(vm: VirtualMachine) -> Any:
     return (
         [(block.name, block.offset, block.used_length) for block in vm.topology.ram_blocks],
         [(found.start, found.end, found.region.name) for found in vm.machine.memory_space.view.ranges],
-        [backend.in_use for backend in vm.backends()],
+        [backend.in_use for backend in vm.objects.backends()],
         [(device.device_id, device.address) for device in vm.memory_devices],
         sorted(vm.machine.children["peripheral"].children),
         [(memslot.slot, memslot.gpa, memslot.size, memslot.block.name) for memslot in vm.accelerator.slots],
@@ -63,7 +63,7 @@ def state(vm: VirtualMachine) -> Any:
 
 
 def add_backend(vm: VirtualMachine, name: str, size: int = 4 * MIB, **more: Any) -> None:
-    run_now(vm.add_object({"qom-type": "memory-backend-ram", "id": name, "size": size, **more}))
+    run_now(vm.objects.add({"qom-type": "memory-backend-ram", "id": name, "size": size, **more}))
 
 
 def add_memory(vm: VirtualMachine, size: int = 64 * MIB, **more: Any) -> VirtIOMem:

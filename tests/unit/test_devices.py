@@ -119,7 +119,7 @@ def test_a_full_slot_table_refuses_and_changes_nothing() -> None:
         with pytest.raises(VMError):
             plug(vm, "m")
         assert state(vm) == before
-        run_now(vm.delete_object("m"))
+        run_now(vm.objects.delete("m"))
 
 
 @pytest.mark.parametrize("accepts", [True, False])
@@ -138,11 +138,11 @@ def test_the_guest_lets_go_or_does_not(vm: VirtualMachine, accepts: bool) -> Non
             ("DEVICE_DELETED", {"device": "dimm-m", "path": path}),
             ("ACPI_DEVICE_OST", {"info": told}),
         ]
-        run_now(vm.delete_object("m"))
+        run_now(vm.objects.delete("m"))
     else:
         assert events == [("ACPI_DEVICE_OST", {"info": {**told, "device": "dimm-m"}})]
         with pytest.raises(VMError, match="mapped"):
-            run_now(vm.delete_object("m"))
+            run_now(vm.objects.delete("m"))
 
 
 WHAT_IF: tuple[tuple[dict[str, Any], str | None], ...] = (
@@ -234,7 +234,7 @@ def test_a_block_that_goes_while_the_dirty_rate_is_measured_counts_for_nothing(v
     step = next(task)
     samples = step(Cancellation())
     vm.plugging.request_removal(device)
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     step = task.send(samples)
     while True:
         try:
@@ -251,7 +251,7 @@ def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
         for number in range(count):
             add_backend(vm, f"m{number % 3}")
             vm.plugging.request_removal(plug(vm, f"m{number % 3}"))
-            run_now(vm.delete_object(f"m{number % 3}"))
+            run_now(vm.objects.delete(f"m{number % 3}"))
         with open("/proc/self/maps") as maps:
             return len(os.listdir("/proc/self/fd")), len(maps.readlines())
 
@@ -273,6 +273,6 @@ def test_a_name_is_found_as_quickly_among_many(vm: VirtualMachine) -> None:
     assert vm.tree.find("m/m[0]")
     vm.plugging.guest.follow("accept")
     vm.plugging.request_removal(device)
-    run_now(vm.delete_object("m"))
+    run_now(vm.objects.delete("m"))
     assert vm.tree.find("twice") == [vm.tree.objects.children["twice"]]
     assert not vm.tree.find("m") and not vm.tree.find("m/m[0]")

@@ -104,7 +104,7 @@ def test_many_rounds_leave_nothing(vm: VirtualMachine) -> None:
             vm.plugging.resize_balloon(GIB // 2)
             for device in list(vm.plugging.devices):
                 vm.plugging.request_removal(device)
-            run_now(vm.delete_object("b"))
+            run_now(vm.objects.delete("b"))
         gc.collect()
         regions = sum(isinstance(found, MemoryRegion) for found in gc.get_objects())
         with open("/proc/self/maps") as maps:

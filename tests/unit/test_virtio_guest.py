@@ -170,7 +170,7 @@ def test_pages_that_do_not_go_are_told(vm: VirtualMachine, monkeypatch: pytest.M
     with pytest.raises(VMError, match="Unexpected error discarding RAM"):
         vm.plugging.add({"driver": "virtio-mem-pci", "memdev": "c"}, hot=True)
     assert state(vm) == before
-    run_now(vm.delete_object("c"))
+    run_now(vm.objects.delete("c"))
 
 
 def test_a_host_without_memory_fails_and_people_are_told(vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_a_balloon_leaves_alone_what_keeps_its_contents() -> None:
             add_backend(vm, name, 64 * MIB)
         vm.plugging.add({"driver": "nvdimm", "memdev": "kept"}, hot=True)
         module = vm.plugging.add({"driver": "pc-dimm", "memdev": "d"}, hot=True)
-        memory = [backend.memory for backend in vm.backends() if backend.name in ("kept", "d")]
+        memory = [backend.memory for backend in vm.objects.backends() if backend.name in ("kept", "d")]
         for each in memory:
             assert each is not None
             each.write(0, b"contents")

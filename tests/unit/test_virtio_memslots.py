@@ -66,7 +66,7 @@ def test_a_full_slot_table_refuses_and_changes_nothing() -> None:
         with pytest.raises(VMError, match=NO_SLOTS):
             vm.plugging.add({"driver": "virtio-mem-pci", "memdev": "b", "id": "v"}, hot=True)
         assert (state(vm), len(vm.topology.spaces)) == (before, spaces)
-        run_now(vm.delete_object("b"))
+        run_now(vm.objects.delete("b"))
 
 
 def test_a_guest_for_which_there_are_no_slots_fails_and_people_are_told() -> None:
@@ -91,7 +91,7 @@ def test_contents_stay_where_plugging_fails(tmp_path: Path) -> None:
     with few_slots(5) as vm:
         path = str(tmp_path / "file")
         properties = {"qom-type": "memory-backend-file", "id": "f", "size": 64 * MIB, "mem-path": path, "share": True}
-        run_now(vm.add_object(properties))
+        run_now(vm.objects.add(properties))
         with pytest.raises(VMError, match=NO_SLOTS):
             vm.plugging.add({"driver": "virtio-mem-pci", "memdev": "f"}, hot=True)
     assert (tmp_path / "file").read_bytes()[:8] == b"contents"
