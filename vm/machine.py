@@ -70,6 +70,8 @@ class VirtualMachine:
     _migration: Migration | None = None
     _plugging: Plugging | None = None
 
+    _devices_frozen = False
+
     def __init__(self, config: Config, host: Host | None = None, *, deferred: bool = False) -> None:
         if host is None:
             from .host import open_host
@@ -163,6 +165,7 @@ class VirtualMachine:
             from .devices.plugging import Plugging
 
             self._plugging = Plugging(self.machine, self.tree, self.emit)
+            self._plugging.frozen = self._devices_frozen
         return self._plugging
 
     @property
@@ -246,8 +249,9 @@ class VirtualMachine:
 
     def freeze_devices(self, frozen: bool) -> None:
         """Let no device come, go or change while memory moves, or let them again."""
-        if self._plugging is not None or frozen:
-            self.plugging.freeze(frozen)
+        self._devices_frozen = frozen
+        if self._plugging is not None:
+            self._plugging.freeze(frozen)
 
     @property
     def has_cpus(self) -> bool:

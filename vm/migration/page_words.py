@@ -42,10 +42,9 @@ class PageWords:
         entry, size, mark = (ENTRY, ENTRY, CONTINUED_ZERO) if zeros else (PAGE_WORD, self._stride, CONTINUED_PAGE)
         window, number = divmod(offset // self._page_size, WINDOW_PAGES)
         most = min((end - at) // size, WINDOW_PAGES - number)
-        if not zeros and most > 1:  # there may be many alone, that a guest wrote while it ran
-            second = at + size
-            if int.from_bytes(buffer[second : second + PAGE_WORD]) != offset + self._page_size | mark:
-                most = 1
+        if not zeros and not self._is_word(buffer, at + size, offset + self._page_size):
+            # One alone, as there are many that a guest wrote while it ran.
+            return int(most > 0 and self._is_word(buffer, at, offset))
         if window != self._window:
             self._look_at(window)
         marks = bytes(buffer[at + PAGE_WORD - 1 : at + most * size : size])
@@ -54,6 +53,9 @@ class PageWords:
         found = bytes(here if zeros else here.cast("Q")[:: size // PAGE_WORD])
         words = self._zeros if zeros else self._pages
         return _equal_entries(found, words[number * entry : (number + count) * entry], entry)
+
+    def _is_word(self, buffer: memoryview, at: int, offset: int) -> bool:
+        return int.from_bytes(buffer[at : at + PAGE_WORD]) == offset | CONTINUED_PAGE
 
     def _look_at(self, window: int) -> None:
         page_size, begin = self._page_size, window * WINDOW_PAGES * self._page_size
