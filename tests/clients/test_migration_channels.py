@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -98,3 +100,37 @@ def test_a_limit_holds_over_all_channels(release: str, tmp_path: Path) -> None:
         source.wait_for("active")
         time.sleep(1)
         assert source.ask("query-migrate")["ram"]["multifd-bytes"] < 8 * MIB
+
+
+def passed_on(source: socket.socket, destination: Path) -> None:
+    """Give a destination what a source sent."""
+    with source, socket.socket(socket.AF_UNIX) as target:
+        target.connect(str(destination))
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_who_takes_it_late_has_what_was_sent(family: socket.AddressFamily, release: str, tmp_path: Path) -> None:
+    """All fits into sockets: the source has completed, and its guest has written, before anybody reads."""
+    with ExitStack() as stack, pair(release, tmp_path, f"unix:{tmp_path}/socket") as (source, destination):
+        noise = Random(1).randbytes(MIB // 16)
+        (tmp_path / "old").write_bytes(noise.ljust(SIZE, b"\0"))
+        before = digest(tmp_path / "old")
+        between = stack.enter_context(socket.socket(family))
+        between.bind(str(tmp_path / "between") if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        between.listen()
+        name = between.getsockname()
+        source.ask("migrate", uri=f"unix:{name}" if family == socket.AF_UNIX else f"tcp:{name[0]}:{name[1]}")
+        connections = [between.accept()[0] for _ in range(3)]
+        source.wait_for("completed")
+        source.ask("cont")
+        source.ask("guest-run", start=0, length=len(noise), mode="pattern", value=1, wait=True)
+        assert digest(tmp_path / "old") != before
+        threads = [Thread(target=passed_on, args=(each, tmp_path / "socket")) for each in connections]
+        for thread in threads:
+            thread.start()
+        destination.wait_for("completed")
+        for thread in threads:
+            thread.join()
+        assert digest(tmp_path / "new") == before

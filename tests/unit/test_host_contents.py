@@ -199,12 +199,13 @@ def test_memory_is_sent_from_any_place(memory: HostMemory, data: st.DataObject) 
     memory.write(0, content)
     start = data.draw(st.integers(0, PAGES * PAGE - 1))
     length = data.draw(st.integers(1, PAGES * PAGE - start))
+    copied = data.draw(st.booleans())
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
         sent, came = 0, b""
         while sent < length:
-            sent += memory.send(here.fileno(), start + sent, length - sent)
+            sent += memory.send(here.fileno(), start + sent, length - sent, copied=copied)
             came += there.recv(1 << 20)
         assert sent == length
         while len(came) < length:
@@ -212,13 +213,23 @@ def test_memory_is_sent_from_any_place(memory: HostMemory, data: st.DataObject) 
         assert came == content[start : start + length]
         with pytest.raises(BlockingIOError):
             while True:
-                memory.send(here.fileno(), 0, PAGES * PAGE)
+                memory.send(here.fileno(), 0, PAGES * PAGE, copied=copied)
         there.close()
         with pytest.raises(BrokenPipeError):
-            memory.send(here.fileno(), 0, PAGE)
+            memory.send(here.fileno(), 0, PAGE, copied=copied)
 
 
-def test_where_what_is_sent_is_missing_is_told(host: LinuxHost, tmp_path: Path) -> None:
+def test_what_was_sent_and_copied_stays_as_it_was(memory: HostMemory) -> None:
+    memory.write(0, content := os.urandom(4 * PAGE))
+    here, there = socket.socketpair()
+    with here, there:
+        sent = memory.send(here.fileno(), 0, 4 * PAGE)
+        memory.write(0, os.urandom(4 * PAGE))
+        assert there.recv(sent, socket.MSG_WAITALL) == content[:sent]
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_where_what_is_sent_is_missing_is_told(copied: bool, host: LinuxHost, tmp_path: Path) -> None:
     path = tmp_path / "ram"
     path.write_bytes(b"x" * PAGE * 8)
     memory = of_file(host, path, PAGE * 8, share=True)
@@ -228,9 +239,10 @@ def test_where_what_is_sent_is_missing_is_told(host: LinuxHost, tmp_path: Path) 
         start = 3 * PAGE
         with pytest.raises(MissingPage) as missing:
             while True:
-                start += memory.send(here.fileno(), start, 7 * PAGE - start)
+                start += memory.send(here.fileno(), start, 7 * PAGE - start, copied=copied)
         assert missing.value.offset == 5 * PAGE
-        assert there.recv(8 * PAGE, socket.MSG_WAITALL | socket.MSG_DONTWAIT) == b"x" * 2 * PAGE
+        here.close()
+        assert there.recv(8 * PAGE) == b"x" * (start - 3 * PAGE)
     memory.close()
 
 

@@ -132,10 +132,11 @@ class HostMemory(ABC):
         self.write(offset, data)
         return len(data)
 
-    def send(self, fd: int, offset: int, length: int) -> int:
-        """Write bytes to a descriptor; returns how many went. They may be copied as late as they are taken off it.
+    def send(self, fd: int, offset: int, length: int, *, copied: bool = True) -> int:
+        """Write bytes to a descriptor; returns how many went.
 
-        Raises `MissingPage`, and `OSError` of the descriptor.
+        Unless they are `copied`, who takes them off it may find what the memory holds as late as that. Raises
+        `MissingPage`, and `OSError` of the descriptor.
         """
         return os.write(fd, self.read(offset, min(length, MOST_SENT)))
 

@@ -182,18 +182,24 @@ class LinuxMemory(HostMemory):
                     raise
         return super().receive(fd, parts)  # which tells the page that is missing
 
-    def send(self, fd: int, offset: int, length: int) -> int:
+    def send(self, fd: int, offset: int, length: int, *, copied: bool = True) -> int:
         self._at(offset, length)
-        sent = 0
-        if self._anonymous:
-            sent = os.write(fd, self.view(offset, length))
-        elif self._fd >= 0:
-            try:  # what a file has is not copied for it
-                sent = os.sendfile(fd, self._fd, self._file_offset + offset, length)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # hugetlbfs
-                    raise
-        return sent or super().send(fd, offset, length)  # which tells the page that is missing
+        try:
+            if not copied and self._fd >= 0 and (sent := self._send_file(fd, offset, length)):
+                return sent
+            return os.write(fd, self.view(offset, length))
+        except OSError as error:
+            if error.errno != errno.EFAULT:
+                raise
+        return super().send(fd, offset, length)  # which tells the page that is missing
+
+    def _send_file(self, fd: int, offset: int, length: int) -> int:
+        try:
+            return os.sendfile(fd, self._fd, self._file_offset + offset, length)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # hugetlbfs
+                raise
+        return 0
 
     def sum_words(self, offset: int, count: int, stride: int) -> int:
         from .linux_access import sum_words

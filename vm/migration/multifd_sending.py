@@ -1,6 +1,8 @@
 """Sends pages on channels of their own beside the stream: each packet on one that has sent all that it was given.
 
 Contents go from the guest's memory itself. What a guest writes while they wait is sent now or once more: it is dirty.
+Behind the end nothing is sent once more: only where the destination tells that it has everything (`return-path`) do
+they wait in a socket without being copied.
 """
 
 from __future__ import annotations
@@ -57,8 +59,10 @@ class Packet:
 class Outlet:
     """A channel of pages, and what is to be sent on it: bytes, or parts of blocks that own memory. It never waits."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, copied: bool = True) -> None:
+        """`copied` says that what was sent may not change any more."""
         self._channel = channel
+        self._copied = copied
         self._waiting: deque[Piece] = deque()
         os.set_blocking(channel.fd, False)
 
@@ -91,7 +95,7 @@ class Outlet:
         if isinstance(piece, tuple):
             owner, offset, length = piece
             try:
-                sent = owner.host.send(self.fd, offset, length)
+                sent = owner.host.send(self.fd, offset, length, copied=self._copied)
             except MissingPage as missing:
                 raise BlockPageMissing(owner, missing) from None
             rest = owner, offset + sent, length - sent
@@ -113,7 +117,8 @@ class MultifdSender(Sender):
         self._method = METHODS[parameters["multifd-compression"]]
         self.gap = 0 if self._method else WORD  # pages that are no multiple of their size apart are read faster
         super().__init__(stream, migration, page_size)
-        self._outlets = [Outlet(channel) for channel in channels]
+        copied = not migration.capabilities["return-path"]
+        self._outlets = [Outlet(channel, copied=copied) for channel in channels]
         self._packets: list[Packet] = []
         self._number = 0
         self._in_section = 0
