@@ -105,6 +105,16 @@ def test_hostile_packets_are_refused_or_harmless(seed: int, method: str) -> None
     assert len(memory) <= 2 * PACKET_BYTES // PAGE
 
 
+def test_noise_becomes_longer_when_it_is_packed() -> None:
+    content = Random(1).randbytes(PACKET_BYTES)
+    sent = zlib.compress(content, 1)
+    assert len(sent) > PACKET_BYTES
+    pages = [range(0, PACKET_BYTES, PAGE)]
+    head = packet_head(PAGE, 0, flags=METHODS["zlib"], block="ram0", pages=pages, size=len(sent))
+    memory, _ = fed(PacketReader(PAGE, "zlib"), head + sent, Random(1))
+    assert b"".join(memory["ram0", offset] for offset in pages[0]) == content
+
+
 def test_a_small_packet_cannot_become_a_large_one() -> None:
     sent = zlib.compress(bytes(64 << 20))
     head = packet_head(PAGE, 0, flags=METHODS["zlib"], block="ram0", pages=[range(0, PAGE, PAGE)], size=len(sent))

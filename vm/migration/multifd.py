@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PACKET_BYTES = 512 << 10
 """Of contents, at most."""
+PACKED_BYTES = 2 * PACKET_BYTES
+"""What they are at most when they are packed: noise becomes longer. QEMU has room for as many."""
 HELLO = Struct(">II16sB39x")
 HEAD = Struct(">IIIIIIQI28x256s")
 SYNC = 0x01
@@ -105,7 +107,7 @@ class PacketReader:
         self._flag = METHODS[method]
         self._inflate = zlib.decompressobj() if method == "zlib" else None
         self._head = memoryview(bytearray(HEAD.size + 8 * self._room))
-        self._data = memoryview(bytearray(PACKET_BYTES))
+        self._data = memoryview(bytearray(PACKET_BYTES if self._inflate is None else PACKED_BYTES))
         self._filled = 0
         self._size = -1
         """Bytes of contents that are to come, or -1 before their head is there."""
@@ -160,8 +162,8 @@ class PacketReader:
             raise refused(f"flags received {flags & METHOD_BITS:x} flags expected {self._flag:x}")
         if self._inflate is None or not count:  # otherwise who sends may tell anything
             size = count * self._page_size
-        elif size > PACKET_BYTES:
-            raise refused(f"received packet with {size} bytes, and there are at most {PACKET_BYTES}")
+        elif size > PACKED_BYTES:
+            raise refused(f"received packet with {size} bytes, and there are at most {PACKED_BYTES}")
         self._offsets = array("Q", bytes(self._head[HEAD.size :]))
         if sys.byteorder == "little":
             self._offsets.byteswap()
