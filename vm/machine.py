@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .accel import emulator
+from .accel import emulator, make_processor
 from .boards import find_machine_type
 from .boards.board import Board
 from .errors import VMError
@@ -201,7 +201,7 @@ class VirtualMachine:
         Raises `VMError` if it cannot be done here, or another guest runs.
         """
         if self._guest is None:
-            from .accel.guest import Guest, make_processor
+            from .accel.guest import Guest
 
             self.check_slots("a guest")
             processor = make_processor(self.host, self.accelerator, self.machine.memory_space)

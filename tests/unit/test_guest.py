@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from ramslot.vm.accel.guest import Gate, SimProcessor
+from ramslot.vm.accel.guest import Gate
 from ramslot.vm.accel.guest_job import GuestJob
 from ramslot.vm.accel.sim import SimMemslotTable
+from ramslot.vm.accel.sim_guest import SimProcessor
 from ramslot.vm.config import Config
 from ramslot.vm.errors import VMError
 from ramslot.vm.machine import VirtualMachine

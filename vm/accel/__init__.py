@@ -1,7 +1,7 @@
 """Accelerators: who holds the memslot table.
 
 `memslots` keeps the table under the kernel's rules; `kvm` puts every slot into a real KVM as well. `sim` needs no
-kernel.
+kernel. What a guest does to the memory is in `guest`, and who does it in `kvm_guest` and `sim_guest`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from .memslots import MemslotTable, slot_limit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import Host
+    from ..memory.address_space import AddressSpace
+    from .guest import Processor
 
 MAX_SLOTS = 32764
 """What KVM offers (KVM_CAP_NR_MEMSLOTS) on x86 and s390x."""
@@ -141,3 +143,21 @@ def _try_accelerator(name: str, options: dict[str, str], host: Host, target: str
         int(count) if count is not None else None,
         int(options.get("dirty-ring-size", 0)),
     )
+
+
+def make_processor(host: Host, accelerator: Accelerator, space: AddressSpace) -> Processor:
+    """What executes guests with this accelerator; raises `VMError` where nothing can."""
+    if not accelerator.in_kernel:
+        from .sim import SimMemslotTable
+        from .sim_guest import SimProcessor
+
+        assert isinstance(accelerator.slots, SimMemslotTable)
+        return SimProcessor(accelerator.slots)
+    from .kvm import KVMMemslotTable
+    from .kvm_guest import KVMProcessor
+
+    assert isinstance(accelerator.slots, KVMMemslotTable)
+    try:
+        return KVMProcessor(host, accelerator.slots, space)
+    except OSError as error:
+        raise VMError(f"KVM gave no virtual CPU: {error.strerror}") from None
