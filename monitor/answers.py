@@ -9,24 +9,26 @@ from ..vm.releases import find_release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..vm.qom import QOMObject
     from ..vm.releases import Release
     from .command_line.settings import Question, Settings
 
 
-def answer(settings: Settings) -> int:
-    """Print the answer to the command line's question and return the exit status."""
+def answer(settings: Settings, subcommands: Iterable[str]) -> int:
+    """Print the answer to the command line's question and return the exit status; `subcommands` are those of help."""
     question = settings.question
     assert question is not None
     try:
-        print(_text(settings, question))
+        print(_text(settings, question, subcommands))
     except VMError as error:
         print(f"{settings.config.program}: {error}", file=sys.stderr)
         return 1
     return question.status
 
 
-def _text(settings: Settings, question: Question) -> str:
+def _text(settings: Settings, question: Question, subcommands: Iterable[str]) -> str:
     if question.kind == "text":
         return question.text
     release = find_release(settings.config.qemu)
@@ -41,9 +43,8 @@ def _text(settings: Settings, question: Question) -> str:
     if question.kind == "cpu":
         return "CPU models only name the CPUs here (query-cpus-fast): nothing is executed, so any name will do."
     from .command_line.options import usage
-    from .main import SUBCOMMANDS
 
-    return usage(settings.config.program, SUBCOMMANDS)
+    return usage(settings.config.program, subcommands)
 
 
 def version_text(release: Release) -> str:

@@ -83,7 +83,7 @@ def _main() -> int:
     if settings.question is not None:
         from .answers import answer
 
-        return answer(settings)
+        return answer(settings, SUBCOMMANDS)
     if settings.daemonize:
         if settings.commands or settings.script is not None:
             print(f"{settings.config.program}: -daemonize cannot be used with -c or -script", file=sys.stderr)

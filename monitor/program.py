@@ -142,13 +142,7 @@ class Program:
         from ..vm.machine import VirtualMachine
 
         vm = VirtualMachine(self.settings.config, deferred=True)
-        if self.qtest is not None:
-            self.qtest.join_tree(vm)
-        if self.chardevs:
-            from .chardevs.objects import describe_in_tree
-
-            for name, chardev in self.chardevs.items():
-                vm.tree.root.children["chardevs"].add_child(name, describe_in_tree(chardev))
+        self._join_tree(vm)
         vm.observers.append(self._on_event)
         vm.objects.defaults.on_preallocation = lambda preallocation: self._on_preallocation(vm, preallocation)
         try:
@@ -180,6 +174,16 @@ class Program:
             if vm.initialized:
                 vm.on_board()
         self.loop.call_soon(self._serve_early_clients)
+
+    def _join_tree(self, vm: VirtualMachine) -> None:
+        """Have the program's own things be among the machine's objects."""
+        if self.qtest is not None:
+            self.qtest.join_tree(vm)
+        if self.chardevs:
+            from .chardevs.objects import describe_in_tree
+
+            for name, chardev in self.chardevs.items():
+                vm.tree.root.children["chardevs"].add_child(name, describe_in_tree(chardev))
 
     def _wait_for_source(self, vm: VirtualMachine, uri: str) -> None:
         from ..vm.migration.address import parse_address
