@@ -7,8 +7,9 @@ from ..qom import Property, QOMObject, take_bool, take_enum, take_int, take_str
 from ..sizes import size_to_str
 from . import arm_virt_layout as layout
 from .arm_virt_gic import add_gic, choose_version
+from .arm_virt_memory import add_flash, add_secure_memory, add_tag_memory
+from .arm_virt_pcie import add_pcie
 from .board import Board
-from .flash import add_flash_region
 from .machine import HMAT, NVDIMM, Machine
 from .machine_type import MachineType
 from .versions import family_versions
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 MAX_RAM_SLOTS = 256
 MASK_64 = (1 << 64) - 1
-TAG_RATIO = 32
-"""Bytes of memory for one byte of its tags."""
-TAG_SPACE_SIZE = MASK_64 // TAG_RATIO
 ON_OFF_AUTO = ("auto", "on", "off")
 
 
@@ -123,24 +121,24 @@ class VirtMachine(Machine):
     # What is where
 
     @property
-    def _cpu_model(self) -> str:
+    def cpu_model(self) -> str:
+        """The model of the CPUs."""
         return self.board.cpu_type.removesuffix("-arm-cpu")
 
     @property
-    def _cpu_is_64_bit(self) -> bool:
-        return self._cpu_model not in layout.CPUS_OF_32_BITS and self.board.target.name == "aarch64"
+    def cpu_is_64_bit(self) -> bool:
+        """Whether the CPUs have addresses of 64 bits, at least virtual ones."""
+        return self.cpu_model not in layout.CPUS_OF_32_BITS and self.board.target.name == "aarch64"
 
     def _address_bits(self) -> int:
         """Bits of the addresses that may be used; raises `VMError` for a CPU that the board does not take."""
-        if self._cpu_model == "host" and self.options["highmem"]:
+        if self.cpu_model == "host" and self.options["highmem"]:
             return self.board.host.phys_bits
         known = layout.CPU_ADDRESS_BITS | self.board.release.settings("Arm CPUs")
-        bits = 32 if self._cpu_model == "host" else known.get(self._cpu_model)
-        if bits is None or (
-            self.board.target.name == "arm" and self._cpu_model not in (*layout.CPUS_OF_32_BITS, "max")
-        ):
+        bits = 32 if self.cpu_model == "host" else known.get(self.cpu_model)
+        if bits is None or (self.board.target.name == "arm" and self.cpu_model not in (*layout.CPUS_OF_32_BITS, "max")):
             raise self._wrong_cpu()
-        if not self.options["highmem"] or (self._cpu_model == "max" and not self._cpu_is_64_bit):
+        if not self.options["highmem"] or (self.cpu_model == "max" and not self.cpu_is_64_bit):
             return 32
         return bits
 
@@ -149,7 +147,7 @@ class VirtMachine(Machine):
             return VMError(f"mach-virt: CPU type {self.board.cpu_type} not supported")
         fitting = layout.CPU_ADDRESS_BITS if self.board.target.name == "aarch64" else (*layout.CPUS_OF_32_BITS, "max")
         known = f"The valid models are: {', '.join(fitting)}"
-        return VMError(f"Invalid CPU model: {self._cpu_model}", details=known)
+        return VMError(f"Invalid CPU model: {self.cpu_model}", details=known)
 
     def _lay_out(self) -> None:
         """Decide on the addresses above 1 GiB; raises `VMError` if they do not suffice."""
@@ -166,11 +164,11 @@ class VirtMachine(Machine):
         if end > limit:
             text = f"Addressing limited to {bits} bits, but memory exceeds it by {end - limit} bytes"
             raise VMError(text, details=self.board.release.settings("texts").get("behind the limit"))
-        if self.board.has_firmware and not self._cpu_is_64_bit:
+        if self.board.has_firmware and not self.cpu_is_64_bit:
             self.options["highmem-ecam"] = False
         end = self._place_high_devices(max(end, layout.HIGH_DEVICES_ADDRESS), limit)
         needed = (end - 1).bit_length()
-        if not self.places_by_limit and self._cpu_is_64_bit and self.options["highmem"] and needed > bits:
+        if not self.places_by_limit and self.cpu_is_64_bit and self.options["highmem"] and needed > bits:
             raise VMError(f"VCPU supports less PA bits ({bits}) than requested by the memory map ({needed})")
 
     def _place_high_devices(self, address: int, limit: int) -> int:
@@ -204,14 +202,14 @@ class VirtMachine(Machine):
         self._lay_out()
         gic_version = choose_version(self)
         with self.topology.transaction():
-            self._add_secure_memory()
+            add_secure_memory(self)
             self._add_cpus()
             if self.ram is not None:
                 self.system.add_subregion(layout.RAM_ADDRESS, self.ram)
             if self.device_memory_size:
                 self.add_device_memory(self.device_memory_address, self.device_memory_size)
-            self._add_flash()
-            self._add_tag_memory()
+            add_flash(self)
+            add_tag_memory(self)
             add_gic(self, gic_version)
             self._add_devices()
             self.add_nvdimm_registers(self.system, layout.NVDIMM_ADDRESS)
@@ -223,83 +221,16 @@ class VirtMachine(Machine):
             if self.secure is not None:
                 self.add_space(f"cpu-secure-memory-{number}", self.secure)
 
-    # Memory besides the RAM
-
-    def _add_secure_memory(self) -> None:
-        if self.options["secure"]:
-            self.secure = self.own_region(self.topology.container("secure-memory"))
-            self.secure.add_subregion(0, self.system, -1)
-
-    def _add_flash(self) -> None:
-        contents = self._firmware()
-        for number, name in enumerate(layout.FLASHES):
-            flash = self.add_device("cfi.pflash01", self, name)
-            self._check_image(number)
-            region = add_flash_region(self, number, layout.FLASH_SIZE)
-            if number == 0 and contents:
-                assert region.ram_block is not None
-                self.fill_rom(region.ram_block, contents)
-            view = self.secure if number == 0 and self.secure is not None else self.system
-            self.place(view, number * layout.FLASH_SIZE, region, flash)
-        if self.secure is not None:
-            self._add_ram("virt.secure-ram", self.secure, layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE)
-
-    def _check_image(self, number: int) -> None:
-        """Refuse an image that is not as large as the flash memory."""
-        image = self.board.flash.get(number)
-        if image is not None and image.size != layout.FLASH_SIZE:
-            text = self.board.release.text("flash of another size", layout.OTHER_SIZE)
-            name = f"/machine/{layout.FLASHES[number]}"
-            raise VMError(text.format(name, layout.FLASH_SIZE, number, image.size))
-
-    def _firmware(self) -> bytes:
-        """Contents of the firmware file, empty if none was named."""
-        path = self.board.firmware
-        if path is None:
-            return b""
-        if 0 in self.board.flash:
-            raise VMError(layout.TWO_FIRMWARES)
-        try:
-            with open(path, "rb") as file:
-                contents = file.read(layout.FLASH_SIZE + 1)
-        except OSError:
-            raise VMError(f"Could not find ROM image '{path}'") from None
-        if len(contents) > layout.FLASH_SIZE:
-            raise VMError(f"Could not load ROM image '{path}'")
-        return contents
-
-    def _add_ram(self, name: str, container: MemoryRegion, address: int, size: int) -> None:
-        self.place(container, address, self.topology.ram(name, size, self.make_rom_block(name, size)))
-
-    def _add_tag_memory(self) -> None:
-        """The tags of the RAM, and of secure RAM, which CPUs find at a fraction of its address."""
-        if not self.options["mte"]:
-            return
-        if self._cpu_model != "max" or not self._cpu_is_64_bit:
-            raise VMError("MTE requested, but not supported by the guest CPU")
-        tags = self.own_region(self.topology.container("tag-memory", TAG_SPACE_SIZE))
-        root = tags
-        if self.secure is not None:
-            root = self.own_region(self.topology.container("secure-tag-memory", TAG_SPACE_SIZE))
-            root.add_subregion(0, tags, -1)
-            address, size = layout.SECURE_RAM_ADDRESS, layout.SECURE_RAM_SIZE
-            self._add_ram("mach-virt.secure-tag", root, address // TAG_RATIO, size // TAG_RATIO)
-        self._add_ram("mach-virt.tag", tags, layout.RAM_ADDRESS // TAG_RATIO, self.board_ram_size // TAG_RATIO)
-        for number in range(len(self.cpus)):
-            self.add_space(f"cpu-tag-memory-{number}", tags)
-            if root is not tags:
-                self.add_space(f"cpu-tag-memory-{number}", root)
-
     # Devices
 
     def _add_devices(self) -> None:
         self._has_ged = acpi_ged = (
-            self.acpi != "off" and self.has_acpi_ged and self.board.has_firmware and self._cpu_is_64_bit
+            self.acpi != "off" and self.has_acpi_ged and self.board.has_firmware and self.cpu_is_64_bit
         )
         secure_gpio = self.secure is not None and self.has_secure_gpio
         on = {"secure": self.secure is not None, "acpi-ged": acpi_ged, "gpio": not acpi_ged, "secure-gpio": secure_gpio}
         self._add_rows(layout.BEFORE_PCIE, on)
-        self._add_pcie()
+        self._pci_bus = add_pcie(self)
         self._add_rows(layout.AFTER_PCIE, on)
         for number in range(layout.TRANSPORTS):
             transport = self.add_device("virtio-mmio")
@@ -353,35 +284,6 @@ class VirtMachine(Machine):
         if self.ram_slots:
             self.place(frame, 0, self.topology.io("acpi-mem-hotplug", layout.MEMORY_HOTPLUG_SIZE), ged)
 
-    def _add_pcie(self) -> None:
-        host = self.add_device("gpex-pcihost")
-        self._pci_bus = self.add_device("PCIE", host, "pcie.0")
-        bridge = self.add_device("gpex-root", host, "gpex_root")
-        ecam = host.own_region(self.topology.io("pcie-mmcfg-mmio", self.ecam_region_size))
-        mmio = host.own_region(self.topology.container("gpex_mmio"))
-        ports = host.own_region(self.topology.container("gpex_ioport", layout.PCIE_PIO_SIZE))
-        if self.has_pcie_windows:
-            mmio = self._add_window("gpex_mmio_window", mmio, host)
-            ports = self._add_window("gpex_ioport_window", ports, host)
-        self.system.add_subregion(layout.PCIE_PIO_ADDRESS, ports)
-
-        def add_alias(name: str, target: MemoryRegion, address: int, offset: int, size: int) -> None:
-            self.place(self.system, address, self.topology.alias(name, target, offset, size), host)
-
-        high = self.high.get("ecam")
-        address, size = (
-            (high, layout.HIGH_PCIE_ECAM_SIZE) if high else (layout.PCIE_ECAM_ADDRESS, layout.PCIE_ECAM_SIZE)
-        )
-        add_alias("pcie-ecam", ecam, address, 0, size)
-        add_alias("pcie-mmio", mmio, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_ADDRESS, layout.PCIE_MMIO_SIZE)
-        high = self.high.get("mmio")
-        if high:
-            add_alias("pcie-mmio-high", mmio, high, high, self.high_mmio_size)
-        container = bridge.own_region(self.topology.container("bus master container"))
-        master = self.topology.alias("bus master", self.system, 0, self.system.size)
-        self.place(container, 0, master, bridge, enabled=False)
-        self.add_space("gpex-root", container)
-
     system_devices = (
         *("ramfb", "tpm-tis-device", "sbsa-gwdt", "uefi-vars-sysbus", "arm-smmuv3"),
         *("vfio-amd-xgbe", "vfio-calxeda-xgmac", "vfio-platform"),
@@ -393,12 +295,6 @@ class VirtMachine(Machine):
         from .pci import PCIRoot
 
         return PCIRoot(self._pci_bus, {0: "gpex-root"} | self.added_functions)
-
-    def _add_window(self, name: str, behind: MemoryRegion, owner: QOMObject) -> MemoryRegion:
-        """Registers that answer where nothing in `behind` does."""
-        window = owner.own_region(self.topology.io(name, behind.size))
-        window.add_subregion(0, behind)
-        return window
 
     def place_registers(
         self, owner: QOMObject, name: str, address: int, size: int, view: MemoryRegion | None = None
