@@ -8,6 +8,7 @@ from ..errors import VMError
 from ..qom import MemoryRegionObject, Property, take_bool, take_str
 from .machine import HMAT, NVDIMM, Machine
 from .machine_type import MachineType
+from .pseries_cpus import add_cpus, check_cpus, cpu_aliases, cpu_model
 from .versions import Version, family_versions
 
 TYPE_CHECKING = False
@@ -41,33 +42,8 @@ XIVE_SOURCE_SIZE = 0x40000000
 XIVE_THREADS = 0x6030203180000
 XIVE_THREADS_SIZE = 0x40000
 
-CPU_ALIASES = {
-    "970": "970_v2.2",
-    "970mp": "970mp_v1.1",
-    "power5+": "power5+_v2.1",
-    "power5gs": "power5+_v2.1",
-    "power7": "power7_v2.3",
-    "power7+": "power7+_v2.1",
-    "power8": "power8_v2.0",
-    "power8e": "power8e_v2.1",
-    "power8nvl": "power8nvl_v1.0",
-    "power9": "power9_v2.2",
-    "power10": "power10_v2.0",
-    "power11": "power11_v2.0",
-}
-"""What the short names of CPU models stand for; the board has a core for each of these, and for each version of
-those."""
-
-XIVE_CPUS = ("power9", "power10", "power11")
-TRANSACTIONAL_CPUS = ("power8", *XIVE_CPUS)
-
 CACHE_MODES = ("broken", "workaround", "fixed")
 BRANCH_MODES = ("broken", "workaround", "fixed-ibs", "fixed-ccd", "fixed-na")
-
-
-def _cpu_aliases(release: Release) -> dict[str, str]:
-    changed = CPU_ALIASES | release.settings("POWER CPUs")
-    return {name: model for name, model in changed.items() if model}
 
 
 class IOMMURegionObject(MemoryRegionObject):
@@ -151,6 +127,8 @@ class PseriesMachine(Machine):
     def __init__(self, machine_type: MachineType, board: Board) -> None:
         super().__init__(machine_type, board)
         self.switches["nvdimm"] = "auto"  # unlike others it takes them unless told not to
+        self.has_xics = self.has_xive = False
+        """Which interrupt controllers there are, once the CPUs are known: the older one, POWER9's, or both."""
 
     def has_implicit_node(self) -> bool:
         """There is always one."""
@@ -186,14 +164,6 @@ class PseriesMachine(Machine):
             )
 
     @property
-    def _cpu_model(self) -> str:
-        cpu_type = self.board.cpu_type
-        if cpu_type == "max-powerpc64-cpu" and "max" in self.own_cpu_models:
-            cpu_type = self.machine_type.default_cpu_type or ""
-        model = cpu_type.removesuffix("-powerpc64-cpu").lower()
-        return _cpu_aliases(self.board.release).get(model, model)
-
-    @property
     def cpus_per_slot(self) -> int:
         """Cores are plugged whole."""
         return self.smp["threads"]
@@ -201,40 +171,12 @@ class PseriesMachine(Machine):
     @property
     def slot_type(self) -> str:
         """The type of the cores."""
-        return f"{self._cpu_model}-spapr-cpu-core"
+        return f"{cpu_model(self)}-spapr-cpu-core"
 
     def slot_device(self, number: int) -> QOMObject | None:
         """The core in a slot."""
         cpu = super().slot_device(number)
         return cpu.parent if cpu is not None else None
-
-    def _check_cpus(self) -> None:
-        model = self._cpu_model
-        self.board.cpu_type = f"{model}-powerpc64-cpu"
-        family = model.partition("_")[0]
-        if family not in _cpu_aliases(self.board.release):
-            raise VMError("Unable to find sPAPR CPU Core definition")
-        has_xive = family in XIVE_CPUS
-        if self.ic_mode == "xive" and not has_xive:
-            raise VMError("XIVE-only machines require a POWER9 CPU")
-        self.has_xive = has_xive and self.ic_mode in ("xive", "dual")
-        self.has_xics = self.ic_mode != "xive"
-        self.cap_htm = self.cap_htm and family.startswith(TRANSACTIONAL_CPUS)
-        if not self.plugs_cpus and self.smp["maxcpus"] != self.smp["cpus"]:
-            raise VMError("This machine version does not support CPU hotplug")
-        self._check_threads(family)
-
-    def _check_threads(self, family: str) -> None:
-        threads, most = self.smp["threads"], self.most_threads
-        if threads > most:
-            many = f"{most} thread" if most == 1 else f"{most} threads"
-            raise VMError(f"TCG cannot support more than {many}/core on a pseries machine")
-        if threads & threads - 1:
-            raise VMError(f"Cannot support {threads} threads/core on a pseries machine because it must be a power of 2")
-        if threads > 1 and not family.startswith(TRANSACTIONAL_CPUS):
-            raise VMError("TCG only supports SMT on POWER8 or newer CPUs")
-        if self.smp["cpus"] % threads:
-            raise VMError(f"smp_cpus ({self.smp['cpus']}) must be multiple of threads ({threads})")
 
     def check_dimm(self, dimm: MemoryModule) -> None:
         """Memory comes and goes in logical memory blocks."""
@@ -267,13 +209,13 @@ class PseriesMachine(Machine):
 
     def build(self) -> None:
         """Put everything in place."""
-        self._check_cpus()
+        check_cpus(self)
         with self.topology.transaction():
             if self.has_xics:
                 self.add_device("ics-spapr", self, "ics")
             if self.has_xive:
                 self._add_xive()
-            self._add_cpus()
+            add_cpus(self)
             if self.ram is not None:
                 self.system.add_subregion(0, self.ram)
             if self.max_ram_size > self.board_ram_size:
@@ -310,19 +252,6 @@ class PseriesMachine(Machine):
         self.place(self.system, XIVE_END_SOURCE, registers, ends, enabled=self.has_xics)
         threads = self.topology.io("xive.tima", XIVE_THREADS_SIZE)
         self.place(self.system, XIVE_THREADS, threads, controller)
-
-    def _add_cpus(self) -> None:
-        threads = self.smp["threads"]
-        for number in range(self.board.cpus):
-            if number % threads == 0:
-                core = self.add_device(self.slot_type)
-            cpu = self.add_device(self.board.cpu_type, core, f"thread[{number % threads}]")
-            if self.has_xics:
-                self.add_device("icp", cpu, "icp")
-            if self.has_xive:
-                self.add_device("xive-tctx", cpu, "xive-tctx")
-            self.cpus.append(cpu)
-            self.add_space(f"cpu-memory-{number}", self.system)
 
     system_devices = ("spapr-pci-host-bridge",)
     default_vga = "VGA"
@@ -446,7 +375,7 @@ def machine_types(_target: Target, release: Release) -> Iterator[MachineType]:
 
 def _machine_type(version: Version, name: str, release: Release, changes: dict[str, Any]) -> MachineType:
     settings = version.settings | changes
-    cpu = _cpu_aliases(release)[settings.get("default_cpu", PseriesMachine.default_cpu)]
+    cpu = cpu_aliases(release)[settings.get("default_cpu", PseriesMachine.default_cpu)]
     return MachineType(
         f"pseries-{name}",
         PseriesMachine,
