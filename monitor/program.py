@@ -179,11 +179,8 @@ class Program:
         """Have the program's own things be among the machine's objects."""
         if self.qtest is not None:
             self.qtest.join_tree(vm)
-        if self.chardevs:
-            from .chardevs.objects import describe_in_tree
-
-            for name, chardev in self.chardevs.items():
-                vm.tree.root.children["chardevs"].add_child(name, describe_in_tree(chardev))
+        for name, chardev in self.chardevs.items():
+            vm.tree.root.children["chardevs"].add_child(name, chardev.describe_in_tree())
 
     def _wait_for_source(self, vm: VirtualMachine, uri: str) -> None:
         from ..vm.migration.address import parse_address

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from ...vm.qom import QOMObject
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..loop import Loop
@@ -48,6 +50,15 @@ class FrontEnd:
 
     def on_close(self) -> None:
         """Forget the client; what is written from here on is discarded."""
+
+
+class ChardevObject(QOMObject):
+    """What the object tree shows of a device, at /chardevs."""
+
+    def __init__(self, device: Chardev) -> None:
+        super().__init__()
+        self.device = device
+        self.type_name = f"chardev-{device.kind}"
 
 
 class Chardev:
@@ -98,6 +109,10 @@ class Chardev:
     def filename(self) -> str:
         """What the device is connected to, as QEMU writes it."""
         return "null"
+
+    def describe_in_tree(self) -> ChardevObject:
+        """The object that stands for the device in the tree."""
+        return ChardevObject(self)
 
     @property
     def in_use(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _socket
 import os
 
+from ...vm.qom import Property
 from .addresses import (
     configured_address,
     connected_socket,
@@ -16,7 +17,7 @@ from .addresses import (
     listening_name,
     listening_socket,
 )
-from .device import READ_SIZE, Chardev
+from .device import READ_SIZE, Chardev, ChardevObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ MOST_HANDSHAKES = 16
 """So many may say at once who they are; the others wait to be accepted."""
 MOST_DESCRIPTORS = 16
 """Of one message, as in QEMU."""
+
+
+class SocketObject(ChardevObject):
+    """A device on a socket, as the object tree shows it."""
+
+    properties = (
+        Property("connected", "bool", lambda node: node.device.connected),
+        Property("addr", "SocketAddress", lambda node: node.device.address),
+    )
 
 
 class SocketChardev(Chardev):
@@ -70,6 +80,10 @@ class SocketChardev(Chardev):
     def address(self) -> dict[str, Any]:
         """Where it is connected to, or listens, as QEMU tells it."""
         return describe_address(self._options)
+
+    def describe_in_tree(self) -> ChardevObject:
+        """The object that stands for the device in the tree."""
+        return SocketObject(self)
 
     def attach(self, front_end: FrontEnd) -> None:
         """Give the device its user, to whom a client that is already there is announced at once.
