@@ -33,6 +33,9 @@ MESSAGE_BYTES = 1 << 12
 class Channel:
     """A descriptor that is read or written, and what is behind it. `close` may be called twice."""
 
+    tells_unread = False
+    """Whether the kernel tells what the other side has not read, as of unix sockets."""
+
     def __init__(self, fd: int, close: Callable[[], None] | None = None, *, waits: bool = False) -> None:
         """`waits` says that the descriptor itself waits, for a short time, so that the kernel sends as it can."""
         self.fd = fd
@@ -97,6 +100,14 @@ class Channel:
     def has_data(self) -> bool:
         """Whether something was pushed back."""
         return bool(self._ahead)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the other side has something to read that was sent. Raises `OSError` for what is no socket."""
+        from fcntl import ioctl
+        from termios import TIOCOUTQ
+
+        return any(ioctl(self.fd, TIOCOUTQ, bytes(4)))
 
     def waits_for_data(self, seconds: float) -> bool:
         """Wait a little; says whether there is something to receive, the end among it."""
@@ -201,9 +212,11 @@ def of_socket(connection: socket) -> Channel:
     # To wait in the kernel is several times as fast as to be told that there is room again.
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, pack("@ll", 0, POLL_MILLISECONDS * 1000))
+    channel = Channel(connection.fileno(), connection.close, waits=True)
     if connection.family == socket.AF_UNIX:  # of others the kernel finds the best size itself
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    return Channel(connection.fileno(), connection.close, waits=True)
+        channel.tells_unread = True
+    return channel
 
 
 class Listener:

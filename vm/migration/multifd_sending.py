@@ -1,8 +1,8 @@
 """Sends pages on channels of their own beside the stream: each packet on one that has sent all that it was given.
 
 Contents go from the guest's memory itself. What a guest writes while they wait is sent now or once more: it is dirty.
-Behind the end nothing is sent once more: only where the destination tells that it has everything (`return-path`) do
-they wait in a socket without being copied.
+Behind the end nothing is sent once more: so they wait in a socket without being copied only where the end is when
+everything was received, which the destination tells (`return-path`), or read, which the kernel does of unix sockets.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import select
 import zlib
 from collections import deque
+from time import sleep
 
 from ..host import MissingPage
 from ..memory.ramblock import BlockPageMissing
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     Piece: TypeAlias = bytes | memoryview | tuple[RAMBlock, int, int]
 
+READ_SECONDS = 0.001
+"""Between two looks at whether everything was read."""
 MOST_PACKETS = 8
 """That are made before they are sent: 4 MiB."""
 SECTION_BYTES = 64 << 20
@@ -75,6 +78,11 @@ class Outlet:
     def is_idle(self) -> bool:
         """Whether all was sent."""
         return not self._waiting
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the other side has something left to read."""
+        return self._channel.has_unread
 
     def put(self, pieces: Iterable[Piece]) -> None:
         """Have pieces be sent behind what was given before."""
@@ -117,7 +125,10 @@ class MultifdSender(Sender):
         self._method = METHODS[parameters["multifd-compression"]]
         self.gap = 0 if self._method else WORD  # pages that are no multiple of their size apart are read faster
         super().__init__(stream, migration, page_size)
-        copied = not migration.capabilities["return-path"]
+        confirmed = migration.capabilities["return-path"]
+        self._awaits_reading = not confirmed and all(channel.tells_unread for channel in channels)
+        """Whether the end is where everything was read, because nobody tells that it was received."""
+        copied = not confirmed and not self._awaits_reading
         self._outlets = [Outlet(channel, copied=copied) for channel in channels]
         self._packets: list[Packet] = []
         self._number = 0
@@ -143,7 +154,14 @@ class MultifdSender(Sender):
             outlet.put([packet_head(self._page_size, self._next_number(), flags=SYNC, allocated=self._allocated)])
         while any(not outlet.is_idle for outlet in self._outlets):
             self._advance(cancellation)
+        while last and self._kind == fmt.SECTION_END and self._awaits_reading and self._has_unread:
+            cancellation.check()
+            sleep(READ_SECONDS)
         return b"" if at_sections else fmt.MULTIFD_FLUSH.to_bytes(8)
+
+    @property
+    def _has_unread(self) -> bool:
+        return any(outlet.has_unread for outlet in self._outlets)
 
     def _is_full(self, added: int, cancellation: Cancellation) -> bool:
         frames_left = self._frames.count - self._used
