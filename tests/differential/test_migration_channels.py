@@ -144,3 +144,22 @@ def test_where_channels_cannot_go_is_told_the_same(release: str, tmp_path: Path)
                 found.append(waiting.ask("migrate-set-capabilities", capabilities=wanted))
         answers.append(found)
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("method", ["", "none", "zlib"])
+@pytest.mark.parametrize("destination_kind", ["real", "ours"])
+def test_zeros_that_nobody_looks_for_are_sent_as_they_are(destination_kind: str, method: str, tmp_path: Path) -> None:
+    """Most of the memory is a hole, longer than what is read at once."""
+    old, new, where = filled(tmp_path / "old", SIZE, 1), tmp_path / "new", f"unix:{tmp_path}/socket"
+    with old.open("r+b") as file:
+        file.truncate(2 << 20)
+        file.truncate(SIZE)
+    with (
+        partner(destination_kind, "10.0", [*memory(new), "-incoming", "defer"], tmp_path) as destination,
+        ours("10.0", memory(old), tmp_path) as source,
+    ):
+        assert source.ask("migrate-set-parameters", **{"zero-page-detection": "none"}) == {}
+        parameters = {"multifd-channels": 3, "multifd-compression": method} if method else {}
+        sent, _received = moved(source, destination, where, MULTIFD if method else ("events",), **parameters)
+        assert (sent["ram"]["normal"], sent["ram"]["duplicate"]) == (SIZE // 4096, 0)
+    assert digest(old) == digest(new)

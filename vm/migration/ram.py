@@ -79,12 +79,13 @@ class Portion:
         """Whether there is no memory, which is not to be touched for that and would be zeros."""
 
 
-def portions(run: Run, page_size: int) -> Iterator[Portion]:
-    """A run in portions of whole pages of the stream, ascending."""
+def portions(run: Run, page_size: int, *, holes: bool = True) -> Iterator[Portion]:
+    """A run in portions of whole pages of the stream, ascending; without `holes`, those are to be read as all is."""
     block, start, length = run
     for owner, owner_offset, offset, piece in owned_pieces(block, start, length):
         distance = owner_offset - offset
         for begin, stop, there in populated_parts(owner.host, owner_offset, owner_offset + piece, page_size, PORTION):
-            most = PORTION if there else HOLE
+            is_hole = holes and not there
+            most = HOLE if is_hole else PORTION
             for position in range(begin, stop, most):
-                yield Portion(owner, position, position - distance, min(most, stop - position), not there)
+                yield Portion(owner, position, position - distance, min(most, stop - position), is_hole)

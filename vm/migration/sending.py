@@ -104,9 +104,9 @@ class Sender:
         self._open_section(kind)
         detects = self._detects_zeros
         for run in runs:
-            for portion in portions(run, self._page_size):
+            for portion in portions(run, self._page_size, holes=detects):
                 cancellation.check()
-                if portion.hole and detects:
+                if portion.hole:
                     self._add_zeros(run[0], portion.offset, portion.length)
                 else:
                     self._add(run[0], portion, detects)
