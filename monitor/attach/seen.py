@@ -76,6 +76,17 @@ class SeenBackend:
         self.region = region
 
 
+class SeenObjects:
+    """The objects of users, of which the backends are told."""
+
+    def __init__(self, backends: list[SeenBackend]) -> None:
+        self._backends = backends
+
+    def backends(self) -> list[SeenBackend]:
+        """All memory backends."""
+        return self._backends
+
+
 class SeenDevice:
     """A memory device. How much of it is plugged is told, where is not."""
 
@@ -169,14 +180,10 @@ class SeenMachine:
         device_memory = trees.find(CPU_SPACE, DEVICE_MEMORY)
         self.machine = SeenBoard(answers.machine_type, answers.ram_size, memory_space, device_memory)
         self.memory_devices = [SeenDevice(each, answers.device_types) for each in answers.memory_devices]
-        self._backends = [
-            SeenBackend(name, type_name, self._backend_region(name)) for name, type_name in answers.backends.items()
-        ]
+        self.objects = SeenObjects(
+            [SeenBackend(name, type_name, self._backend_region(name)) for name, type_name in answers.backends.items()]
+        )
         self.accelerator = self._accelerator(answers)
-
-    def backends(self) -> list[SeenBackend]:
-        """All memory backends."""
-        return self._backends
 
     def _backend_region(self, name: str) -> MemoryRegion | None:
         block = self._blocks.of(name, 0) or self._blocks.of(f"/objects/{name}", 0)
