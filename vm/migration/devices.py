@@ -23,6 +23,7 @@ MOST_LOOKS = 1 << 12
 HEADER = Struct(">BI")
 NUMBERS = Struct(">II")
 DESCRIPTION_START = bytes((fmt.END_OF_STREAM, fmt.DESCRIPTION))
+TIMER = "timer"
 GLOBAL_STATE = "globalstate"
 OURS = "ramslot"
 """What is ours in a description."""
@@ -47,12 +48,12 @@ class DeviceSection:
         self.end = content
 
 
-def end_of_devices(data: bytearray) -> bool:
+def end_of_devices(data: bytes | bytearray) -> bool:
     """Whether data is complete, because it ends with a description that begins where it says."""
-    return data.endswith(b"}") and _description_start(data) is not None
+    return data.endswith(b"}") and description_start(data) is not None
 
 
-def _description_start(data: bytes | bytearray) -> int | None:
+def description_start(data: bytes | bytearray) -> int | None:
     """Where the end of the sections and then the description begin, the description being the last."""
     position = data.rfind(DESCRIPTION_START)
     for _ in range(MOST_LOOKS):
@@ -67,7 +68,7 @@ def _description_start(data: bytes | bytearray) -> int | None:
 
 def description(data: bytes) -> dict[str, Any] | None:
     """The description of devices that data ends with, if there is one that can be read."""
-    start = _description_start(data)
+    start = description_start(data)
     if start is None:
         return None
     try:
@@ -83,7 +84,7 @@ def sections(data: bytes, *, footers: bool = True) -> list[DeviceSection]:
     How long a section is, nobody tells: it ends where its footer is and another one begins, or nothing more.
     """
     described = (description(data) or {}).get("devices")
-    limit = _description_start(data)
+    limit = description_start(data)
     if not isinstance(described, list) or limit is None:
         return []
     found: list[DeviceSection] = []
@@ -165,7 +166,7 @@ def _read_head(data: bytes, start: int, end: int) -> DeviceSection | None:
 
 def with_guest(data: bytes, guest: dict[str, Any]) -> bytes:
     """The same data, telling of what our guest does; QEMU reads over what it does not know in a description."""
-    start, described = _description_start(data), description(data)
+    start, described = description_start(data), description(data)
     if start is None or described is None:
         return data
     text = json.dumps({**described, OURS: {"guest": guest}}).encode()
@@ -181,7 +182,7 @@ def guest_in(data: bytes) -> dict[str, Any] | None:
 
 def without_guest(data: bytes) -> bytes:
     """The same data, telling of no guest of ours."""
-    start, described = _description_start(data), description(data)
+    start, described = description_start(data), description(data)
     if start is None or described is None or OURS not in described:
         return data
     text = json.dumps({name: value for name, value in described.items() if name != OURS}).encode()
@@ -210,10 +211,9 @@ def with_run_state(data: bytes, run_state: str, *, footers: bool = True) -> byte
 
 def own_devices(machine_type: str, release: Release, page_size: int, run_state: str) -> bytes:
     """What a machine without known devices sends: the clock's and the run state's section, and their description."""
-    newer = release.covers("8.2")
-    suspended = b"\1\0" if newer else b""
+    suspended = b"\1\0" if release.covers("8.2") else b""
     state = pack(">I", len(run_state) + 1) + run_state.encode().ljust(RUN_STATE_BYTES_NEWER, b"\0") + suspended
-    sections_of = [("timer", 0, 2, bytes(24)), (GLOBAL_STATE, 4, 1, state.ljust(4 + RUN_STATE_BYTES, b"\0"))]
+    sections_of = [(TIMER, 0, 2, bytes(24)), (GLOBAL_STATE, 4, 1, state.ljust(4 + RUN_STATE_BYTES, b"\0"))]
     data = b"".join(
         HEADER.pack(fmt.SECTION_FULL, section_id)
         + pack(">B", len(name))
@@ -223,27 +223,33 @@ def own_devices(machine_type: str, release: Release, page_size: int, run_state: 
         + HEADER.pack(fmt.FOOTER, section_id)
         for name, section_id, version, content in sections_of
     )
-    text = json.dumps(_own_description(machine_type, newer, page_size)).encode()
+    text = json.dumps(_own_description(machine_type, release, page_size)).encode()
     return data + DESCRIPTION_START + pack(">I", len(text)) + text
 
 
-def _own_description(machine_type: str, newer: bool, page_size: int) -> dict[str, Any]:
-    def field(name: str, kind: str, size: int) -> dict[str, Any]:
-        return {"name": name, "type": kind, "size": size}
+def own_fields(release: Release) -> dict[str, list[dict[str, Any]]]:
+    """What the sections hold that every machine has, by their names."""
+    state = [_field("size", "uint32", 4), _field("runstate", "buffer", RUN_STATE_BYTES)]
+    if release.covers("8.2"):
+        state[1] = _field("runstate", "buffer", RUN_STATE_BYTES_NEWER)
+        state += _field("has_vm_was_suspended", "uint8", 1), _field("vm_was_suspended", "uint8", 1)
+        state.append(_field("unused", "buffer", RUN_STATE_BYTES - RUN_STATE_BYTES_NEWER - 2))
+    clock = [_field("cpu_ticks_offset", "int64", 8), _field("unused", "unused_buffer", 8)]
+    return {TIMER: [*clock, _field("cpu_clock_offset", "int64", 8)], GLOBAL_STATE: state}
 
-    timer = [field("cpu_ticks_offset", "int64", 8), field("unused", "unused_buffer", 8)]
-    timer.append(field("cpu_clock_offset", "int64", 8))
-    state = [field("size", "uint32", 4), field("runstate", "buffer", RUN_STATE_BYTES)]
-    if newer:
-        state[1] = field("runstate", "buffer", RUN_STATE_BYTES_NEWER)
-        state += field("has_vm_was_suspended", "uint8", 1), field("vm_was_suspended", "uint8", 1)
-        state.append(field("unused", "buffer", RUN_STATE_BYTES - RUN_STATE_BYTES_NEWER - 2))
+
+def _field(name: str, kind: str, size: int) -> dict[str, Any]:
+    return {"name": name, "type": kind, "size": size}
+
+
+def _own_description(machine_type: str, release: Release, page_size: int) -> dict[str, Any]:
+    known = own_fields(release)
     devices = [
-        {"name": name, "instance_id": 0, "vmsd_name": name, "version": version, "fields": fields}
-        for name, version, fields in (("timer", 2, timer), (GLOBAL_STATE, 1, state))
+        {"name": name, "instance_id": 0, "vmsd_name": name, "version": version, "fields": known[name]}
+        for name, version in ((TIMER, 2), (GLOBAL_STATE, 1))
     ]
-    if not newer:
+    if not release.covers("8.2"):
         return {"page_size": page_size, "devices": devices}
-    fields = [field("len", "uint32", 4), field("name", "buffer", len(machine_type))]
+    fields = [_field("len", "uint32", 4), _field("name", "buffer", len(machine_type))]
     configuration = {"vmsd_name": "configuration", "version": 1, "fields": fields}
     return {"configuration": configuration, "page_size": page_size, "devices": devices}

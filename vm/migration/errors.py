@@ -16,10 +16,10 @@ MAGIC_BYTES = 4
 class StreamError(Exception):
     """A stream that cannot be loaded.
 
-    `text` is what is wrong; `also` are lines that QEMU reports on the way, `context` the section in which it was found,
-    `code` the errno that loading fails with. Up to QEMU 10.0 these are lines on stderr, since 11.1 the last is one line
-    with the reason in it (`newer`, where that is in other words); a reason that was merely `reported` is a line there,
-    too, and `newer` stands for the section's failure.
+    `text` is what is wrong; `also` are lines that QEMU reports on the way, `older` those of QEMUs up to 10.0,
+    `context` the section in which it was found, `code` the errno that loading fails with. Up to QEMU 10.0 these are
+    lines on stderr, since 11.1 the last is one line with the reason in it (`newer`, where that is in other words);
+    a reason that was merely `reported` is a line there, too, and `newer` stands for the section's failure.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class StreamError(Exception):
         code: int = errno.EINVAL,
         *,
         also: tuple[str, ...] = (),
+        older: tuple[str, ...] = (),
         newer: str = "",
         newer_code: int = 0,
         reported: bool = False,
@@ -36,6 +37,7 @@ class StreamError(Exception):
         self.text = text
         self.code = code
         self.also = also
+        self.older = older
         self.newer = newer
         self.newer_code = newer_code or code
         self.reported = reported
@@ -54,7 +56,7 @@ class StreamError(Exception):
         failed = f"load of migration failed: {os.strerror(self.newer_code if newer else self.code)}"
         own = [*self.also, self.text] if self.text else list(self.also)
         if not newer:
-            return [*own, *filter(None, [self.context]), failed]
+            return [*self.older, *own, *filter(None, [self.context]), failed]
         if self.context or self.reported:
             return [*own, f"{failed}: {self.newer_context or self.newer}"]
         return [*self.also, f"{failed}: {self.newer or self.text}"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from . import format as fmt
 from . import refusals
 from .arriving import Arrivals
+from .devices import end_of_devices
 from .errors import StreamError
 from .events import (
     Command,
@@ -88,7 +89,17 @@ class Receiver:
         elif isinstance(event, LivePart):
             self.live_devices.append(event)
         elif isinstance(event, Devices):
-            self.devices = event.data
+            self._take_devices(event.data)
+
+    def _take_devices(self, data: bytes) -> None:
+        from .device_cuts import device_cut
+
+        migration = self._migration
+        if not end_of_devices(data):
+            wrong = device_cut(data, migration.vm.release, footers=migration.has_footers)
+            if wrong is not None:
+                raise wrong
+        self.devices = data
 
     def _take_contents(self, event: Pages | FilledPage | MappedPages, cancellation: Cancellation) -> None:
         if isinstance(event, Pages):
