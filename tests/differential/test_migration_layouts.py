@@ -265,6 +265,7 @@ def test_a_guest_goes_on_from_layout_to_layout(tmp_path: Path) -> None:
                 last.ask("migrate-set-parameters", **{"max-bandwidth": 0})
                 assert last.ask("migrate", uri=where) == {}
                 assert last.wait_for("completed", "failed")["status"] == "completed", last.errors
+                machine.wait_for_state("running")  # what the source has sent is not yet what has come
                 assert number > 1 or last.ask("query-guest")["accesses"] < length // 4096, "it goes on there"
             last = machine
         assert last is not None
