@@ -34,6 +34,14 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
+def is_listening(path: Path) -> bool:
+    """Whether somebody listens at a unix socket, by a name as a whole or in its folder; its file is there before."""
+    listening = "00010000"
+    sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    found = any(words[-1] in (str(path), path.name) and words[3] == listening for words in sockets)
+    return found and path.exists()
+
+
 opened: list[Any] = []
 """All sockets and clients, for the fixture `launch` to close."""
 

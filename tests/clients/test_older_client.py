@@ -9,7 +9,7 @@ import pytest
 
 from ramslot.testing import endpoint
 
-from .program import Program, wait_for
+from .program import Program, is_listening, wait_for
 
 qmp: Any = pytest.importorskip("qmp", reason="there is no client 'qmp'")
 
@@ -20,7 +20,7 @@ Launch = Callable[..., Program]
 def test_a_conversation(launch: Launch, version: str) -> None:
     program = launch("-qemu", version)
     path = program.folder / "qmp.sock"
-    wait_for(path.exists, "socket")
+    wait_for(lambda: is_listening(path), "socket")
     with qmp.QEMUMonitorProtocol(str(path)) as client:
         greeting = client.connect()
         assert ".".join(str(greeting["QMP"]["version"]["qemu"][part]) for part in ("major", "minor")) == version

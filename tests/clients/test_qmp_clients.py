@@ -17,7 +17,7 @@ from qemu.qmp import ConnectError, EventListener, ExecInterruptedError, ExecuteE
 from ramslot.schema import contract
 from ramslot.vm.releases import find_release
 
-from .program import ENVIRONMENT, PATIENCE, Program, wait_for
+from .program import ENVIRONMENT, PATIENCE, Program, is_listening, wait_for
 
 CONTRACT = contract(find_release(None).number)
 
@@ -173,7 +173,7 @@ def test_clients_of_the_library_one_after_another_and_at_once(launch: Launch) ->
 def shell(program: Program, lines: list[str], *options: str) -> list[str]:
     """What `qmp-shell` prints for these lines."""
     path = program.folder / "qmp.sock"
-    wait_for(path.exists, "socket")
+    wait_for(lambda: is_listening(path), "socket")
     ended = subprocess.run(
         [sys.executable, "-m", "qemu.qmp.qmp_shell", *options, str(path)],
         input="\n".join([*lines, ""]),

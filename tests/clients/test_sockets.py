@@ -17,7 +17,7 @@ import pytest
 
 from ramslot.monitor.command_line.device_options import MON_DEPRECATED
 
-from .program import ENVIRONMENT, QUIET, Client, Program, QMPError, wait_for
+from .program import ENVIRONMENT, QUIET, Client, Program, QMPError, is_listening, wait_for
 
 Launch = Callable[..., Program]
 
@@ -218,7 +218,7 @@ def test_errors_leave_the_client_and_the_machine_alive(launch: Launch) -> None:
 def test_a_server_without_a_terminal_serves_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ramslot", "-M", "none", "-qmp", "unix:qmp.sock,server=on,wait=off"]
     process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
-    wait_for(lambda: (tmp_path / "qmp.sock").exists(), "socket")
+    wait_for(lambda: is_listening(tmp_path / "qmp.sock"), "socket")
     time.sleep(0.3)
     assert process.poll() is None
     process.terminate()
