@@ -15,7 +15,8 @@ from ..migration.writing import zero_words
 from .errors import NotUnderstoodError
 from .page_sizes import PAGE_SIZES
 from .parts import BlockList, DeviceBytes, PageRun, Section
-from .walk import WORD, Walker
+from .ram import WORD
+from .walk import Walker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from ..migration.settings import IGNORE_SHARED, MAPPED_RAM
 from .errors import FIXED_PLACES, NotUnderstoodError, foreign
 from .page_sizes import PAGE_SIZES, PAGE_SIZES_OF_MACHINES
 from .parts import Configuration, DeviceBytes, Section
-from .ram import WORD as WORD
 from .ram import RAMWindow
 
 TYPE_CHECKING = False
